@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The wire contract between bpf/ and user/, and of recordings.
+ *
+ * Produced by bpf/<story>.bpf.c into the ring; decoded by
+ * user/event/decode.c, and by nobody else. Kinds are numbered and only ever
+ * appended; a record's layout never changes under the same EV_VERSION, so an
+ * old recording stays readable.
+ *
+ * Layout rules: fixed-width types, 8-byte alignment, explicit padding that is
+ * always written as zero, and an assertion on every size and offset below.
+ * Times are CLOCK_BOOTTIME nanoseconds. Ports are in host order. Addresses are
+ * 16 bytes in network order, IPv4 stored v4-mapped (RFC 4291, 2.5.5.2).
+ */
+#ifndef TCPSAGA_EVENT_H
+#define TCPSAGA_EVENT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#include <stddef.h>
+#endif
+
+enum {
+	EV_VERSION = 1,
+	EV_COMM_BYTES = 16, /* TASK_COMM_LEN, with its NUL */
+};
+
+enum ev_kind {
+	EV_TRANSITION = 1,   /* struct ev_transition: the compact record */
+	EV_TRANSITION_OWNED, /* struct ev_transition_owned: close(), shutdown() */
+	EV_BIRTH,            /* struct ev_birth: CLOSE-SYN_SENT, SYN_RECV-any, any-LISTEN */
+	EV_CLOSE,            /* struct ev_close: any-CLOSE */
+	EV_SYN,              /* struct ev_syn: tcp_conn_request() came to its end */
+
+	/* Made in userspace by a source, never seen in the ring. */
+	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
+	EV_STOP,       /* struct ev_stop: the source ended in good order */
+};
+
+/* The kernel's enum, by value: include/net/tcp_states.h. */
+enum ev_state {
+	EV_ESTABLISHED = 1,
+	EV_SYN_SENT,
+	EV_SYN_RECV,
+	EV_FIN_WAIT1,
+	EV_FIN_WAIT2,
+	EV_TIME_WAIT,
+	EV_STATE_CLOSE, /* the kernel's TCP_CLOSE */
+	EV_CLOSE_WAIT,
+	EV_LAST_ACK,
+	EV_LISTEN,
+	EV_CLOSING,
+	EV_STATE_END
+};
+
+/* ev_transition.flags */
+enum {
+	/* conn_id is the obscured address of the socket, not its cookie: it is
+	 * unique among live sockets only and is used again after CLOSE. */
+	EV_F_ID_IS_ADDRESS = 1 << 0,
+	/* The current task held the socket's lock: it is in a system call on
+	 * this very socket, and an owner in the record is true. */
+	EV_F_IN_SYSCALL = 1 << 1,
+	/* No struct socket is attached: not accepted yet, or orphaned by close(). */
+	EV_F_NO_SOCKET = 1 << 2,
+	/* The last descriptor is gone: the call is close() (or exit), not shutdown(). */
+	EV_F_FILE_CLOSED = 1 << 3,
+	/* A subflow of an MPTCP connection (tcp_sock.is_mptcp). */
+	EV_F_MPTCP = 1 << 4,
+	EV_F_ALL = (1 << 5) - 1
+};
+
+/* What every record begins with. */
+struct ev_header {
+	__u16 len; /* of the whole record, bytes, a multiple of 8 */
+	__u8 version; /* EV_VERSION */
+	__u8 kind; /* enum ev_kind */
+	__u32 cpu;
+	__u64 time_ns;
+};
+
+/* The compact record: enough to advance a connection that is known by its
+ * birth. Every kind of transition begins with it. */
+struct ev_transition {
+	struct ev_header header;
+	__u64 conn_id;
+	__u8 old_state; /* enum ev_state */
+	__u8 new_state;
+	__u16 local_port; /* 0 while unknown */
+	__u16 remote_port;
+	__u16 flags; /* EV_F_* */
+};
+
+/* Where a connection is. */
+struct ev_place {
+	__u64 socket_id; /* the obscured address: joins LISTEN-SYN_RECV to its child */
+	__u32 netns; /* inode of the network namespace */
+	__u8 family; /* the socket's own: AF_INET or AF_INET6 */
+	__u8 pad[3];
+	__u8 local[16];
+	__u8 remote[16];
+};
+
+/* The task that made the system call; all zero when there was none. */
+struct ev_owner {
+	__u32 pid; /* the kernel's tgid */
+	__u32 tid;
+	__u32 uid;
+	__u32 pad;
+	__u64 cgroup; /* cgroup v2 id */
+	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
+};
+
+/* What the socket had counted when it closed: struct tcp_sock. */
+struct ev_totals {
+	__u64 bytes_sent; /* payload, without retransmissions */
+	__u64 bytes_received; /* payload */
+	__u32 retransmits; /* segments: total_retrans */
+	__u32 error; /* sk_err, an errno or 0 */
+};
+
+struct ev_transition_owned {
+	struct ev_transition transition;
+	struct ev_owner owner;
+};
+
+struct ev_birth {
+	struct ev_transition transition;
+	struct ev_place place;
+	struct ev_owner owner;
+	__u32 error; /* sk_err left over from an earlier life of the socket */
+	__u32 backlog; /* LISTEN: sk_max_ack_backlog, the effective limit */
+};
+
+struct ev_close {
+	struct ev_transition transition;
+	struct ev_place place;
+	struct ev_owner owner;
+	struct ev_totals totals;
+};
+
+enum ev_syn_outcome {
+	EV_SYN_UNKNOWN = 0, /* the hooks that tell are not attached */
+	EV_SYN_QUEUED,
+	EV_SYN_COOKIE,
+	EV_SYN_FASTOPEN,
+	EV_SYN_DROPPED,
+	EV_SYN_OUTCOME_END
+};
+
+/* ev_syn.flags */
+enum {
+	/* remote holds the peer's address; without probe reads it is unknown
+	 * and the wildcard. */
+	EV_SYN_F_REMOTE = 1 << 0,
+	EV_SYN_F_ALL = (1 << 1) - 1
+};
+
+/* One SYN at a listener, with both queues as they were when it came. */
+struct ev_syn {
+	struct ev_header header;
+	__u64 listener_id; /* conn_id of the listener */
+	__u32 netns;
+	__u8 family; /* of the listener */
+	__u8 outcome; /* enum ev_syn_outcome */
+	__u8 flags; /* EV_SYN_F_* */
+	__u8 pad;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 syn_queue_len; /* icsk_accept_queue.qlen */
+	__u32 accept_queue_len; /* sk_ack_backlog */
+	__u32 limit; /* sk_max_ack_backlog: bounds both queues */
+	__u8 local[16];
+	__u8 remote[16];
+};
+
+enum ev_loss_reason {
+	EV_LOST_RING_FULL = 1, /* no room in the ring */
+	EV_LOST_RECURSION, /* the kernel refused to run the program inside itself */
+	EV_LOSS_REASON_END,
+	EV_LOSS_REASONS_MAX = 8 /* room in struct ev_stop */
+};
+
+/* header.time_ns is the end of the span in which the records were lost. */
+struct ev_loss {
+	struct ev_header header;
+	__u64 since_ns;
+	__u64 count;
+	__u32 reason; /* enum ev_loss_reason */
+	__u32 of_kind; /* enum ev_kind, 0 when not known */
+};
+
+/* The books at the end: attempted = delivered + lost. */
+struct ev_stop {
+	struct ev_header header;
+	__u64 attempted;
+	__u64 lost[EV_LOSS_REASONS_MAX]; /* by reason; [0] unused */
+};
+
+#define EV_ASSERT_SIZE(type, bytes) \
+	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
+#define EV_ASSERT_OFFSET(type, field, bytes) \
+	_Static_assert(__builtin_offsetof(struct type, field) == (bytes), \
+		       #type "." #field " moved")
+
+EV_ASSERT_SIZE(ev_header, 16);
+EV_ASSERT_OFFSET(ev_header, version, 2);
+EV_ASSERT_OFFSET(ev_header, kind, 3);
+EV_ASSERT_OFFSET(ev_header, cpu, 4);
+EV_ASSERT_OFFSET(ev_header, time_ns, 8);
+EV_ASSERT_SIZE(ev_transition, 32);
+EV_ASSERT_OFFSET(ev_transition, conn_id, 16);
+EV_ASSERT_OFFSET(ev_transition, old_state, 24);
+EV_ASSERT_OFFSET(ev_transition, new_state, 25);
+EV_ASSERT_OFFSET(ev_transition, local_port, 26);
+EV_ASSERT_OFFSET(ev_transition, remote_port, 28);
+EV_ASSERT_OFFSET(ev_transition, flags, 30);
+EV_ASSERT_SIZE(ev_place, 48);
+EV_ASSERT_OFFSET(ev_place, netns, 8);
+EV_ASSERT_OFFSET(ev_place, family, 12);
+EV_ASSERT_OFFSET(ev_place, local, 16);
+EV_ASSERT_OFFSET(ev_place, remote, 32);
+EV_ASSERT_SIZE(ev_owner, 40);
+EV_ASSERT_OFFSET(ev_owner, tid, 4);
+EV_ASSERT_OFFSET(ev_owner, uid, 8);
+EV_ASSERT_OFFSET(ev_owner, cgroup, 16);
+EV_ASSERT_OFFSET(ev_owner, comm, 24);
+EV_ASSERT_SIZE(ev_totals, 24);
+EV_ASSERT_OFFSET(ev_totals, bytes_received, 8);
+EV_ASSERT_OFFSET(ev_totals, retransmits, 16);
+EV_ASSERT_OFFSET(ev_totals, error, 20);
+EV_ASSERT_SIZE(ev_transition_owned, 72);
+EV_ASSERT_OFFSET(ev_transition_owned, owner, 32);
+EV_ASSERT_SIZE(ev_birth, 128);
+EV_ASSERT_OFFSET(ev_birth, place, 32);
+EV_ASSERT_OFFSET(ev_birth, owner, 80);
+EV_ASSERT_OFFSET(ev_birth, error, 120);
+EV_ASSERT_OFFSET(ev_birth, backlog, 124);
+EV_ASSERT_SIZE(ev_close, 144);
+EV_ASSERT_OFFSET(ev_close, place, 32);
+EV_ASSERT_OFFSET(ev_close, owner, 80);
+EV_ASSERT_OFFSET(ev_close, totals, 120);
+EV_ASSERT_SIZE(ev_syn, 80);
+EV_ASSERT_OFFSET(ev_syn, listener_id, 16);
+EV_ASSERT_OFFSET(ev_syn, netns, 24);
+EV_ASSERT_OFFSET(ev_syn, local_port, 32);
+EV_ASSERT_OFFSET(ev_syn, syn_queue_len, 36);
+EV_ASSERT_OFFSET(ev_syn, limit, 44);
+EV_ASSERT_OFFSET(ev_syn, local, 48);
+EV_ASSERT_OFFSET(ev_syn, remote, 64);
+EV_ASSERT_SIZE(ev_loss, 40);
+EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
+EV_ASSERT_OFFSET(ev_loss, reason, 32);
+EV_ASSERT_SIZE(ev_stop, 88);
+EV_ASSERT_OFFSET(ev_stop, attempted, 16);
+EV_ASSERT_OFFSET(ev_stop, lost, 24);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The kernel's book of the ledger: how many records each CPU wanted to send
+ * and how many it could not. Userspace keeps a book of its own of what came,
+ * and the two must agree: attempted = delivered + lost.
+ */
+#ifndef TCPSAGA_LEDGER_H
+#define TCPSAGA_LEDGER_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+enum { LEDGER_KINDS = 32 }; /* kinds that a BPF program sends are below it */
+
+/* An element of an mmapable array, one per CPU; whole cache lines, so that no
+ * two CPUs write the same line. Only ever grows. */
+struct ledger_cpu {
+	__u64 attempted[LEDGER_KINDS];
+	__u64 lost_ring_full[LEDGER_KINDS];
+};
+
+_Static_assert(sizeof(struct ledger_cpu) % 64 == 0, "CPUs would share a cache line");
+
+#endif

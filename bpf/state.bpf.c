@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Story: the states of every TCP socket.
+ *
+ * Hook                            Job
+ *   tp_btf/inet_sock_set_state    one record for each transition: a full one at
+ *                                 birth and at CLOSE, the owner with close() and
+ *                                 shutdown(), a compact one otherwise
+ *
+ * It fires before sk_state is written, so the states are its arguments. MPTCP's
+ * own sockets (protocol 262) and SCTP pass the same tracepoint and are skipped;
+ * MPTCP's subflows are TCP and are told by a flag.
+ *
+ * Everything is read by direct BTF loads: cheaper than probe reads, and
+ * allowed under lockdown=confidentiality. The maps are described in
+ * tcpsaga.bpf.h.
+ */
+#include "tcpsaga.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct kernel_filter filter = {};
+const volatile bool filter_on = false;
+const volatile bool have_socket_cookie = false;
+const volatile bool may_probe_read = false;
+const volatile __u64 id_key = 0;
+const volatile __u64 wakeup_bytes = 0;
+
+struct ring_map ring SEC(".maps");
+struct ledger_map ledger SEC(".maps");
+
+/* Values of file_ref_t from here on mean that the last reference is gone
+ * (FILE_REF_RELEASED, include/linux/file_ref.h). */
+#define FILE_REF_RELEASED 0xC000000000000000ULL
+
+/* True when the socket's last descriptor has been closed: then the call that
+ * moves the state is close() or exit, and not shutdown(). Sockets of the
+ * kernel itself have no file and know only close. */
+static __always_inline bool file_closed(const struct sock *sk)
+{
+	struct socket *socket = sk->sk_socket;
+	struct file *file;
+
+	if (!socket)
+		return true;
+	file = socket->file;
+	if (!file)
+		return true;
+	if (bpf_core_field_exists(((struct file___ref *)0)->f_ref)) {
+		struct file___ref *f = (void *)file;
+
+		return (__u64)f->f_ref.refcnt.counter >= FILE_REF_RELEASED;
+	}
+	return file->f_count.counter == 0;
+}
+
+/* A transition that is being reported: the arguments and what was found out. */
+struct step {
+	struct sock *sk;
+	struct tcp_sock *tp;
+	__u8 old_state;
+	__u8 new_state;
+	__u16 local_port;
+	__u16 remote_port;
+	bool in_syscall;
+};
+
+static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
+{
+	__u16 flags = 0;
+
+	t->old_state = step->old_state;
+	t->new_state = step->new_state;
+	t->local_port = step->local_port;
+	t->remote_port = step->remote_port;
+	if (step->in_syscall)
+		flags |= EV_F_IN_SYSCALL;
+	if (bpf_core_field_exists(step->tp->is_mptcp) && step->tp->is_mptcp)
+		flags |= EV_F_MPTCP;
+	/* inet_csk_clone_lock() gives the child its cookie after this event:
+	 * one made now would be overwritten. */
+	put_conn_id(&t->conn_id, &flags, step->sk,
+		    step->old_state == EV_LISTEN && step->new_state == EV_SYN_RECV);
+	t->flags = flags;
+}
+
+/* A child becomes its listener's clone before it has a connection of its own
+ * (up to 6.12): what it says of its place is the listener's. */
+static __always_inline bool is_clone(const struct step *step)
+{
+	return step->old_state == EV_LISTEN && step->new_state == EV_SYN_RECV;
+}
+
+static __always_inline void send_compact(const struct step *step)
+{
+	struct ev_transition *r = reserve(EV_TRANSITION, sizeof(*r));
+
+	if (!r)
+		return;
+	put_transition(r, step);
+	if (!step->sk->sk_socket)
+		r->flags |= EV_F_NO_SOCKET;
+	submit(r);
+}
+
+static __always_inline void send_owned(const struct step *step)
+{
+	struct ev_transition_owned *r = reserve(EV_TRANSITION_OWNED, sizeof(*r));
+
+	if (!r)
+		return;
+	put_transition(&r->transition, step);
+	if (file_closed(step->sk))
+		r->transition.flags |= EV_F_FILE_CLOSED;
+	put_owner(&r->owner, true);
+	submit(r);
+}
+
+static __always_inline void send_birth(const struct step *step)
+{
+	struct ev_birth *r = reserve(EV_BIRTH, sizeof(*r));
+
+	if (!r)
+		return;
+	put_transition(&r->transition, step);
+	if (!step->sk->sk_socket)
+		r->transition.flags |= EV_F_NO_SOCKET;
+	put_place(&r->place, step->sk);
+	put_owner(&r->owner, step->in_syscall);
+	r->error = step->sk->sk_err;
+	r->backlog = step->new_state == EV_LISTEN ? step->sk->sk_max_ack_backlog : 0;
+	submit(r);
+}
+
+static __always_inline void send_close(const struct step *step)
+{
+	struct ev_close *r = reserve(EV_CLOSE, sizeof(*r));
+
+	if (!r)
+		return;
+	put_transition(&r->transition, step);
+	if (!step->sk->sk_socket)
+		r->transition.flags |= EV_F_NO_SOCKET;
+	if (step->in_syscall && file_closed(step->sk))
+		r->transition.flags |= EV_F_FILE_CLOSED;
+	put_place(&r->place, step->sk);
+	put_owner(&r->owner, step->in_syscall);
+	r->totals.bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
+	r->totals.bytes_received = step->tp->bytes_received;
+	r->totals.retransmits = step->tp->total_retrans;
+	r->totals.error = step->sk->sk_err;
+	submit(r);
+}
+
+static __always_inline bool is_birth(const struct step *step)
+{
+	return step->new_state == EV_SYN_SENT || step->new_state == EV_LISTEN ||
+	       step->old_state == EV_SYN_RECV;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int old, int new)
+{
+	struct step step = {.sk = sk, .old_state = old, .new_state = new};
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	step.tp = bpf_skc_to_tcp_sock(sk);
+	if (!step.tp)
+		return 0;
+	/* Not skc_num: it is 0 already at any-CLOSE of an ephemeral port. */
+	step.local_port = bpf_ntohs(step.tp->inet_conn.icsk_inet.inet_sport);
+	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (!filter_passes(sk, step.local_port, step.remote_port, !is_clone(&step)))
+		return 0;
+	step.in_syscall = sk->sk_lock.owned;
+
+	if (step.new_state == EV_STATE_CLOSE)
+		send_close(&step);
+	else if (is_birth(&step))
+		send_birth(&step);
+	else if (step.in_syscall && (step.new_state == EV_FIN_WAIT1 || step.new_state == EV_LAST_ACK))
+		send_owned(&step);
+	else
+		send_compact(&step);
+	return 0;
+}

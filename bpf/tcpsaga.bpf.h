@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What every story in bpf/ needs: settings, the ring, the ledger, and where a
+ * socket is. The definitions of the maps and settings stand in state.bpf.c.
+ *
+ * Maps
+ *   ring    records to userspace. When it is full a record is counted as lost
+ *           and dropped; the TCP path never waits.
+ *   ledger  per CPU: records attempted and lost, per kind.
+ */
+#ifndef TCPSAGA_BPF_H
+#define TCPSAGA_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "event.h"
+#include "ledger.h"
+#include "settings.h"
+
+/* Settings: written by user/source/live.c before the load, constant after it. */
+extern const volatile struct kernel_filter filter;
+extern const volatile bool filter_on;
+extern const volatile bool have_socket_cookie; /* not in tp_btf on 5.10 */
+extern const volatile bool may_probe_read; /* not under lockdown=confidentiality */
+extern const volatile __u64 id_key; /* hides kernel addresses in ids */
+extern const volatile __u64 wakeup_bytes; /* pending bytes that wake the consumer */
+
+struct ring_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* live.c sets the size */
+};
+
+struct ledger_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* live.c sets the number of possible CPUs */
+	__type(key, __u32);
+	__type(value, struct ledger_cpu);
+};
+
+extern struct ring_map ring SEC(".maps");
+extern struct ledger_map ledger SEC(".maps");
+
+/*
+ * Room for a record of this kind, or NULL. Counts the attempt, and the loss.
+ * Atomic, because a softirq may run a program of ours in the middle of another
+ * one on the same CPU; the result is unused, which arm64's 5.10 needs.
+ */
+static __always_inline void *reserve(enum ev_kind kind, __u64 size)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ledger_cpu *book = bpf_map_lookup_elem(&ledger, &cpu);
+	struct ev_header *header;
+
+	if (!book)
+		return NULL;
+	__sync_fetch_and_add(&book->attempted[kind], 1);
+	header = bpf_ringbuf_reserve(&ring, size, 0);
+	if (!header) {
+		__sync_fetch_and_add(&book->lost_ring_full[kind], 1);
+		return NULL;
+	}
+	header->len = size;
+	header->version = EV_VERSION;
+	header->kind = kind;
+	header->cpu = cpu;
+	header->time_ns = bpf_ktime_get_boot_ns();
+	return header;
+}
+
+/* A wakeup costs ten times the record (KERNEL.md, section 7): only a ring that
+ * fills faster than the consumer's timer empties it is worth one. */
+static __always_inline void submit(void *record)
+{
+	__u64 pending = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(record, pending >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/*
+ * The socket's address, obscured. The verifier forbids arithmetic on pointers
+ * but forgets that a value was one when it is read back from ring memory, so
+ * the caller gives a place in its record.
+ */
+static __always_inline void put_socket_id(__u64 *where, const struct sock *sk)
+{
+	*(volatile __u64 *)where = (__u64)sk;
+	*where = *(volatile __u64 *)where ^ id_key;
+}
+
+static __always_inline void put_conn_id(__u64 *where, __u16 *flags, struct sock *sk, bool by_address)
+{
+	if (have_socket_cookie && !by_address) {
+		*where = bpf_get_socket_cookie(sk);
+	} else {
+		put_socket_id(where, sk);
+		*flags |= EV_F_ID_IS_ADDRESS;
+	}
+}
+
+union address {
+	__u8 bytes[16];
+	__u32 words[4];
+	__u64 halves[2];
+};
+
+static __always_inline void put_v4(void *where, __be32 address)
+{
+	union address *out = where;
+
+	out->halves[0] = 0;
+	out->words[2] = bpf_htonl(0xffff);
+	out->words[3] = address;
+}
+
+static __always_inline void put_v6(void *where, const struct in6_addr *address)
+{
+	union address *out = where;
+
+	out->words[0] = address->in6_u.u6_addr32[0];
+	out->words[1] = address->in6_u.u6_addr32[1];
+	out->words[2] = address->in6_u.u6_addr32[2];
+	out->words[3] = address->in6_u.u6_addr32[3];
+}
+
+static __always_inline bool is_v4_mapped(const struct in6_addr *address)
+{
+	return !address->in6_u.u6_addr32[0] && !address->in6_u.u6_addr32[1] &&
+	       address->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+}
+
+/*
+ * Both addresses. An AF_INET6 socket on its way to a v4-mapped peer has its
+ * local address only in the IPv4 field until tcp_v6_connect() returns, so that
+ * one is taken whenever the peer is v4-mapped.
+ */
+static __always_inline void put_addresses(void *local, void *remote, const struct sock *sk)
+{
+	const struct sock_common *c = &sk->__sk_common;
+
+	if (c->skc_family == AF_INET) {
+		put_v4(local, c->skc_rcv_saddr);
+		put_v4(remote, c->skc_daddr);
+		return;
+	}
+	put_v6(remote, &c->skc_v6_daddr);
+	if (is_v4_mapped(&c->skc_v6_daddr))
+		put_v4(local, c->skc_rcv_saddr);
+	else
+		put_v6(local, &c->skc_v6_rcv_saddr);
+}
+
+static __always_inline void put_place(struct ev_place *place, const struct sock *sk)
+{
+	put_socket_id(&place->socket_id, sk);
+	place->netns = sk->__sk_common.skc_net.net->ns.inum;
+	place->family = sk->__sk_common.skc_family;
+	place->pad[0] = place->pad[1] = place->pad[2] = 0;
+	put_addresses(place->local, place->remote, sk);
+}
+
+/* The current task, or zeroes when it is not the one that acts. */
+static __always_inline void put_owner(struct ev_owner *owner, bool known)
+{
+	__u64 id;
+
+	__builtin_memset(owner, 0, sizeof(*owner));
+	if (!known)
+		return;
+	id = bpf_get_current_pid_tgid();
+	owner->pid = id >> 32;
+	owner->tid = id;
+	owner->uid = bpf_get_current_uid_gid();
+	owner->cgroup = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
+}
+
+static __always_inline bool port_listed(const volatile struct kernel_filter_ports *ports, __u16 port)
+{
+	bool found = false;
+
+#pragma unroll
+	for (__u32 i = 0; i < KERNEL_FILTER_PORTS; i++)
+		found |= i < ports->count && ports->port[i] == port;
+	return found;
+}
+
+static __always_inline bool in_net(const volatile struct kernel_filter_net *net, const union address *address)
+{
+	const volatile union address *want = (const volatile union address *)net->address;
+	const volatile union address *mask = (const volatile union address *)net->mask;
+
+	return (address->halves[0] & mask->halves[0]) == want->halves[0] &&
+	       (address->halves[1] & mask->halves[1]) == want->halves[1];
+}
+
+/* A port of 0 is not known yet and passes: userspace decides later. */
+static __always_inline bool ports_pass(__u16 local, __u16 remote)
+{
+	if (filter.local_ports.count && local && !port_listed(&filter.local_ports, local))
+		return false;
+	if (filter.remote_ports.count && remote && !port_listed(&filter.remote_ports, remote))
+		return false;
+	return !filter.either_ports.count || !local || !remote ||
+	       port_listed(&filter.either_ports, local) || port_listed(&filter.either_ports, remote);
+}
+
+static __always_inline bool addresses_pass(const union address *local, const union address *remote)
+{
+	bool v4 = !remote->halves[0] && remote->words[2] == bpf_htonl(0xffff);
+
+	if (filter.family && v4 != (filter.family == AF_INET))
+		return false;
+	return in_net(&filter.local_net, local) && in_net(&filter.remote_net, remote) &&
+	       (in_net(&filter.either_net, local) || in_net(&filter.either_net, remote));
+}
+
+static __always_inline bool filter_passes(const struct sock *sk, __u16 local_port, __u16 remote_port,
+					  bool addresses_known)
+{
+	union address local, remote;
+
+	if (!filter_on)
+		return true;
+	if (filter.netns && sk->__sk_common.skc_net.net->ns.inum != filter.netns)
+		return false;
+	if (!ports_pass(local_port, remote_port))
+		return false;
+	if (!addresses_known)
+		return true;
+	put_addresses(&local, &remote, sk);
+	return addresses_pass(&local, &remote);
+}
+
+#endif

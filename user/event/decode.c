@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Untrusted bytes become a validated record here. Every source feeds it (ring,
+ * recording, control socket); the model and the views read what comes out and
+ * check nothing again.
+ *
+ * A kind is one row of a table: its size and where its parts lie. Each part
+ * has one function that knows what is true of it, whatever kind it sits in.
+ */
+#include "event/decode.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* A part's place in its record, plus one: zero means that the kind has no such
+ * part, and so that a row names only what it has. */
+#define AT(type, part) (offsetof(struct type, part) + 1)
+#define WHOLE 1
+
+struct layout {
+	uint8_t size; /* 0: no such kind */
+	uint8_t transition;
+	uint8_t place;
+	uint8_t owner;
+	uint8_t totals;
+	uint8_t birth;
+	uint8_t syn;
+	uint8_t loss;
+	uint8_t stop;
+};
+
+/* One row for each value of the header's byte, so that no kind is out of range. */
+static const struct layout layouts[UINT8_MAX + 1] = {
+	[EV_TRANSITION] = {
+		.size = sizeof(struct ev_transition),
+		.transition = WHOLE,
+	},
+	[EV_TRANSITION_OWNED] = {
+		.size = sizeof(struct ev_transition_owned),
+		.transition = AT(ev_transition_owned, transition),
+		.owner = AT(ev_transition_owned, owner),
+	},
+	[EV_BIRTH] = {
+		.size = sizeof(struct ev_birth),
+		.transition = AT(ev_birth, transition),
+		.place = AT(ev_birth, place),
+		.owner = AT(ev_birth, owner),
+		.birth = WHOLE,
+	},
+	[EV_CLOSE] = {
+		.size = sizeof(struct ev_close),
+		.transition = AT(ev_close, transition),
+		.place = AT(ev_close, place),
+		.owner = AT(ev_close, owner),
+		.totals = AT(ev_close, totals),
+	},
+	[EV_SYN] = {
+		.size = sizeof(struct ev_syn),
+		.syn = WHOLE,
+	},
+	[EV_LOSS] = {
+		.size = sizeof(struct ev_loss),
+		.loss = WHOLE,
+	},
+	[EV_STOP] = {
+		.size = sizeof(struct ev_stop),
+		.stop = WHOLE,
+	},
+};
+
+static const void *part(const void *data, uint8_t at)
+{
+	return at ? (const char *)data + at - 1 : NULL;
+}
+
+static bool is_zero(const void *data, size_t words)
+{
+	uint64_t word, any = 0;
+
+	for (size_t i = 0; i < words; i++) {
+		memcpy(&word, (const char *)data + i * sizeof(word), sizeof(word));
+		any |= word;
+	}
+	return !any;
+}
+
+static bool is_mapped(const uint8_t address[16])
+{
+	uint64_t zero;
+	uint32_t prefix;
+
+	memcpy(&zero, address, sizeof(zero));
+	memcpy(&prefix, address + 8, sizeof(prefix));
+	return !zero && prefix == htonl(0xffff);
+}
+
+static bool is_wildcard(const uint8_t address[16])
+{
+	static const uint8_t mapped_any[16] = { [10] = 0xff, [11] = 0xff };
+
+	return is_zero(address, 2) || memcmp(address, mapped_any, sizeof(mapped_any)) == 0;
+}
+
+static bool address_ok(uint8_t family, const uint8_t address[16])
+{
+	return family == AF_INET6 || (family == AF_INET && is_mapped(address));
+}
+
+static bool state_ok(uint8_t state)
+{
+	return state != 0 && state < EV_STATE_END;
+}
+
+/* Any pair of states is let through, even an equal one: the kernel's hook runs
+ * before tcp_set_state() looks whether anything changes. */
+static bool transition_ok(const struct ev_transition *transition)
+{
+	return state_ok(transition->old_state) && state_ok(transition->new_state) &&
+	       !(transition->flags & ~EV_F_ALL);
+}
+
+static bool place_ok(const struct ev_place *place)
+{
+	return !(place->pad[0] | place->pad[1] | place->pad[2]) &&
+	       address_ok(place->family, place->local) &&
+	       address_ok(place->family, place->remote);
+}
+
+/* The name is arbitrary bytes, but it ends: a reader may take it as a string. */
+static bool owner_ok(const struct ev_owner *owner)
+{
+	if (owner->pid == 0)
+		return is_zero(owner, sizeof(*owner) / 8);
+	return owner->pad == 0 && owner->comm[EV_COMM_BYTES - 1] == '\0';
+}
+
+/* An unknown peer is the wildcard in the listener's family: a reader that
+ * forgets to look at the flag shows no address, never a stale one. */
+static bool syn_ok(const struct ev_syn *syn)
+{
+	return address_ok(syn->family, syn->local) && address_ok(syn->family, syn->remote) &&
+	       (syn->flags & EV_SYN_F_REMOTE || is_wildcard(syn->remote)) &&
+	       syn->outcome < EV_SYN_OUTCOME_END &&
+	       !(syn->flags & ~EV_SYN_F_ALL) && syn->pad == 0;
+}
+
+static bool loss_ok(const struct ev_loss *loss)
+{
+	return loss->since_ns <= loss->header.time_ns && loss->count > 0 &&
+	       loss->reason > 0 && loss->reason < EV_LOSS_REASON_END &&
+	       (loss->of_kind == 0 || record__size(loss->of_kind) > 0);
+}
+
+static bool stop_ok(const struct ev_stop *stop)
+{
+	return stop->lost[0] == 0 &&
+	       is_zero(&stop->lost[EV_LOSS_REASON_END],
+		       EV_LOSS_REASONS_MAX - EV_LOSS_REASON_END);
+}
+
+static bool parts_ok(const struct record *record)
+{
+	return (!record->transition || transition_ok(record->transition)) &&
+	       (!record->place || place_ok(record->place)) &&
+	       (!record->owner || owner_ok(record->owner)) &&
+	       (!record->syn || syn_ok(record->syn)) &&
+	       (!record->loss || loss_ok(record->loss)) &&
+	       (!record->stop || stop_ok(record->stop));
+}
+
+/* The length first: nothing else of a record may be read before it is known
+ * that there is one. */
+static int check_header(const struct ev_header *header, size_t len)
+{
+	if ((uintptr_t)header % 8 || len < sizeof(*header) || len % 8)
+		return -EBADMSG;
+	if (header->len != len || header->version == 0 || header->kind == 0)
+		return -EBADMSG;
+	return 0;
+}
+
+int record__decode(struct record *record, const void *data, size_t len)
+{
+	const struct ev_header *header = data;
+	const struct layout *layout;
+
+	*record = (struct record){ 0 };
+	if (check_header(header, len))
+		return -EBADMSG;
+	record->header = header;
+	layout = &layouts[header->kind];
+	if (header->version > EV_VERSION || !layout->size)
+		return -ENOTSUP;
+	if (layout->size != len)
+		return -EBADMSG;
+
+	record->transition = part(data, layout->transition);
+	record->place = part(data, layout->place);
+	record->owner = part(data, layout->owner);
+	record->totals = part(data, layout->totals);
+	record->birth = part(data, layout->birth);
+	record->syn = part(data, layout->syn);
+	record->loss = part(data, layout->loss);
+	record->stop = part(data, layout->stop);
+	if (!parts_ok(record))
+		return -EBADMSG;
+	if (record->owner && record->owner->pid == 0)
+		record->owner = NULL;
+	return 0;
+}
+
+size_t record__size(unsigned int kind)
+{
+	return kind <= UINT8_MAX ? layouts[kind].size : 0;
+}

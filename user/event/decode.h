@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From untrusted bytes to a validated record. Fed by every source (ring,
+ * recording, control socket); nothing behind it looks at raw bytes.
+ */
+#ifndef TCPSAGA_EVENT_DECODE_H
+#define TCPSAGA_EVENT_DECODE_H
+
+#include <stddef.h>
+
+#include "bpf/event.h"
+
+/*
+ * A record by its parts. A part that the kind does not have is NULL, so that a
+ * reader asks for what it needs and not for the kind.
+ *
+ * Borrowed: all point into the bytes that were decoded, which may be ring
+ * memory and be reused when the callback returns.
+ */
+struct record {
+	const struct ev_header *header; /* never NULL */
+	const struct ev_transition *transition; /* every kind of transition */
+	const struct ev_place *place;
+	const struct ev_owner *owner; /* NULL also where the owner is not known */
+	const struct ev_totals *totals;
+	const struct ev_birth *birth;
+	const struct ev_syn *syn;
+	const struct ev_loss *loss;
+	const struct ev_stop *stop;
+};
+
+/*
+ * Decodes the record in data, which must be 8-byte aligned and is exactly len
+ * bytes long. Returns 0, or
+ *   -EBADMSG  malformed: a length that is not the kind's, a state out of
+ *             range, flags unknown, padding not zero
+ *   -ENOTSUP  a version or kind from the future; header is set
+ */
+int record__decode(struct record *record, const void *data, size_t len);
+
+/* The bytes that a record of this kind has, 0 for an unknown kind. */
+size_t record__size(unsigned int kind);
+
+#endif

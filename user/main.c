@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * tcpsaga: a table of verbs.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "verbs/options.h"
+#include "verbs/verbs.h"
+
+struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+};
+
+static const struct verb verbs[] = {
+	{"trace", verb_trace, "state transitions and SYNs, one line each, as they happen"},
+	{"flows", verb_flows, "one entry per connection, with the history of its states"},
+	{"record", verb_record, "keep the events in a file; any verb reads it with -r FILE"},
+	{"probe", verb_probe, "what this kernel can show, and what is lost"},
+	{"schema", verb_schema, "the JSON Schema of everything -o json prints"},
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static int help(FILE *out)
+{
+	fprintf(out, "Usage: tcpsaga VERB [OPTION...] [FILTER]\n"
+		     "The whole saga of every TCP connection on this host.\n\n");
+	for (int i = 0; i < VERBS; i++)
+		fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
+	fprintf(out, "\nExamples:\n"
+		     "  tcpsaga trace\n"
+		     "  tcpsaga trace port 443 and role client\n"
+		     "  tcpsaga flows -o json --duration 10 | jq .history\n"
+		     "  tcpsaga probe\n\n"
+		     "tcpsaga VERB --help tells a verb's options.\n");
+	return fflush(out) ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int unknown_verb(const char *word)
+{
+	const char *names[VERBS + 1] = {0};
+	const char *nearest;
+
+	for (int i = 0; i < VERBS; i++)
+		names[i] = verbs[i].name;
+	nearest = options__nearest(word, names);
+	if (word[0] == '-')
+		return fail(EXIT_USAGE, "unknown option %s: a verb comes first, see tcpsaga --help", word);
+	if (nearest)
+		return fail(EXIT_USAGE, "unknown verb \"%s\": did you mean %s?", word, nearest);
+	return fail(EXIT_USAGE, "unknown verb \"%s\": see tcpsaga --help", word);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return help(stdout);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("tcpsaga " TCPSAGA_VERSION "\n");
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	for (int i = 0; i < VERBS; i++)
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	return unknown_verb(argv[1]);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The store of lives: found by connection id while they are open, and by
+ * five-tuple with their predecessors as long as they are kept.
+ *
+ * Bounded: at most max_lives. Ended lives are kept for the sake of their
+ * tuple's history, max_ended of them, the oldest going first; when there is no
+ * room for a new life an ended one goes, and only then an open one. What goes
+ * is counted.
+ */
+#ifndef TCPSAGA_MODEL_FLOW_TABLE_H
+#define TCPSAGA_MODEL_FLOW_TABLE_H
+
+#include "base/idmap.h"
+#include "model/life.h"
+#include "model/owners.h"
+
+struct flow_table {
+	struct life **chunks; /* owned; lives never move */
+	uint32_t chunk_count;
+	uint32_t used; /* lives ever taken from the chunks */
+	uint32_t free; /* head of the free list */
+	uint32_t max_lives;
+	uint32_t max_ended;
+	uint32_t open;
+	uint32_t ended;
+	uint32_t oldest_ended;
+	uint32_t newest_ended;
+	uint32_t hand; /* where the search for an open victim goes on */
+	uint64_t seed;
+	uint64_t evicted_ended;
+	uint64_t evicted_open;
+	struct idmap by_key; /* open lives */
+	struct idmap by_tuple; /* hash of a tuple to its newest life */
+	struct owners owners;
+};
+
+/* 0 or -ENOMEM. max_lives and max_ended are at least 1. */
+int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives, uint32_t max_ended);
+void flow_table__fini(struct flow_table *table);
+
+/* The open life of this connection id, or NULL. */
+struct life *flow_table__find(const struct flow_table *table, uint64_t key);
+
+/*
+ * A new open life, zeroed but for key, owner and links, in place of an open
+ * one of the same key. May evict, so that pointers to ended lives are not
+ * valid any more. NULL when memory ran out.
+ */
+struct life *flow_table__begin(struct flow_table *table, uint64_t key);
+
+/* Its tuple is complete: joins it to the earlier lives of the same tuple and
+ * gives it its ordinal. Only once per life. */
+void flow_table__join_tuple(struct flow_table *table, struct life *life);
+
+/* The life is over: not found by id any more, kept until the next begin at
+ * least. */
+void flow_table__end(struct flow_table *table, struct life *life);
+
+/* The life at a position, NULL if none is open there; positions run from 0 to
+ * table->used - 1. For walks over all open lives. */
+const struct life *flow_table__open_at(const struct flow_table *table, uint32_t position);
+
+#endif

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "model/life.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+const char *closed_first__name(enum closed_first who)
+{
+	static const char *const names[CLOSED_FIRST_END] = {"none", "local", "remote", "both"};
+
+	return who < CLOSED_FIRST_END ? names[who] : "none";
+}
+
+const char *how__name(enum how how)
+{
+	static const char *const names[HOW_END] = {
+		[HOW_CLOSE] = "close",
+		[HOW_SHUTDOWN] = "shutdown",
+		[HOW_ABORT] = "abort",
+		[HOW_RESET_RECEIVED] = "reset_received",
+		[HOW_REFUSED] = "refused",
+		[HOW_UNREACHABLE] = "unreachable",
+		[HOW_TIMEOUT] = "timeout",
+		[HOW_CANCELLED] = "cancelled",
+		[HOW_NO_PORT] = "no_port",
+		[HOW_LISTENER_CLOSED] = "listener_closed",
+		[HOW_KILLED] = "killed",
+	};
+
+	return how < HOW_END ? names[how] : NULL;
+}
+
+void life__enter(struct life *life, unsigned int state, uint64_t now_ns)
+{
+	/* Records of two CPUs may reach us a little out of order. */
+	uint64_t since = now_ns > life->start_ns ? now_ns - life->start_ns : 0;
+	unsigned int at = life->history_count;
+
+	if (at == LIFE_HISTORY_MAX) {
+		life->flags |= LIFE_HISTORY_CUT;
+		at--;
+	} else {
+		life->history_count++;
+	}
+	life->history[at] = (uint64_t)state << 56 | (since & HISTORY_NS_MASK);
+	life->state = (uint8_t)state;
+	life->entered_ns = now_ns;
+	life->flags |= LIFE_ENTERED_KNOWN;
+}
+
+uint64_t life__handshake_ns(const struct life *life)
+{
+	bool sent = false;
+	uint64_t sent_ns = 0;
+
+	for (unsigned int i = 0; i < life->history_count; i++) {
+		unsigned int state = history_state(life->history[i]);
+
+		if (state == EV_SYN_SENT) {
+			sent = true;
+			sent_ns = history_ns(life->history[i]);
+		} else if (state == EV_ESTABLISHED && sent) {
+			return history_ns(life->history[i]) - sent_ns;
+		}
+	}
+	return UINT64_MAX;
+}
+
+unsigned int life__family(const struct life *life)
+{
+	return addr__family(life->remote.port ? life->remote.addr : life->local.addr);
+}
+
+static enum how own_fin(const struct ev_transition *t)
+{
+	/* Only a system call carries the flag; a FIN sent from elsewhere is
+	 * that of a close whose socket was locked then. */
+	if (t->flags & EV_F_IN_SYSCALL && !(t->flags & EV_F_FILE_CLOSED))
+		return HOW_SHUTDOWN;
+	return HOW_CLOSE;
+}
+
+static void first_is(struct life *life, enum closed_first who)
+{
+	if (life->closed_first == CLOSED_NONE)
+		life->closed_first = who;
+}
+
+/* connect(AF_UNSPEC) leaves a socket with its old sk_err, and the next life
+ * starts with it. One that the user ends in a system call is not ended by it. */
+static unsigned int fresh_error(const struct life *life, const struct ev_transition *t, unsigned int error)
+{
+	bool stale = error == life->birth_error && t->flags & EV_F_IN_SYSCALL;
+
+	return stale ? 0 : error;
+}
+
+static enum how connect_failed(const struct ev_transition *t, unsigned int error)
+{
+	switch (error) {
+	case 0:
+		return t->local_port ? HOW_CANCELLED : HOW_NO_PORT;
+	case ECONNREFUSED:
+		return HOW_REFUSED;
+	case ETIMEDOUT:
+		return HOW_TIMEOUT;
+	case ECONNABORTED:
+		return HOW_KILLED;
+	case ECONNRESET:
+		return HOW_RESET_RECEIVED;
+	default:
+		return HOW_UNREACHABLE;
+	}
+}
+
+/* CLOSE without an error. Only a child that was never accepted has no struct
+ * socket in these states: close() orphans a socket on its way to FIN_WAIT1 or
+ * LAST_ACK (inet_csk_listen_stop(), inet_child_forget()). */
+static void ended_quietly(struct life *life, const struct ev_transition *t)
+{
+	switch (t->old_state) {
+	case EV_FIN_WAIT2:
+	case EV_CLOSING:
+	case EV_LAST_ACK:
+	case EV_TIME_WAIT:
+		return;
+	case EV_FIN_WAIT1:
+		life->how = HOW_ABORT;
+		return;
+	default:
+		first_is(life, CLOSED_LOCAL);
+		life->how = t->flags & EV_F_NO_SOCKET ? HOW_LISTENER_CLOSED : HOW_ABORT;
+	}
+}
+
+static void ended(struct life *life, const struct ev_transition *t, unsigned int error)
+{
+	if (t->old_state == EV_SYN_SENT) {
+		life->how = connect_failed(t, error);
+		return;
+	}
+	switch (error) {
+	case 0:
+		ended_quietly(life, t);
+		return;
+	case ECONNRESET:
+	case EPIPE: /* tcp_reset() in CLOSE_WAIT */
+		first_is(life, CLOSED_REMOTE);
+		life->how = HOW_RESET_RECEIVED;
+		return;
+	case ECONNABORTED:
+		first_is(life, CLOSED_LOCAL);
+		life->how = HOW_KILLED;
+		return;
+	default:
+		/* tcp_write_err() reports a soft error (an ICMP message) in
+		 * place of ETIMEDOUT when it has one. */
+		life->how = HOW_TIMEOUT;
+	}
+}
+
+void life__judge(struct life *life, const struct ev_transition *t, const struct ev_totals *totals)
+{
+	switch (t->new_state) {
+	case EV_FIN_WAIT1:
+		first_is(life, CLOSED_LOCAL);
+		life->how = (uint8_t)own_fin(t);
+		break;
+	case EV_CLOSE_WAIT:
+		first_is(life, CLOSED_REMOTE);
+		break;
+	case EV_CLOSING:
+		life->closed_first = CLOSED_BOTH;
+		break;
+	case EV_LAST_ACK:
+		life->how = (uint8_t)own_fin(t);
+		break;
+	case EV_STATE_CLOSE:
+		life->error = totals ? (uint8_t)fresh_error(life, t, totals->error) : 0;
+		ended(life, t, life->error);
+		break;
+	default:
+		break;
+	}
+}

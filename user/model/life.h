@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A life: one connection, from its first sign to CLOSE, with the history of
+ * its states. A five-tuple has successive lives. Written by the flow table
+ * alone; views and sinks read it.
+ */
+#ifndef TCPSAGA_MODEL_LIFE_H
+#define TCPSAGA_MODEL_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/connection.h"
+#include "event/decode.h"
+
+enum closed_first {
+	CLOSED_NONE = 0, /* nobody did, or not yet */
+	CLOSED_LOCAL,
+	CLOSED_REMOTE,
+	CLOSED_BOTH, /* the FINs crossed: RFC 9293, 3.6, case 3 */
+	CLOSED_FIRST_END
+};
+
+/* How a life ended. */
+enum how {
+	HOW_UNKNOWN = 0,
+	HOW_CLOSE, /* our FIN came from close() or exit */
+	HOW_SHUTDOWN, /* our FIN came from shutdown() */
+	HOW_ABORT, /* our RST: SO_LINGER 0, unread data, disconnect */
+	HOW_RESET_RECEIVED,
+	HOW_REFUSED,
+	HOW_UNREACHABLE, /* an ICMP error while connecting */
+	HOW_TIMEOUT,
+	HOW_CANCELLED, /* the user gave up a pending connect() */
+	HOW_NO_PORT, /* no local port was left for connect() */
+	HOW_LISTENER_CLOSED, /* never accepted when its listener closed */
+	HOW_KILLED, /* by an administrator: ss -K */
+	HOW_END
+};
+
+const char *closed_first__name(enum closed_first who);
+const char *how__name(enum how how); /* NULL for HOW_UNKNOWN */
+
+enum {
+	LIFE_HISTORY_MAX = 10, /* states kept; a longer history loses its middle */
+
+	/* life.flags */
+	LIFE_PLACE_KNOWN = 1 << 0, /* addresses and netns are set */
+	LIFE_START_KNOWN = 1 << 1, /* its first sign was seen */
+	LIFE_INCOMPLETE = 1 << 2, /* a record of it was lost, or its birth unseen */
+	LIFE_ENDED = 1 << 3,
+	LIFE_MPTCP = 1 << 4,
+	LIFE_HISTORY_CUT = 1 << 5,
+	LIFE_ENTERED_KNOWN = 1 << 6, /* entered_ns is true */
+	LIFE_TOTALS_KNOWN = 1 << 7, /* bytes and retransmits, from the close record */
+};
+
+/* State and time entered in one word: the state in the high byte, and the
+ * nanoseconds since start_ns below it (56 bits are two years). */
+typedef uint64_t history_entry;
+
+#define HISTORY_NS_MASK ((1ULL << 56) - 1)
+
+static inline unsigned int history_state(history_entry entry)
+{
+	return (unsigned int)(entry >> 56);
+}
+
+static inline uint64_t history_ns(history_entry entry)
+{
+	return entry & HISTORY_NS_MASK;
+}
+
+/* Sizes matter: a million of them may be alive. */
+struct life {
+	/* What a compact record touches comes first: one cache line. */
+	uint64_t key; /* conn_id as on the wire */
+	uint64_t entered_ns; /* when state was entered */
+	uint64_t start_ns; /* first sign, boot time */
+	uint8_t state; /* enum ev_state */
+	uint8_t role; /* enum role */
+	uint8_t closed_first; /* enum closed_first */
+	uint8_t how; /* enum how; provisional until LIFE_ENDED */
+	uint8_t flags; /* LIFE_* */
+	uint8_t history_count;
+	uint16_t ordinal; /* which life of this five-tuple, from 1; saturates */
+	uint32_t owner; /* index into owners, OWNER_NONE unknown */
+	uint32_t netns; /* inode */
+	struct endpoint local;
+	struct endpoint remote;
+
+	history_entry history[LIFE_HISTORY_MAX];
+
+	uint64_t conn; /* the id shown to people */
+	uint64_t bytes_sent;
+	uint64_t bytes_received;
+	uint32_t retransmits;
+	uint8_t error; /* sk_err at the end: an errno, or 0 */
+	uint8_t birth_error; /* sk_err left over when it began */
+	uint8_t first_old; /* the state before history[0], 0 unknown */
+	uint8_t family; /* the socket's own: AF_INET or AF_INET6; 0 unknown */
+
+	/* Links of the flow table. */
+	uint32_t newer; /* list of ended lives by age; or free list */
+	uint32_t older;
+	uint32_t tuple_next; /* next older life of the same tuple hash */
+};
+
+/* Appends a state. When the history is full its last entry is replaced, so
+ * that it always ends with the present state. */
+void life__enter(struct life *life, unsigned int state, uint64_t now_ns);
+
+/*
+ * What one transition says about who closed and how. Called before the state
+ * changes; totals is NULL unless it is the transition to CLOSE. Pure rules,
+ * from KERNEL.md section 4.
+ */
+void life__judge(struct life *life, const struct ev_transition *transition,
+		 const struct ev_totals *totals);
+
+/* 4 or 6: the family on the wire. The local address decides where there is no
+ * remote one, as with a listener. */
+unsigned int life__family(const struct life *life);
+
+/* Nanoseconds from SYN_SENT to ESTABLISHED, or UINT64_MAX when the history
+ * does not show both. */
+uint64_t life__handshake_ns(const struct life *life);
+
+#endif

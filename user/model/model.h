@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is true now, from records: applies each to the flow table and says what
+ * changed. Pure: no I/O, no clock but the records' own, no globals; the same
+ * records give the same changes.
+ */
+#ifndef TCPSAGA_MODEL_MODEL_H
+#define TCPSAGA_MODEL_MODEL_H
+
+#include "event/decode.h"
+#include "model/flow_table.h"
+
+enum change_kind {
+	CHANGE_TRANSITION, /* life moved from old_state to new_state */
+	CHANGE_LIFE, /* the summary of life: it ended, or is open when the view ends */
+	CHANGE_SYN, /* a SYN at a listener: syn, and life if it is known */
+	CHANGE_LOSS, /* records were lost: loss */
+	CHANGE_STOP, /* the source has ended: stop */
+};
+
+#define UNKNOWN_NS UINT64_MAX
+
+/*
+ * Borrowed: life and owner are valid until the next model__apply(), syn, loss
+ * and stop as long as the record.
+ */
+struct change {
+	enum change_kind kind;
+	uint8_t old_state;
+	uint8_t new_state;
+	uint64_t time_ns; /* boot time of the event */
+	uint64_t in_old_ns; /* time spent in old_state, UNKNOWN_NS */
+	const struct life *life;
+	const struct owner *owner; /* who acted, else the life's owner, else NULL */
+	const struct ev_syn *syn;
+	const struct ev_loss *loss;
+	const struct ev_stop *stop;
+};
+
+/* One record gives at most: the end of a life whose close was lost, the two
+ * first transitions of a child, and its end. */
+enum { CHANGES_MAX = 4 };
+
+struct changes {
+	unsigned int count;
+	struct change change[CHANGES_MAX];
+};
+
+struct model_config {
+	uint64_t seed; /* of hashes; any value gives the same changes */
+	uint32_t max_lives;
+	uint32_t max_ended;
+};
+
+enum { MODEL_MAX_LIVES = 262144, MODEL_MAX_ENDED = 16384 };
+
+struct model;
+
+/* NULL with errno ENOMEM. */
+struct model *model__new(const struct model_config *config);
+void model__free(struct model *model);
+
+/* Applies one decoded record and fills changes. 0 or -ENOMEM (the record had
+ * no effect, changes is empty). */
+int model__apply(struct model *model, const struct record *record, struct changes *changes);
+
+/* For views that walk all open lives. Borrowed. */
+const struct flow_table *model__flows(const struct model *model);
+
+/* The owner of a life, NULL when it is not known. Borrowed. */
+const struct owner *model__owner(const struct model *model, const struct life *life);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A printer turns changes into text in a buffer: as JSON (json.c) or as tables
+ * for people (table.c). It does no I/O; the verb writes the buffer out.
+ */
+#ifndef TCPSAGA_OUTPUT_PRINTER_H
+#define TCPSAGA_OUTPUT_PRINTER_H
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "model/model.h"
+#include "source/recording.h"
+
+/* What a table shows one line for. */
+enum subject_matter {
+	OF_EVENTS, /* trace: transitions and SYNs */
+	OF_LIVES, /* flows: connections */
+};
+
+/* The books at the end: attempted = delivered + lost (DESIGN, section 4). */
+struct ledger {
+	uint64_t attempted; /* the kernel's count; 0 and !attempted_known if cut */
+	uint64_t delivered; /* the decoder's */
+	uint64_t lost[EV_LOSS_REASONS_MAX];
+	uint64_t malformed; /* delivered, and refused by the decoder */
+	bool attempted_known;
+};
+
+struct printer_config {
+	enum subject_matter of;
+	unsigned int columns; /* of the terminal; 0: not one */
+	bool wide; /* room for IPv6 and netns in every line */
+	bool full_time; /* RFC 3339 instead of the time of day */
+	bool colour;
+};
+
+struct printer;
+
+struct printer_ops {
+	void (*begin)(struct printer *printer, const struct capture_info *info);
+	void (*change)(struct printer *printer, const struct change *change);
+	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
+};
+
+struct printer {
+	const struct printer_ops *ops;
+	struct printer_config config;
+	struct strbuf out; /* owned: text not yet written */
+	struct utc_formatter utc;
+};
+
+extern const struct printer_ops json_printer;
+extern const struct printer_ops table_printer;
+
+void printer__init(struct printer *printer, const struct printer_ops *ops,
+		   const struct printer_config *config, uint64_t realtime_offset_ns);
+void printer__fini(struct printer *printer);
+
+/* "ring_full", "recursion"; "?" for a number that is none. */
+const char *loss_reason__name(unsigned int reason);
+
+/* "transition", "syn", ...: the JSON type that records of this kind become. */
+const char *event_kind__name(unsigned int kind);
+
+#endif

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Tables for people. Columns are as wide as their usual content; a longer one
+ * pushes the rest of its line, and is never cut: half an address is worse than
+ * a crooked line.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "output/printer.h"
+#include "output/text.h"
+
+enum {
+	WIDE_COLUMNS = 110, /* from here on trace shows the process too */
+	CLOCK_LEN = 12, /* 15:27:00.123 */
+	END_TEXT_MAX = ADDR_TEXT_MAX + 8, /* [v6]:65535 */
+	END_WIDTH = 21, /* 255.255.255.255:65535 */
+	END_WIDTH_NARROW = 17,
+	END_WIDTH_IPV6 = 45,
+	PROCESS_WIDTH = 22,
+	INDENT = 4,
+	TIMELINE_COLUMNS = 100,
+};
+
+static void pad_to(struct strbuf *out, size_t line_start, size_t column)
+{
+	while (out->len - line_start < column)
+		strbuf__char(out, ' ');
+}
+
+/* Pads what was appended since start to width columns and adds a gap. */
+static void end_column(struct strbuf *out, unsigned int used, unsigned int width)
+{
+	for (; used < width; used++)
+		strbuf__char(out, ' ');
+	strbuf__char(out, ' ');
+}
+
+static void put_clock(struct printer *printer, uint64_t time_ns)
+{
+	const char *utc = utc_formatter__format(&printer->utc, time_ns);
+
+	if (printer->config.full_time)
+		strbuf__append(&printer->out, utc, UTC_TEXT_LEN);
+	else
+		strbuf__append(&printer->out, utc + 11, CLOCK_LEN);
+	strbuf__char(&printer->out, ' ');
+}
+
+static unsigned int clock_width(const struct printer *printer)
+{
+	return printer->config.full_time ? UTC_TEXT_LEN : CLOCK_LEN;
+}
+
+static void put_end(struct strbuf *out, const uint8_t addr[16], uint16_t port, bool known, unsigned int width)
+{
+	char text[END_TEXT_MAX + 1];
+	char *p = text;
+
+	if (!known) {
+		*p++ = '?';
+	} else if (addr__is_v4(addr)) {
+		p += addr__format(addr, p);
+	} else {
+		*p++ = '[';
+		p += addr__format(addr, p);
+		*p++ = ']';
+	}
+	if (port)
+		p += sprintf(p, ":%u", port);
+	else
+		p += sprintf(p, ":*");
+	strbuf__append(out, text, (size_t)(p - text));
+	end_column(out, (unsigned int)(p - text), width);
+}
+
+static unsigned int put_process(struct strbuf *out, const struct owner *owner)
+{
+	size_t before = out->len;
+	unsigned int columns;
+
+	if (!owner) {
+		strbuf__char(out, '-');
+		return 1;
+	}
+	columns = text__plain(out, owner->comm, strnlen(owner->comm, sizeof(owner->comm)));
+	before = out->len;
+	strbuf__char(out, '/');
+	strbuf__u64(out, owner->pid);
+	return columns + (unsigned int)(out->len - before);
+}
+
+/* Three significant figures at most: "412us", "3.12ms", "60.0s", "2h03m". */
+static void put_duration(struct strbuf *out, uint64_t ns, unsigned int width)
+{
+	double us = (double)ns / 1e3;
+	size_t before = out->len;
+
+	if (ns == UNKNOWN_NS)
+		strbuf__char(out, '-');
+	else if (us < 1000)
+		strbuf__printf(out, "%uus", (unsigned int)us);
+	else if (us < 1e6)
+		strbuf__printf(out, us < 1e4 ? "%.2fms" : us < 1e5 ? "%.1fms" : "%.0fms", us / 1e3);
+	else if (us < 600e6)
+		strbuf__printf(out, us < 1e7 ? "%.2fs" : us < 1e8 ? "%.1fs" : "%.0fs", us / 1e6);
+	else if (us < 36000e6)
+		strbuf__printf(out, "%um%02us", (unsigned int)(us / 60e6), (unsigned int)(us / 1e6) % 60);
+	else
+		strbuf__printf(out, "%uh%02um", (unsigned int)(us / 3600e6), (unsigned int)(us / 60e6) % 60);
+	if (width)
+		end_column(out, (unsigned int)(out->len - before), width);
+}
+
+static void put_bytes(struct strbuf *out, uint64_t bytes)
+{
+	static const char units[] = "KMGTPE";
+	double value = (double)bytes;
+	int unit = -1;
+
+	while (value >= 1024 && unit < 5) {
+		value /= 1024;
+		unit++;
+	}
+	if (unit < 0)
+		strbuf__printf(out, "%u B", (unsigned int)bytes);
+	else
+		strbuf__printf(out, "%.1f %ciB", value, units[unit]);
+}
+
+static bool narrow(const struct printer *printer)
+{
+	return !printer->config.wide && printer->config.columns &&
+	       printer->config.columns < WIDE_COLUMNS;
+}
+
+static unsigned int end_width(const struct printer *printer)
+{
+	if (printer->config.wide)
+		return END_WIDTH_IPV6;
+	return narrow(printer) ? END_WIDTH_NARROW : END_WIDTH;
+}
+
+static void put_heading(struct strbuf *out, const char *text, unsigned int width)
+{
+	strbuf__str(out, text);
+	end_column(out, (unsigned int)strlen(text), width);
+}
+
+/* ---- trace ---- */
+
+static void events_heading(struct printer *printer)
+{
+	struct strbuf *out = &printer->out;
+
+	put_heading(out, "TIME (UTC)", clock_width(printer));
+	if (printer->config.wide)
+		put_heading(out, "NETNS", 10);
+	put_heading(out, "LOCAL", end_width(printer));
+	put_heading(out, "REMOTE", end_width(printer));
+	put_heading(out, "OLD>NEW", 22);
+	if (!narrow(printer))
+		put_heading(out, "PROCESS", PROCESS_WIDTH);
+	strbuf__str(out, "IN OLD\n");
+}
+
+static const char *colour_of(unsigned int state)
+{
+	switch (state) {
+	case EV_ESTABLISHED:
+		return "\033[32m";
+	case EV_STATE_CLOSE:
+		return "\033[2m";
+	case EV_CLOSE_WAIT:
+	case EV_FIN_WAIT1:
+	case EV_FIN_WAIT2:
+	case EV_LAST_ACK:
+	case EV_CLOSING:
+		return "\033[33m";
+	default:
+		return "\033[36m";
+	}
+}
+
+static void put_states(struct printer *printer, const struct change *change)
+{
+	struct strbuf *out = &printer->out;
+	char text[40];
+	int len = snprintf(text, sizeof(text), "%s>%s", state__name(change->old_state),
+			   state__name(change->new_state));
+
+	if (printer->config.colour)
+		strbuf__str(out, colour_of(change->new_state));
+	strbuf__append(out, text, (size_t)len);
+	if (printer->config.colour)
+		strbuf__str(out, "\033[0m");
+	end_column(out, (unsigned int)len, 22);
+}
+
+static void put_netns(struct strbuf *out, uint32_t netns, bool known)
+{
+	size_t before = out->len;
+
+	if (known)
+		strbuf__u64(out, netns);
+	else
+		strbuf__char(out, '?');
+	end_column(out, (unsigned int)(out->len - before), 10);
+}
+
+static void finish_line(struct strbuf *out)
+{
+	while (out->len && out->data[out->len - 1] == ' ')
+		out->len--;
+	strbuf__char(out, '\n');
+}
+
+static void put_transition(struct printer *printer, const struct change *change)
+{
+	const struct life *life = change->life;
+	bool known = life->flags & LIFE_PLACE_KNOWN;
+	struct strbuf *out = &printer->out;
+
+	put_clock(printer, change->time_ns);
+	if (printer->config.wide)
+		put_netns(out, life->netns, known);
+	put_end(out, life->local.addr, life->local.port, known, end_width(printer));
+	if (life->role == ROLE_LISTENER)
+		put_heading(out, "-", end_width(printer));
+	else
+		put_end(out, life->remote.addr, life->remote.port, known, end_width(printer));
+	put_states(printer, change);
+	if (!narrow(printer))
+		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+	put_duration(out, change->in_old_ns, 0);
+	finish_line(out);
+}
+
+static void put_syn(struct printer *printer, const struct change *change)
+{
+	const struct ev_syn *syn = change->syn;
+	bool remote_known = syn->flags & EV_SYN_F_REMOTE;
+	struct strbuf *out = &printer->out;
+	size_t before;
+
+	put_clock(printer, change->time_ns);
+	if (printer->config.wide)
+		put_netns(out, syn->netns, true);
+	put_end(out, syn->local, syn->local_port, true, end_width(printer));
+	put_end(out, syn->remote, syn->remote_port, remote_known, end_width(printer));
+	before = out->len;
+	strbuf__printf(out, "SYN q %u/%u acc %u/%u", syn->syn_queue_len, syn->limit, syn->accept_queue_len,
+		       syn->limit);
+	end_column(out, (unsigned int)(out->len - before), 22);
+	if (!narrow(printer))
+		put_process(out, change->owner);
+	finish_line(out);
+}
+
+/* ---- flows ---- */
+
+static void lives_heading(struct printer *printer)
+{
+	struct strbuf *out = &printer->out;
+
+	put_heading(out, "START (UTC)", clock_width(printer));
+	put_heading(out, "ROLE", 6);
+	put_heading(out, "LOCAL", printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH);
+	put_heading(out, "REMOTE", printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH);
+	put_heading(out, "PROCESS", PROCESS_WIDTH);
+	strbuf__str(out, "LASTED\n");
+}
+
+static uint64_t lasted_ns(const struct life *life)
+{
+	if (!(life->flags & LIFE_ENDED) || !(life->flags & LIFE_START_KNOWN))
+		return UNKNOWN_NS;
+	return life->entered_ns - life->start_ns;
+}
+
+static void put_step(struct strbuf *out, const struct life *life, unsigned int i)
+{
+	if (i) {
+		put_duration(out, history_ns(life->history[i]) - history_ns(life->history[i - 1]), 0);
+		strbuf__str(out, " > ");
+	}
+	strbuf__str(out, state__name(history_state(life->history[i])));
+	if (i + 1 < life->history_count)
+		strbuf__char(out, ' ');
+}
+
+/* "SYN_SENT 412us > ESTABLISHED 2.10ms > CLOSE": each state with the time
+ * spent in it, broken between states when it is long. */
+static void put_timeline(struct strbuf *out, const struct life *life)
+{
+	size_t line = out->len;
+
+	pad_to(out, line, INDENT);
+	for (unsigned int i = 0; i < life->history_count; i++) {
+		size_t before = out->len;
+
+		put_step(out, life, i);
+		if (out->len - line > TIMELINE_COLUMNS && !out->failed) {
+			char step[64];
+			size_t len = out->len - before;
+
+			memcpy(step, out->data + before, len < sizeof(step) ? len : sizeof(step));
+			out->len = before;
+			strbuf__char(out, '\n');
+			line = out->len;
+			pad_to(out, line, (size_t)2 * INDENT);
+			strbuf__append(out, step, len < sizeof(step) ? len : sizeof(step));
+		}
+	}
+	if (life->flags & LIFE_HISTORY_CUT)
+		strbuf__str(out, " (cut)");
+	finish_line(out);
+}
+
+static void put_end_of_life(struct strbuf *out, const struct life *life)
+{
+	const char *how = how__name(life->how);
+
+	strbuf__str(out, "    ");
+	if (!(life->flags & LIFE_ENDED)) {
+		strbuf__str(out, "still open");
+	} else {
+		if (life->closed_first == CLOSED_NONE)
+			strbuf__str(out, how ? how : "ended");
+		else
+			strbuf__printf(out, "closed first: %s (%s)", closed_first__name(life->closed_first),
+				       how ? how : "?");
+		if (life->error)
+			strbuf__printf(out, ", %s", strerrorname_np(life->error));
+	}
+	if (life->flags & LIFE_TOTALS_KNOWN) {
+		strbuf__str(out, "; sent ");
+		put_bytes(out, life->bytes_sent);
+		strbuf__str(out, ", received ");
+		put_bytes(out, life->bytes_received);
+		if (life->retransmits)
+			strbuf__printf(out, ", %u retransmits", life->retransmits);
+	}
+	if (life->ordinal > 1)
+		strbuf__printf(out, "; life %u of this five-tuple", life->ordinal);
+	if (life->flags & LIFE_INCOMPLETE)
+		strbuf__str(out, "; incomplete");
+	finish_line(out);
+}
+
+static void put_life(struct printer *printer, const struct change *change)
+{
+	const struct life *life = change->life;
+	bool known = life->flags & LIFE_PLACE_KNOWN;
+	unsigned int width = printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH;
+	struct strbuf *out = &printer->out;
+
+	if (life->flags & LIFE_START_KNOWN)
+		put_clock(printer, life->start_ns);
+	else
+		put_heading(out, "before", clock_width(printer));
+	put_heading(out, role__name(life->role) ? role__name(life->role) : "-", 6);
+	put_end(out, life->local.addr, life->local.port, known, width);
+	put_end(out, life->remote.addr, life->remote.port, known, width);
+	end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+	put_duration(out, lasted_ns(life), 0);
+	finish_line(out);
+	put_timeline(out, life);
+	put_end_of_life(out, life);
+}
+
+/* ---- both ---- */
+
+static void put_loss(struct printer *printer, const struct change *change)
+{
+	const struct ev_loss *loss = change->loss;
+	struct strbuf *out = &printer->out;
+
+	put_clock(printer, change->time_ns);
+	strbuf__printf(out, "-- %llu records lost (%s) since ", (unsigned long long)loss->count,
+		       loss_reason__name(loss->reason));
+	put_clock(printer, loss->since_ns);
+	strbuf__str(out, "--\n");
+}
+
+static void table_begin(struct printer *printer, const struct capture_info *info)
+{
+	size_t start = printer->out.len;
+
+	(void)info;
+	if (printer->config.colour)
+		strbuf__str(&printer->out, "\033[1m");
+	if (printer->config.of == OF_EVENTS)
+		events_heading(printer);
+	else
+		lives_heading(printer);
+	if (printer->config.colour && printer->out.len > start) {
+		printer->out.len--; /* the reset belongs to the heading's line */
+		strbuf__str(&printer->out, "\033[0m\n");
+	}
+}
+
+static void table_change(struct printer *printer, const struct change *change)
+{
+	switch (change->kind) {
+	case CHANGE_TRANSITION:
+		put_transition(printer, change);
+		break;
+	case CHANGE_SYN:
+		put_syn(printer, change);
+		break;
+	case CHANGE_LIFE:
+		put_life(printer, change);
+		break;
+	case CHANGE_LOSS:
+		put_loss(printer, change);
+		break;
+	case CHANGE_STOP: /* the verb says it on stderr */
+		break;
+	}
+}
+
+static void table_stop(struct printer *printer, uint64_t time_ns, const struct ledger *ledger)
+{
+	(void)printer;
+	(void)time_ns;
+	(void)ledger;
+}
+
+const struct printer_ops table_printer = {
+	.begin = table_begin,
+	.change = table_change,
+	.stop = table_stop,
+};

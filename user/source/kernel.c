@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "source/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define INSN(c, dst, src, o, i) \
+	((struct bpf_insn){.code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i)})
+#define LOAD_ARG(dst, n) INSN(BPF_LDX | BPF_MEM | BPF_DW, dst, BPF_REG_1, (n) * 8, 0)
+#define MOV_IMM(dst, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, i)
+#define MOV_REG(dst, src) INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
+#define ADD_IMM(dst, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, i)
+#define CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+int kernel__init(struct kernel *kernel)
+{
+	kernel->btf = btf__load_vmlinux_btf();
+	if (!kernel->btf)
+		return errno ? -errno : -ENOENT;
+	return 0;
+}
+
+void kernel__fini(struct kernel *kernel)
+{
+	btf__free(kernel->btf);
+	kernel->btf = NULL;
+}
+
+static int load(enum bpf_attach_type attach, int btf_id, const struct bpf_insn *insns, size_t count)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach,
+		    .attach_btf_id = (unsigned int)btf_id);
+	int fd;
+
+	if (btf_id < 0)
+		return btf_id;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "tcpsaga_try", "GPL", insns, count, &opts);
+	return fd < 0 ? -errno : fd;
+}
+
+static int load_on_tracepoint(const struct kernel *kernel, const char *tracepoint,
+			      const struct bpf_insn *insns, size_t count)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
+	return load(BPF_TRACE_RAW_TP, btf__find_by_name_kind(kernel->btf, name, BTF_KIND_TYPEDEF), insns,
+		    count);
+}
+
+static int close_if_open(int fd)
+{
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int kernel__try_tracepoint(const struct kernel *kernel, const char *tracepoint)
+{
+	const struct bpf_insn nothing[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
+
+	return close_if_open(load_on_tracepoint(kernel, tracepoint, nothing, COUNT(nothing)));
+}
+
+bool kernel__has_socket_cookie(const struct kernel *kernel, const char *tracepoint)
+{
+	const struct bpf_insn cookie[] = {
+		LOAD_ARG(BPF_REG_1, 0),
+		CALL(BPF_FUNC_get_socket_cookie),
+		MOV_IMM(BPF_REG_0, 0),
+		EXIT(),
+	};
+
+	return close_if_open(load_on_tracepoint(kernel, tracepoint, cookie, COUNT(cookie))) == 0;
+}
+
+bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint)
+{
+	const struct bpf_insn read[] = {
+		MOV_IMM(BPF_REG_3, 0),
+		MOV_IMM(BPF_REG_2, 8),
+		MOV_REG(BPF_REG_1, BPF_REG_10),
+		ADD_IMM(BPF_REG_1, -8),
+		CALL(BPF_FUNC_probe_read_kernel),
+		MOV_IMM(BPF_REG_0, 0),
+		EXIT(),
+	};
+
+	return close_if_open(load_on_tracepoint(kernel, tracepoint, read, COUNT(read))) == 0;
+}
+
+int kernel__try_function(const struct kernel *kernel, const char *function)
+{
+	const struct bpf_insn nothing[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
+	int id = btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC);
+	int link, fd = load(BPF_TRACE_FENTRY, id, nothing, COUNT(nothing));
+
+	if (fd < 0)
+		return fd;
+	link = bpf_raw_tracepoint_open(NULL, fd);
+	if (link < 0)
+		link = -errno;
+	close(fd);
+	return close_if_open(link);
+}

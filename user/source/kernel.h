@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this kernel lets us do, found out by trying: a version, a config or the
+ * lockdown file tell less than one attempt does (KERNEL.md, section 1). Each
+ * attempt loads a program of a few instructions and takes well under a
+ * millisecond.
+ */
+#ifndef TCPSAGA_SOURCE_KERNEL_H
+#define TCPSAGA_SOURCE_KERNEL_H
+
+#include <stdbool.h>
+
+struct btf;
+
+struct kernel {
+	struct btf *btf; /* owned: the running kernel's types */
+};
+
+/* Reads the kernel's BTF. 0 or -errno (-ENOENT: a kernel without BTF). */
+int kernel__init(struct kernel *kernel);
+void kernel__fini(struct kernel *kernel);
+
+/* 0 when tp_btf programs load on this tracepoint, else the load's -errno. */
+int kernel__try_tracepoint(const struct kernel *kernel, const char *tracepoint);
+
+/* True when bpf_get_socket_cookie() may be called on a tracepoint's socket:
+ * not on 5.10. */
+bool kernel__has_socket_cookie(const struct kernel *kernel, const char *tracepoint);
+
+/* True when bpf_probe_read_kernel() is allowed: not under
+ * lockdown=confidentiality. */
+bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint);
+
+/*
+ * Tries a trampoline (fentry) on a function: load and attach, because arm64
+ * before 6.12 loads and then fails to attach. 0, or
+ *   -ENOENT  the kernel has no such function (or it is inlined away)
+ *   -EPERM   refused
+ *   other    as the kernel says
+ */
+int kernel__try_function(const struct kernel *kernel, const char *function);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Recordings: the records of a source in a versioned, checksummed file.
+ * Written by the verb record, read by every looking verb with -r.
+ */
+#ifndef TCPSAGA_SOURCE_RECORDING_H
+#define TCPSAGA_SOURCE_RECORDING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a capture says of itself, kept in the file's head so that a replay
+ * prints the same start line as the live run. */
+struct capture_info {
+	uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
+	uint64_t start_ns; /* boot time when the probes were attached */
+	char kernel[64]; /* uname -r, NUL-terminated */
+	char tool[32]; /* version of tcpsaga that captured */
+	char source[16]; /* "live" */
+	char hooks[512]; /* "state=tp_btf syn=fentry ...": space-separated pairs */
+};
+
+struct recording_writer;
+
+/*
+ * Creates (or truncates) path, "-" being standard output, and writes the head.
+ * A new file is its owner's alone (0600): it shows who talks to whom. NULL with
+ * errno on failure. Not thread-safe. A program that ignores SIGPIPE sees a
+ * reader that went away as EPIPE.
+ */
+struct recording_writer *recording_writer__new(const char *path, const struct capture_info *info);
+
+/* Appends one record: 16 to 4096 bytes, a multiple of 8, the length in its
+ * header, else -EINVAL. 0 or -errno: once it has failed, each later call fails
+ * the same way. Buffered. */
+int recording_writer__append(struct recording_writer *writer, const void *record, size_t len);
+
+/* Hands everything appended so far to the kernel. */
+int recording_writer__flush(struct recording_writer *writer);
+
+/* Flushes, closes (reporting a failed close), frees. NULL is accepted. Returns
+ * 0 or -errno of the first failure in the writer's life. */
+int recording_writer__free(struct recording_writer *writer);
+
+struct recording_reader;
+
+/*
+ * Opens path ("-" is standard input) and reads its head into *info. NULL with
+ * errno on failure:
+ *   EBADMSG    not a tcpsaga recording, or a damaged head
+ *   ENODATA    empty, or cut within its head: nothing was recorded
+ *   ENOTSUP    made by a later version, or on a machine of other byte order
+ *   other      of open() or read()
+ */
+struct recording_reader *recording_reader__new(const char *path, struct capture_info *info);
+
+/*
+ * The next record: *record points to *len bytes, 8-byte aligned, valid until
+ * the next call. Returns
+ *   1          a record
+ *   0          the end: the file ends after a whole record
+ *   -ENODATA   the file was cut within a record: all whole ones were returned
+ *   -EBADMSG   a damaged record (its checksum or length is wrong)
+ *   -EINTR     a signal came while waiting on a pipe; call again to go on
+ *   -errno     read() failed
+ */
+int recording_reader__next(struct recording_reader *reader, const void **record, size_t *len);
+
+/* Where the reader stands: whole records returned, and the byte offset of the
+ * first byte behind them. */
+uint64_t recording_reader__records(const struct recording_reader *reader);
+uint64_t recording_reader__offset(const struct recording_reader *reader);
+
+void recording_reader__free(struct recording_reader *reader);
+
+#endif

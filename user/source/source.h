@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where records come from: the live kernel or a recording. A view does not
+ * know the difference. In life-cycle order:
+ *
+ *   live__new() or replay__new()   probes attached, or file opened
+ *   source__poll() ...             hands out records until the end
+ *   source__stop()                 live: detach, drain, close the books
+ *   source__free()
+ */
+#ifndef TCPSAGA_SOURCE_SOURCE_H
+#define TCPSAGA_SOURCE_SOURCE_H
+
+#include <stddef.h>
+
+#include "source/recording.h"
+
+struct source;
+
+/* Takes one record as raw bytes, 8-byte aligned, borrowed for the call. 0 to
+ * go on; anything else ends the poll, which returns it. */
+typedef int (*source_take_fn)(void *context, const void *record, size_t len);
+
+struct source_ops {
+	int (*poll)(struct source *source, source_take_fn take, void *context);
+	int (*stop)(struct source *source, source_take_fn take, void *context);
+	void (*free)(struct source *source);
+};
+
+/* The common head of every source. */
+struct source {
+	const struct source_ops *ops;
+	struct capture_info info;
+	char note[256]; /* what cannot be seen and why, one sentence; "" nothing */
+};
+
+enum { SOURCE_MORE = 0, SOURCE_END = 1 };
+
+/*
+ * Waits for records, a few hundredths of a second at most, and hands them out.
+ * SOURCE_MORE, SOURCE_END (a recording is at its end), a negative errno, or
+ * what take() returned.
+ */
+static inline int source__poll(struct source *source, source_take_fn take, void *context)
+{
+	return source->ops->poll(source, take, context);
+}
+
+/* Ends the capture in good order: what is still under way is handed out, the
+ * last record is EV_STOP with the books. A recording has nothing to do here. */
+static inline int source__stop(struct source *source, source_take_fn take, void *context)
+{
+	return source->ops->stop(source, take, context);
+}
+
+static inline void source__free(struct source *source)
+{
+	if (source)
+		source->ops->free(source);
+}
+
+#endif

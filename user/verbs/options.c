@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "verbs/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	KEY_DURATION = 256,
+	KEY_COUNT,
+	KEY_ONCE,
+	KEY_HOOKS,
+	KEY_SOURCE,
+	KEY_PRINT,
+	WORDS_MAX = 256,
+	PREDICATE_WORDS_MAX = 4,
+};
+
+/* While parsing. */
+struct parse {
+	struct options *options;
+	const struct verb_syntax *syntax;
+	const char *words[WORDS_MAX]; /* the filter's */
+	size_t word_count;
+	int status; /* not 0: what was wrong has been said */
+};
+
+static const struct argp_option option_table[] = {
+	{"output", 'o', "table|json", 0, "Output format; table is the default", 1},
+	{"read", 'r', "FILE", 0, "Read a recording instead of the live kernel; - is standard input", 1},
+	{"source", KEY_SOURCE, "auto|live", 0, "Where events come from; auto is the default", 1},
+	{"duration", KEY_DURATION, "SECONDS", 0, "Stop after this time", 1},
+	{"count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1},
+	{"hooks", KEY_HOOKS, "auto|fentry|tracepoint", 0,
+	 "Kind of kernel hook; auto takes for each event the best that attaches", 1},
+	{"pid", 'p', "PID", 0, "Only connections of this process", 2},
+	{"localport", 'L', "PORTS", 0, "Only these local ports, separated by commas", 2},
+	{"remoteport", 'D', "PORTS", 0, "Only these remote ports, separated by commas", 2},
+	{"ipv4", '4', NULL, 0, "Only IPv4 on the wire", 2},
+	{"ipv6", '6', NULL, 0, "Only IPv6 on the wire", 2},
+	{"timestamp", 'T', NULL, 0, "Full UTC time in tables", 3},
+	{"wide", 'w', NULL, 0, "Wide tables: room for IPv6, network namespace", 3},
+	{0},
+};
+
+static const struct argp_option events_option[] = {
+	{"events", 'e', "KIND,...", 0, "Kinds of event: transition, syn; all is the default", 1},
+};
+
+static const struct argp_option print_option[] = {
+	{"print", KEY_PRINT, NULL, 0, "Also print the events, as trace does", 1},
+};
+
+static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
+{
+	parse->status =
+		fail(EXIT_USAGE, "%s: %s wants %s, not \"%s\"", parse->syntax->name, what, wants, arg);
+	return EINVAL;
+}
+
+static int parse_output(struct parse *parse, const char *arg)
+{
+	if (strcmp(arg, "table") && strcmp(arg, "json"))
+		return say(parse, "-o", arg, "table or json");
+	parse->options->json = !strcmp(arg, "json");
+	return 0;
+}
+
+static int parse_duration(struct parse *parse, const char *arg)
+{
+	char *end;
+	double seconds = strtod(arg, &end);
+
+	if (end == arg || *end || !(seconds > 0 && seconds < 1e9))
+		return say(parse, "--duration", arg, "seconds above 0");
+	parse->options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S);
+	return 0;
+}
+
+static int parse_count(struct parse *parse, const char *arg)
+{
+	char *end;
+
+	errno = 0;
+	parse->options->count = strtoull(arg, &end, 10);
+	if (end == arg || *end || errno || strchr(arg, '-') || !parse->options->count)
+		return say(parse, "--count", arg, "a number above 0");
+	return 0;
+}
+
+static int parse_hooks(struct parse *parse, const char *arg)
+{
+	int choice = hook_choice__parse(arg);
+
+	if (choice < 0)
+		return say(parse, "--hooks", arg, "auto, fentry or tracepoint");
+	parse->options->hooks = (enum hook_choice)choice;
+	return 0;
+}
+
+static int parse_events(struct parse *parse, const char *arg)
+{
+	uint32_t events = 0;
+
+	for (const char *word = arg; word;) {
+		size_t len = strcspn(word, ",");
+
+		if (len == 10 && !memcmp(word, "transition", len))
+			events |= EVENTS_TRANSITION;
+		else if (len == 3 && !memcmp(word, "syn", len))
+			events |= EVENTS_SYN;
+		else
+			return say(parse, "-e", arg, "kinds of: transition, syn");
+		word = word[len] ? word + len + 1 : NULL;
+	}
+	parse->options->events = events;
+	return 0;
+}
+
+static int add_filter(struct parse *parse, const char *const *words, size_t count)
+{
+	struct filter_error error;
+	struct filter *filter = filter__parse(words, count, &error);
+	struct filter *both;
+	char text[1024];
+
+	if (!filter && errno == EINVAL) {
+		filter__explain(&error, words, count, text, sizeof(text));
+		fflush(stdout);
+		fprintf(stderr, "tcpsaga: %s: filter: %s\n", parse->syntax->name, text);
+		parse->status = EXIT_USAGE;
+		return EINVAL;
+	}
+	both = filter ? filter__and(parse->options->filter, filter) : NULL;
+	if (!both) {
+		parse->status = fail(EXIT_FAILED, "out of memory");
+		return ENOMEM;
+	}
+	parse->options->filter = both;
+	return 0;
+}
+
+/* The short options of bcc's tools are filters by another name. */
+static int add_short_filter(struct parse *parse, int key, const char *arg)
+{
+	const char *words[PREDICATE_WORDS_MAX];
+	size_t count = 0;
+
+	switch (key) {
+	case 'p':
+		words[count++] = "pid";
+		break;
+	case 'L':
+		words[count++] = "local";
+		words[count++] = "port";
+		break;
+	case 'D':
+		words[count++] = "remote";
+		words[count++] = "port";
+		break;
+	default:
+		words[count++] = key == '4' ? "ipv4" : "ipv6";
+	}
+	if (arg)
+		words[count++] = arg;
+	return add_filter(parse, words, count);
+}
+
+static int add_operand(struct parse *parse, const char *arg)
+{
+	if (parse->syntax->takes_file && !parse->options->file) {
+		parse->options->file = arg;
+		return 0;
+	}
+	if (parse->word_count == WORDS_MAX) {
+		parse->status = fail(EXIT_USAGE, "%s: the filter has more than %d words", parse->syntax->name,
+				     WORDS_MAX);
+		return EINVAL;
+	}
+	parse->words[parse->word_count++] = arg;
+	return 0;
+}
+
+static int finish(struct parse *parse)
+{
+	if (parse->syntax->takes_file && !parse->options->file) {
+		parse->status = fail(EXIT_USAGE, "%s: which file? try: tcpsaga %s FILE", parse->syntax->name,
+				     parse->syntax->name);
+		return EINVAL;
+	}
+	return add_filter(parse, parse->words, parse->word_count);
+}
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+	struct options *options = parse->options;
+
+	switch (key) {
+	case 'o':
+		return parse_output(parse, arg);
+	case 'r':
+		options->replay = arg;
+		return 0;
+	case 'e':
+		return parse_events(parse, arg);
+	case 'T':
+		options->full_time = true;
+		return 0;
+	case 'w':
+		options->wide = true;
+		return 0;
+	case KEY_DURATION:
+		return parse_duration(parse, arg);
+	case KEY_COUNT:
+		return parse_count(parse, arg);
+	case KEY_HOOKS:
+		return parse_hooks(parse, arg);
+	case KEY_PRINT:
+		options->print = true;
+		return 0;
+	case KEY_SOURCE:
+		return strcmp(arg, "auto") && strcmp(arg, "live") ?
+			       say(parse, "--source", arg, "auto or live") :
+			       0;
+	case 'p':
+	case 'L':
+	case 'D':
+	case '4':
+	case '6':
+		return add_short_filter(parse, key, arg);
+	case ARGP_KEY_ARG:
+		return add_operand(parse, arg);
+	case ARGP_KEY_END:
+		return finish(parse);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Levenshtein distance of short words, above 32 letters "far". */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[33], la = (unsigned int)strlen(a), lb = (unsigned int)strlen(b);
+
+	if (la > 32 || lb > 32)
+		return 99;
+	for (unsigned int j = 0; j <= lb; j++)
+		row[j] = j;
+	for (unsigned int i = 1; i <= la; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned int j = 1; j <= lb; j++) {
+			unsigned int replace = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned int best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+
+			diagonal = row[j];
+			row[j] = replace < best ? replace : best;
+		}
+	}
+	return row[lb];
+}
+
+const char *options__nearest(const char *text, const char *const *candidates)
+{
+	const char *nearest = NULL;
+	unsigned int best = 3; /* two slips, not more */
+
+	for (; *candidates; candidates++) {
+		unsigned int d = distance(text, *candidates);
+
+		if (d < best && d < strlen(*candidates)) {
+			best = d;
+			nearest = *candidates;
+		}
+	}
+	return nearest;
+}
+
+/* All long options of a parser, for "did you mean". */
+static void long_names(const struct argp *argp, const char **names, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct argp_option *o = argp->options; o->name || o->key || o->doc; o++)
+		if (o->name && count + 2 < max)
+			names[count++] = o->name;
+	names[count++] = "help";
+	names[count] = NULL;
+}
+
+static int bad_option(const struct argp *argp, const char *verb, const char *word)
+{
+	const char *names[64], *nearest;
+	char name[64];
+
+	long_names(argp, names, sizeof(names) / sizeof(names[0]));
+	if (word[0] != '-' || word[1] != '-')
+		return fail(EXIT_USAGE, "%s: unknown option, or one without its argument, in \"%s\"; see tcpsaga %s --help",
+			    verb, word, verb);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	for (size_t i = 0; names[i]; i++)
+		if (!strcmp(names[i], name))
+			return fail(EXIT_USAGE, "%s: option --%s: %s; see tcpsaga %s --help", verb, name,
+				    strchr(word, '=') ? "takes no argument" : "wants an argument", verb);
+	nearest = options__nearest(name, names);
+	if (nearest)
+		return fail(EXIT_USAGE, "%s: unknown option --%s: did you mean --%s?", verb, name, nearest);
+	return fail(EXIT_USAGE, "%s: unknown option --%s; see tcpsaga %s --help", verb, name, verb);
+}
+
+int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
+		  const int *said)
+{
+	char name[64];
+	int index = 0;
+	error_t err;
+
+	snprintf(name, sizeof(name), "tcpsaga %s", verb);
+	argv[0] = name;
+	/* argp would add a second line about --help to every error. */
+	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS, &index, input);
+	argv[0] = (char *)verb;
+	if (*said)
+		return *said;
+	if (!err)
+		return 0;
+	return bad_option(argp, verb, index > 0 && index <= argc ? argv[index - 1] : "");
+}
+
+/* The shared table and what this verb adds, in one. */
+static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
+{
+	if (syntax->takes_events)
+		*out++ = events_option[0];
+	if (syntax->takes_print)
+		*out++ = print_option[0];
+	memcpy(out, option_table, sizeof(option_table));
+}
+
+int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
+{
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 2];
+	struct argp argp = {.options = table, .parser = on_option, .args_doc = syntax->operands};
+	struct parse parse = {.options = options, .syntax = syntax};
+	char doc[2048];
+
+	*options = (struct options){.events = EVENTS_ALL};
+	assemble(table, syntax);
+	snprintf(doc, sizeof(doc), "%s\v%s", syntax->doc, syntax->examples);
+	argp.doc = doc;
+	return options__argp(&argp, syntax->name, argc, argv, &parse, &parse.status);
+}
+
+void options__fini(struct options *options)
+{
+	filter__free(options->filter);
+	options->filter = NULL;
+}

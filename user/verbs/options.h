@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The options that all looking verbs share (DESIGN, section 1): one table
+ * drives parsing and help.
+ */
+#ifndef TCPSAGA_VERBS_OPTIONS_H
+#define TCPSAGA_VERBS_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/filter.h"
+#include "source/hooks.h"
+
+enum {
+	EVENTS_TRANSITION = 1 << 0,
+	EVENTS_SYN = 1 << 1,
+	EVENTS_ALL = EVENTS_TRANSITION | EVENTS_SYN
+};
+
+/* What a verb takes of the shared options, and what it is. */
+struct verb_syntax {
+	const char *name;
+	const char *operands; /* "[FILTER]" */
+	const char *doc; /* above the options in --help */
+	const char *examples; /* below them */
+	bool takes_events; /* -e */
+	bool takes_file; /* the first operand is a file, not part of the filter */
+	bool takes_print; /* --print */
+};
+
+struct options {
+	bool json;
+	bool once;
+	bool wide;
+	bool full_time;
+	bool print;
+	const char *replay; /* -r FILE, borrowed from argv; NULL: live */
+	const char *file; /* operand, borrowed */
+	uint64_t duration_ns; /* 0: until stopped */
+	uint64_t count; /* 0: no limit */
+	uint32_t events; /* EVENTS_* */
+	enum hook_choice hooks;
+	struct filter *filter; /* owned, never NULL after parsing */
+};
+
+/*
+ * Parses the command line of a verb; argv[0] is the verb. Returns 0, or the
+ * exit status after one line on stderr. --help prints and exits 0.
+ */
+int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv);
+void options__fini(struct options *options);
+
+/* For verbs with other options: parses with argp, one line for what is wrong.
+ * *said is the exit status of an error that the parser has already told.
+ * Returns 0 or that or EXIT_USAGE. */
+int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
+		  const int *said);
+
+/* The word of candidates (NULL-terminated) that is nearest to text, NULL when
+ * none is near. For "did you mean". */
+const char *options__nearest(const char *text, const char *const *candidates);
+
+#endif

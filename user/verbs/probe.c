@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "output/text.h"
+#include "source/live.h"
+#include "verbs/options.h"
+#include "verbs/verbs.h"
+
+enum { KEY_HOOKS = 256 };
+
+struct probe {
+	bool json;
+	enum hook_choice choice;
+	int said; /* exit status of a usage error that has been told */
+	struct hook_result results[HOOK_COUNT];
+	bool socket_cookie;
+	bool probe_read;
+	char kernel[65];
+};
+
+static const struct argp_option option_table[] = {
+	{"output", 'o', "table|json", 0, "Output format; table is the default", 0},
+	{"hooks", KEY_HOOKS, "auto|fentry|tracepoint", 0, "Try only this kind of hook", 0},
+	{0},
+};
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+	struct probe *probe = state->input;
+	int choice;
+
+	switch (key) {
+	case 'o':
+		probe->json = !strcmp(arg, "json");
+		if (!probe->json && strcmp(arg, "table"))
+			probe->said = fail(EXIT_USAGE, "probe: -o wants table or json, not \"%s\"", arg);
+		break;
+	case KEY_HOOKS:
+		choice = hook_choice__parse(arg);
+		if (choice < 0)
+			probe->said = fail(EXIT_USAGE,
+					   "probe: --hooks wants auto, fentry or tracepoint, not \"%s\"", arg);
+		else
+			probe->choice = (enum hook_choice)choice;
+		break;
+	case ARGP_KEY_ARG:
+		probe->said = fail(EXIT_USAGE, "probe takes no operands, not \"%s\"", arg);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return probe->said ? EINVAL : 0;
+}
+
+static void put_key(struct strbuf *out, const char *key, const char *text)
+{
+	strbuf__printf(out, ",\"%s\":", key);
+	text__json(out, text, strlen(text));
+}
+
+static void put_hook_json(struct strbuf *out, const struct hook_result *result)
+{
+	const struct hook *hook = result->hook;
+
+	strbuf__printf(out, "{\"hook\":\"%s\"", hook->name);
+	put_key(out, "kind", hook_kind__name(hook->kind));
+	put_key(out, "target", hook->target);
+	strbuf__printf(out, ",\"works\":%s", result->error ? "false" : "true");
+	if (result->error)
+		put_key(out, "reason", hook_result__reason(result));
+	put_key(out, "shows", hook->shows);
+	put_key(out, "without", hook->without);
+	strbuf__char(out, '}');
+}
+
+static void put_json(struct strbuf *out, const struct probe *probe)
+{
+	struct utc_formatter utc;
+
+	utc_formatter__init(&utc, clock__realtime_offset_ns());
+	strbuf__printf(out, "{\"v\":1,\"type\":\"probe\",\"ts\":\"%.*s\"", UTC_TEXT_LEN,
+		       utc_formatter__format(&utc, clock__boot_ns()));
+	put_key(out, "version", TCPSAGA_VERSION);
+	put_key(out, "kernel", probe->kernel);
+	strbuf__printf(out, ",\"socket_cookie\":%s,\"probe_read\":%s,\"hooks\":[",
+		       probe->socket_cookie ? "true" : "false", probe->probe_read ? "true" : "false");
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		if (i)
+			strbuf__char(out, ',');
+		put_hook_json(out, &probe->results[i]);
+	}
+	strbuf__str(out, "]}\n");
+}
+
+static void put_table(struct strbuf *out, const struct probe *probe)
+{
+	strbuf__printf(out, "kernel %s\n\n%-8s %-8s %-22s %s\n", probe->kernel, "HOOK", "KIND", "ON", "WORKS");
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		const struct hook_result *result = &probe->results[i];
+		const struct hook *hook = result->hook;
+
+		strbuf__printf(out, "%-8s %-8s %-22s %s%s\n", hook->name, hook_kind__name(hook->kind),
+			       hook->target, result->error ? "no: " : "yes", hook_result__reason(result));
+		strbuf__printf(out, "         shows: %s\n", hook->shows);
+		if (result->error)
+			strbuf__printf(out, "         lost without it: %s\n", hook->without);
+	}
+	strbuf__printf(out, "\nidentity of a connection: %s\n",
+		       probe->socket_cookie ? "socket cookie" : "socket address and time of birth");
+	strbuf__printf(out, "peer of a SYN: %s\n",
+		       probe->probe_read ? "read from the packet" :
+					   "unknown, since probe reads are refused (lockdown)");
+}
+
+static int write_out(const struct strbuf *out)
+{
+	if (out->failed)
+		return fail(EXIT_FAILED, "out of memory");
+	if (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout))
+		return errno == EPIPE ? EXIT_DONE :
+					fail(EXIT_FAILED, "cannot write standard output: %m");
+	return EXIT_DONE;
+}
+
+static int run(struct probe *probe)
+{
+	struct utsname name;
+	struct strbuf out;
+	char message[320];
+	int status, err = live__probe(probe->choice, probe->results, &probe->socket_cookie,
+				      &probe->probe_read, message, sizeof(message));
+
+	if (err)
+		return fail(EXIT_CANNOT, "%s", message);
+	uname(&name);
+	snprintf(probe->kernel, sizeof(probe->kernel), "%s", name.release);
+	strbuf__init(&out);
+	if (probe->json)
+		put_json(&out, probe);
+	else
+		put_table(&out, probe);
+	status = write_out(&out);
+	strbuf__fini(&out);
+	return status;
+}
+
+int verb_probe(int argc, char **argv)
+{
+	const struct argp argp = {
+		.options = option_table,
+		.parser = on_option,
+		.doc = "Try every hook on this kernel and say what it shows, and what is lost "
+		       "where one is refused.\v"
+		       "Examples:\n"
+		       "  tcpsaga probe\n"
+		       "  tcpsaga probe -o json | jq '.hooks[] | select(.works | not)'\n",
+	};
+	struct probe probe = {0};
+	int status = options__argp(&argp, "probe", argc, argv, &probe, &probe.said);
+
+	return status ? status : run(&probe);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <string.h>
+
+#include "base/log.h"
+#include "verbs/session.h"
+#include "verbs/verbs.h"
+
+static const struct verb_syntax syntax = {
+	.name = "record",
+	.operands = "FILE [FILTER]",
+	.doc = "Keep the events in FILE, to be looked at later with any verb and -r FILE. The "
+	       "filter narrows what is kept as far as the kernel can apply it (ports, "
+	       "addresses, family, network namespace).",
+	.examples = "Examples:\n"
+		    "  tcpsaga record night.saga             until Ctrl-C\n"
+		    "  tcpsaga record minute.saga --duration 60 port 443\n"
+		    "  tcpsaga record all.saga --print -o json > all.json\n"
+		    "  tcpsaga record - | ssh host 'cat > night.saga'\n",
+	.takes_events = true,
+	.takes_file = true,
+	.takes_print = true,
+};
+
+static int run(const struct options *options)
+{
+	struct session_config config = {
+		.options = options,
+		.verb = "record",
+		.of = OF_EVENTS,
+		.prints = options->print,
+		.record_to = options->file,
+	};
+
+	if (options->print && !strcmp(options->file, "-"))
+		return fail(EXIT_USAGE, "record: --print and a recording cannot both go to standard output: "
+					"name a FILE");
+	return session__run(&config);
+}
+
+int verb_record(int argc, char **argv)
+{
+	struct options options;
+	int status = options__parse(&options, &syntax, argc, argv);
+
+	if (!status)
+		status = run(&options);
+	options__fini(&options);
+	return status;
+}

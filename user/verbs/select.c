@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "verbs/select.h"
+
+int select__init(struct select *select, const struct filter *filter, const struct model *model)
+{
+	*select = (struct select){.filter = filter, .model = model};
+	return idmap__init(&select->withheld, 0);
+}
+
+void select__fini(struct select *select)
+{
+	idmap__fini(&select->withheld);
+}
+
+static struct filter_subject subject_of_life(const struct life *life, const struct owner *owner)
+{
+	bool known = life->flags & LIFE_PLACE_KNOWN;
+
+	return (struct filter_subject){
+		.local_addr = known ? life->local.addr : NULL,
+		.remote_addr = known ? life->remote.addr : NULL,
+		.local_port = life->local.port,
+		.remote_port = life->remote.port,
+		.netns = known ? life->netns : 0,
+		.pid = owner ? owner->pid : 0,
+		.comm = owner ? owner->comm : NULL,
+		.role = (enum role)life->role,
+	};
+}
+
+static uint32_t states_of_life(const struct life *life)
+{
+	uint32_t states = 0;
+
+	for (unsigned int i = 0; i < life->history_count; i++)
+		states |= 1U << history_state(life->history[i]);
+	return states;
+}
+
+static enum filter_verdict judge_syn(const struct select *select, const struct change *change)
+{
+	const struct ev_syn *syn = change->syn;
+	bool remote = syn->flags & EV_SYN_F_REMOTE;
+	struct filter_subject subject = {
+		.local_addr = syn->local,
+		.remote_addr = remote ? syn->remote : NULL,
+		.local_port = syn->local_port,
+		.remote_port = syn->remote_port,
+		.netns = syn->netns,
+		.states = 1U << EV_LISTEN,
+		.pid = change->owner ? change->owner->pid : 0,
+		.comm = change->owner ? change->owner->comm : NULL,
+		.role = ROLE_SERVER,
+	};
+
+	return filter__match(select->filter, &subject);
+}
+
+static enum filter_verdict judge(const struct select *select, const struct change *change)
+{
+	struct filter_subject subject;
+
+	if (change->kind == CHANGE_SYN)
+		return judge_syn(select, change);
+	subject = subject_of_life(change->life, change->owner);
+	subject.states = change->kind == CHANGE_LIFE ?
+				 states_of_life(change->life) :
+				 1U << change->old_state | 1U << change->new_state;
+	return filter__match(select->filter, &subject);
+}
+
+/* The i-th transition of a life, from its history. */
+static struct change past_transition(const struct select *select, const struct life *life, unsigned int i)
+{
+	struct change past = {
+		.kind = CHANGE_TRANSITION,
+		.life = life,
+		.owner = model__owner(select->model, life),
+		.old_state = i ? (uint8_t)history_state(life->history[i - 1]) : life->first_old,
+		.new_state = (uint8_t)history_state(life->history[i]),
+		.time_ns = life->start_ns + history_ns(life->history[i]),
+		.in_old_ns = UNKNOWN_NS,
+	};
+
+	if (i)
+		past.in_old_ns = history_ns(life->history[i]) - history_ns(life->history[i - 1]);
+	return past;
+}
+
+/* Which of its life's transitions this is; LIFE_HISTORY_MAX when the history
+ * does not hold it any more. */
+static unsigned int index_of(const struct change *change)
+{
+	const struct life *life = change->life;
+	unsigned int i;
+
+	for (i = 0; i < life->history_count; i++)
+		if (history_state(life->history[i]) == change->new_state &&
+		    life->start_ns + history_ns(life->history[i]) == change->time_ns)
+			return i;
+	return LIFE_HISTORY_MAX;
+}
+
+static void show_withheld(struct select *select, const struct life *life, select_show_fn show, void *context)
+{
+	uint32_t which = idmap__remove(&select->withheld, life->key);
+
+	if (which == IDMAP_NONE)
+		return;
+	for (unsigned int i = 0; i < life->history_count; i++) {
+		struct change past = past_transition(select, life, i);
+
+		/* The filter may be about the states of one transition. */
+		if (which & 1U << i && judge(select, &past) != FILTER_NO)
+			show(context, &past);
+	}
+}
+
+/* True when the transition now waits for the filter to be decided. */
+static bool withhold(struct select *select, const struct change *change)
+{
+	uint64_t key = change->life->key;
+	uint32_t which = idmap__find(&select->withheld, key);
+	unsigned int index = index_of(change);
+
+	if (which == IDMAP_NONE && select->withheld.used >= SELECT_WITHHELD_MAX)
+		return false;
+	if (index == LIFE_HISTORY_MAX)
+		return false;
+	which = which == IDMAP_NONE ? 0 : which;
+	return idmap__put(&select->withheld, key, which | 1U << index) == 0;
+}
+
+static void select_transition(struct select *select, const struct change *change, select_show_fn show,
+			      void *context)
+{
+	const struct life *life = change->life;
+
+	switch (judge(select, change)) {
+	case FILTER_NO:
+		break;
+	case FILTER_UNDECIDED:
+		if (withhold(select, change))
+			break;
+		/* fall through */
+	case FILTER_YES:
+		show_withheld(select, life, show, context);
+		show(context, change);
+	}
+	if (change->new_state == EV_STATE_CLOSE && select->withheld.used)
+		idmap__remove(&select->withheld, life->key);
+}
+
+void select__change(struct select *select, const struct change *change, select_show_fn show, void *context)
+{
+	switch (change->kind) {
+	case CHANGE_TRANSITION:
+		if (select->transitions)
+			select_transition(select, change, show, context);
+		break;
+	case CHANGE_SYN:
+		if (select->syns && judge(select, change) == FILTER_YES)
+			show(context, change);
+		break;
+	case CHANGE_LIFE:
+		/* A listener is not a connection. */
+		if (select->lives && change->life->role != ROLE_LISTENER &&
+		    judge(select, change) == FILTER_YES)
+			show(context, change);
+		break;
+	case CHANGE_LOSS:
+	case CHANGE_STOP:
+		show(context, change);
+		break;
+	}
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "verbs/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "source/live.h"
+#include "source/replay.h"
+#include "verbs/select.h"
+
+enum {
+	/* Text is written out once it is so long, and after each poll. */
+	FLUSH_BYTES = 128 * 1024,
+	/* What a take may return to end a poll. */
+	ENOUGH = 1, /* --count or --duration is reached */
+};
+
+struct session {
+	const struct session_config *config;
+	const struct options *options;
+	struct source *source; /* owned */
+	struct model *model; /* owned */
+	struct recording_writer *writer; /* owned; NULL: not recording */
+	struct select select;
+	struct printer printer;
+	struct ledger ledger;
+	uint64_t shown;
+	uint64_t until_ns; /* boot time of the source; UINT64_MAX: none */
+	uint64_t last_ns; /* of the last record: where a cut recording ends */
+	bool enough; /* no more is to be shown */
+	bool stopped; /* EV_STOP has come */
+	bool closed; /* standard output's reader has gone */
+	int error; /* -errno of the first output that failed */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	/* Without SA_RESTART, so that a wait ends at once. */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- output ---- */
+
+static void note_write_error(struct session *session, int err)
+{
+	session->enough = true;
+	if (err == EPIPE)
+		session->closed = true;
+	else if (!session->error)
+		session->error = -err;
+}
+
+static void flush(struct session *session)
+{
+	struct strbuf *out = &session->printer.out;
+	size_t done = 0;
+
+	if (out->failed && !session->error)
+		session->error = -ENOMEM;
+	while (done < out->len && !session->closed && !session->error) {
+		ssize_t n = write(STDOUT_FILENO, out->data + done, out->len - done);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno != EINTR)
+			note_write_error(session, errno);
+	}
+	strbuf__clear(out);
+}
+
+/* A reader that has gone (| head -1) is noticed on a quiet host, too. */
+static void look_at_reader(struct session *session)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO};
+
+	if (poll(&out, 1, 0) == 1 && out.revents & POLLERR)
+		note_write_error(session, EPIPE);
+}
+
+static void show(void *context, const struct change *change)
+{
+	struct session *session = context;
+	struct printer *printer = &session->printer;
+
+	if (session->enough || !session->config->prints)
+		return;
+	printer->ops->change(printer, change);
+	if (change->kind == CHANGE_LOSS)
+		return;
+	if (++session->shown == session->options->count)
+		session->enough = true;
+	if (printer->out.len >= FLUSH_BYTES)
+		flush(session);
+}
+
+/* ---- records ---- */
+
+static void close_books(struct session *session, const struct ev_stop *stop)
+{
+	struct ledger *ledger = &session->ledger;
+
+	ledger->attempted = stop->attempted;
+	ledger->attempted_known = true;
+	memcpy(ledger->lost, stop->lost, sizeof(ledger->lost));
+	session->stopped = true;
+}
+
+static int keep(struct session *session, const void *data, size_t len)
+{
+	int err = session->writer ? recording_writer__append(session->writer, data, len) : 0;
+
+	if (err && !session->error)
+		session->error = err;
+	return err;
+}
+
+static void account(struct session *session, const struct record *record)
+{
+	if (record->header->kind < LEDGER_KINDS)
+		session->ledger.delivered++;
+	if (record->stop)
+		close_books(session, record->stop);
+	else if (record->header->time_ns >= session->until_ns)
+		session->enough = true;
+}
+
+static int take(void *context, const void *data, size_t len)
+{
+	struct session *session = context;
+	struct changes changes;
+	struct record record;
+	int err = keep(session, data, len);
+
+	if (err)
+		return err;
+	if (record__decode(&record, data, len)) {
+		session->ledger.delivered++;
+		session->ledger.malformed++;
+		return 0;
+	}
+	session->last_ns = record.header->time_ns;
+	account(session, &record);
+	err = model__apply(session->model, &record, &changes);
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < changes.count; i++)
+		select__change(&session->select, &changes.change[i], show, session);
+	return session->enough && !session->stopped ? ENOUGH : 0;
+}
+
+/* After the end is decided: counted, kept, but not shown. */
+static int take_rest(void *context, const void *data, size_t len)
+{
+	int verdict = take(context, data, len);
+
+	return verdict == ENOUGH ? 0 : verdict;
+}
+
+/* ---- life cycle ---- */
+
+static int open_live(struct session *session)
+{
+	struct kernel_filter terms;
+	struct live_config config = {
+		.choice = session->options->hooks,
+		.wanted = 1U << HOOK_STATE,
+		.filter = &terms,
+	};
+	char message[320];
+
+	memset(&terms, 0, sizeof(terms));
+	filter__kernel_terms(session->options->filter, &terms);
+	if (session->config->of == OF_EVENTS && session->options->events & EVENTS_SYN)
+		config.wanted |= 1U << HOOK_SYN;
+	session->source = live__new(&config, message, sizeof(message));
+	if (!session->source)
+		return fail(errno == EPERM || errno == EACCES || errno == ENOENT || errno == EOPNOTSUPP ||
+					    errno == ESRCH ?
+				    EXIT_CANNOT :
+				    EXIT_FAILED,
+			    "%s", message);
+	log__line("watching the live kernel %s%s%s", session->source->info.kernel,
+		  session->source->note[0] ? "; not seen: " : "", session->source->note);
+	return 0;
+}
+
+static int open_replay(struct session *session)
+{
+	char message[320];
+
+	session->source = replay__new(session->options->replay, message, sizeof(message));
+	return session->source ? 0 : fail(EXIT_FAILED, "%s", message);
+}
+
+static int open_writer(struct session *session)
+{
+	const char *path = session->config->record_to;
+
+	if (!path)
+		return 0;
+	session->writer = recording_writer__new(path, &session->source->info);
+	return session->writer ? 0 : fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+static void init_printer(struct session *session)
+{
+	const struct options *options = session->options;
+	struct printer_config config = {
+		.of = session->config->of,
+		.wide = options->wide,
+		.full_time = options->full_time,
+	};
+	struct winsize window;
+
+	if (isatty(STDOUT_FILENO)) {
+		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &window))
+			config.columns = window.ws_col;
+		config.colour = !getenv("NO_COLOR");
+	}
+	printer__init(&session->printer, options->json ? &json_printer : &table_printer, &config,
+		      session->source->info.realtime_offset_ns);
+}
+
+static int init_model(struct session *session)
+{
+	struct model_config config = {.max_lives = MODEL_MAX_LIVES, .max_ended = MODEL_MAX_ENDED};
+
+	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+		return fail(EXIT_FAILED, "no random numbers: %s", strerror(errno));
+	session->model = model__new(&config);
+	if (!session->model || select__init(&session->select, session->options->filter, session->model))
+		return fail(EXIT_FAILED, "out of memory");
+	session->select.transitions = session->config->of == OF_EVENTS &&
+				      session->options->events & EVENTS_TRANSITION;
+	session->select.syns = session->config->of == OF_EVENTS && session->options->events & EVENTS_SYN;
+	session->select.lives = session->config->of == OF_LIVES;
+	return 0;
+}
+
+static int open_session(struct session *session)
+{
+	const struct options *options = session->options;
+	int status = options->replay ? open_replay(session) : open_live(session);
+
+	if (!status)
+		status = open_writer(session);
+	if (!status)
+		status = init_model(session);
+	if (status)
+		return status;
+	init_printer(session);
+	session->until_ns = options->duration_ns ?
+				    session->source->info.start_ns + options->duration_ns :
+				    UINT64_MAX;
+	session->last_ns = session->source->info.start_ns;
+	return 0;
+}
+
+static bool time_is_up(const struct session *session)
+{
+	return !session->options->replay && session->until_ns != UINT64_MAX &&
+	       clock__boot_ns() >= session->until_ns;
+}
+
+/* Until the source ends, the user has seen enough, or output fails. */
+static int pump(struct session *session)
+{
+	int verdict = SOURCE_MORE;
+
+	while (verdict == SOURCE_MORE && !session->enough && !interrupted && !time_is_up(session)) {
+		verdict = source__poll(session->source, take, session);
+		flush(session);
+		look_at_reader(session);
+	}
+	return verdict < 0 ? verdict : 0;
+}
+
+/* flows: what is still open is told as it stands. */
+static void show_open_lives(struct session *session)
+{
+	const struct flow_table *flows = model__flows(session->model);
+
+	for (uint32_t i = 0; i < flows->used && !session->enough; i++) {
+		struct change change = {.kind = CHANGE_LIFE,
+					.life = flow_table__open_at(flows, i),
+					.time_ns = session->last_ns};
+
+		if (!change.life)
+			continue;
+		change.owner = model__owner(session->model, change.life);
+		select__change(&session->select, &change, show, session);
+	}
+}
+
+static void say_books(const struct session *session)
+{
+	const struct ledger *ledger = &session->ledger;
+	uint64_t lost = 0;
+
+	for (unsigned int reason = 1; reason < EV_LOSS_REASON_END; reason++)
+		lost += ledger->lost[reason];
+	if (lost)
+		log__line("%" PRIu64 " of %" PRIu64 " records were lost (ring full: %" PRIu64
+			  ", recursion: %" PRIu64 ")",
+			  lost, ledger->attempted, ledger->lost[EV_LOST_RING_FULL],
+			  ledger->lost[EV_LOST_RECURSION]);
+	if (ledger->malformed)
+		log__line("%" PRIu64 " records were malformed or of a later version, and skipped",
+			  ledger->malformed);
+}
+
+/* Ends the capture, tells what is left to tell, closes the books. */
+static int wind_up(struct session *session)
+{
+	bool told_all = !session->enough;
+	int err = source__stop(session->source, take_rest, session);
+
+	if (session->select.lives && told_all)
+		show_open_lives(session);
+	/* The reader that had enough still gets its stop line: --count 5 is
+	 * five events between start and stop. */
+	if (session->config->prints)
+		session->printer.ops->stop(&session->printer, session->last_ns, &session->ledger);
+	flush(session);
+	say_books(session);
+	return err;
+}
+
+static int close_writer(struct session *session)
+{
+	uint64_t delivered = session->ledger.delivered;
+	int err;
+
+	if (!session->writer)
+		return 0;
+	err = recording_writer__free(session->writer);
+	session->writer = NULL;
+	if (err)
+		return err;
+	log__line("%" PRIu64 " records in %s", delivered, session->config->record_to);
+	return 0;
+}
+
+/* What went wrong, in the order of importance, as one line and a status. */
+static int verdict_of(struct session *session, int pump_error, int stop_error, int writer_error)
+{
+	char message[320];
+
+	if (writer_error)
+		return fail(EXIT_FAILED, "cannot write %s: %s", session->config->record_to,
+			    strerror(-writer_error));
+	if (session->error)
+		return fail(EXIT_FAILED, "cannot write standard output: %s", strerror(-session->error));
+	if (pump_error && session->options->replay) {
+		replay__explain(session->source, pump_error, message, sizeof(message));
+		return fail(pump_error == -ENODATA ? EXIT_DONE : EXIT_FAILED, "%s", message);
+	}
+	if (pump_error || stop_error)
+		return fail(EXIT_FAILED, "reading events failed: %s",
+			    strerror(pump_error ? -pump_error : -stop_error));
+	return EXIT_DONE;
+}
+
+static int run(struct session *session)
+{
+	int status = open_session(session);
+	int pump_error, stop_error, writer_error;
+
+	if (status)
+		return status;
+	if (session->config->prints)
+		session->printer.ops->begin(&session->printer, &session->source->info);
+	flush(session);
+	pump_error = pump(session);
+	stop_error = wind_up(session);
+	writer_error = close_writer(session);
+	return verdict_of(session, pump_error, stop_error, writer_error);
+}
+
+int session__run(const struct session_config *config)
+{
+	struct session session = {.config = config, .options = config->options};
+	int status;
+
+	catch_signals();
+	status = run(&session);
+	recording_writer__free(session.writer);
+	printer__fini(&session.printer);
+	select__fini(&session.select);
+	model__free(session.model);
+	source__free(session.source);
+	return status;
+}
