@@ -10,13 +10,8 @@ CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
-# What each step needs, by the name of Debian's package.
-PACKAGES_BUILD := make gcc libc6-dev clang llvm bpftool pkg-config libbpf-dev libelf-dev zlib1g-dev libxxhash-dev
-PACKAGES_CHECK := libcmocka-dev bats jq iproute2 python3 python3-jsonschema qemu-system-x86 \
-	busybox-static cpio xz-utils zstd lz4 curl util-linux
-
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-CPPFLAGS += -D_GNU_SOURCE -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
+CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
 LIBS := -lbpf -lelf -lz -lxxhash
@@ -90,6 +85,105 @@ $(BUILD)/bpf:
 	@mkdir -p $@
 
 -include $(OBJECTS:.o=.d)
+
+# ---- packages: user/dist/deps knows their names ----
+
+deps: ## install what the build needs (Debian, Ubuntu; elsewhere: print it)
+	@user/dist/deps build
+
+deps-check: ## the same for the tests
+	@user/dist/deps build check
+
+run: ## install what is missing, build, and run: ARGS="trace port 443"
+	@user/dist/deps build
+	@$(MAKE) --no-print-directory all
+	@./tcpsaga $(or $(ARGS),trace)
+
+# ---- tests: each layer prints TAP, tests/run adds it up ----
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+TEST_PROGRAMS := $(BUILD)/tests/traffic $(BUILD)/tests/mkrec $(BUILD)/tests/relocs
+
+# Unit tests are always built with the sanitizers. Each includes the module it
+# tests, so they depend on whatever the compiler says they do.
+$(BUILD)/tests/unit/%: tests/unit/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -O1 -g -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -o $@
+
+$(BUILD)/tests/traffic: tests/system/traffic.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
+
+MKREC_OBJECTS := $(addprefix $(BUILD)/,user/source/recording.o user/event/connection.o)
+$(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -o $@
+
+$(BUILD)/tests/relocs: tests/vm/relocs.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $< -lbpf -lelf -lz -o $@
+
+-include $(UNIT_TESTS:=.d)
+
+tests-built: $(BINARY) $(UNIT_TESTS) $(TEST_PROGRAMS)
+
+check: ## install what the tests need, run them all
+	@user/dist/deps build check
+	@$(MAKE) --no-print-directory tests-built
+	@tests/run unit replay system vm
+
+check-unit check-replay check-system check-vm: check-%: tests-built ## one layer of the tests
+	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
+
+bench: tests-built ## measure the cost on this machine, against peers where they are installed
+	@tests/bench/run
+
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/event/*.[ch]) user/source/recording.c
+	$(call say,FUZZ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined $< -lxxhash -o $@
+
+fuzz: $(FUZZERS) ## run each fuzzer for FUZZ_SECONDS
+	@for f in $^; do $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+
+# ---- the house ----
+
+FORMATTED = $(wildcard bpf/*.[ch] user/*.c user/*/*.[ch] tests/*/*.c)
+CLANG_FORMAT ?= clang-format
+
+fmt: ## format the C sources
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+lint: all ## format, static analysis, shell scripts, the direction of includes
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+	cppcheck --quiet --enable=warning,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --suppress=nullPointer:*/flow_table.c -Iuser -I. -I$(BUILD) user
+	shellcheck -x $(SCRIPTS)
+	tests/house
+
+SCRIPTS = user/dist/deps tests/run tests/house $(wildcard tests/bench/run)
+
+compile_commands.json: Makefile ## for clangd
+	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \
+		'$(CURDIR)' "$$f" '$(subst ",\",$(CC) $(CPPFLAGS) $(ALL_CFLAGS)) -c '"$$f"; sep=,; done; \
+		printf '\n]\n'; } > $@
+
+install: all ## PREFIX=/usr/local, DESTDIR=
+	install -D -m 755 tcpsaga $(DESTDIR)$(PREFIX)/bin/tcpsaga
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/tcpsaga
+
+help: ## this
+	@sed -n 's/^\([a-z_. -]*\):.*## \(.*\)/  \1: \2/p' $(MAKEFILE_LIST)
+	@echo '  V=1 shows commands; SAN=1 builds with ASan and UBSan in build/san'
 
 clean: ## remove everything that was built
 	rm -rf build tcpsaga compile_commands.json

@@ -54,6 +54,13 @@ static __always_inline bool file_closed(const struct sock *sk)
 	return file->f_count.counter == 0;
 }
 
+/* tcp_rcv_nxt_update() counts the peer's FIN as a byte; tcp_fin() leaves this
+ * flag behind. */
+static __always_inline bool fin_received(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+}
+
 /* A transition that is being reported: the arguments and what was found out. */
 struct step {
 	struct sock *sk;
@@ -91,6 +98,22 @@ static __always_inline bool is_clone(const struct step *step)
 	return step->old_state == EV_LISTEN && step->new_state == EV_SYN_RECV;
 }
 
+/* A kernel worker moves MPTCP's subflows on behalf of nobody we can name. The
+ * helper came with 5.11; 5.10 has no such worker (KERNEL.md, section 4). */
+static __always_inline bool in_mptcp_worker(const struct step *step)
+{
+	if (!bpf_core_field_exists(step->tp->is_mptcp) || !step->tp->is_mptcp)
+		return false;
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return false;
+	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
+}
+
+static __always_inline bool may_own(const struct step *step)
+{
+	return step->in_syscall && !in_mptcp_worker(step);
+}
+
 static __always_inline void send_compact(const struct step *step)
 {
 	struct ev_transition *r = reserve(EV_TRANSITION, sizeof(*r));
@@ -112,7 +135,7 @@ static __always_inline void send_owned(const struct step *step)
 	put_transition(&r->transition, step);
 	if (file_closed(step->sk))
 		r->transition.flags |= EV_F_FILE_CLOSED;
-	put_owner(&r->owner, true);
+	put_owner(&r->owner, may_own(step));
 	submit(r);
 }
 
@@ -126,7 +149,7 @@ static __always_inline void send_birth(const struct step *step)
 	if (!step->sk->sk_socket)
 		r->transition.flags |= EV_F_NO_SOCKET;
 	put_place(&r->place, step->sk);
-	put_owner(&r->owner, step->in_syscall);
+	put_owner(&r->owner, may_own(step));
 	r->error = step->sk->sk_err;
 	r->backlog = step->new_state == EV_LISTEN ? step->sk->sk_max_ack_backlog : 0;
 	submit(r);
@@ -144,9 +167,9 @@ static __always_inline void send_close(const struct step *step)
 	if (step->in_syscall && file_closed(step->sk))
 		r->transition.flags |= EV_F_FILE_CLOSED;
 	put_place(&r->place, step->sk);
-	put_owner(&r->owner, step->in_syscall);
+	put_owner(&r->owner, may_own(step));
 	r->totals.bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
-	r->totals.bytes_received = step->tp->bytes_received;
+	r->totals.bytes_received = step->tp->bytes_received - fin_received(step->sk);
 	r->totals.retransmits = step->tp->total_retrans;
 	r->totals.error = step->sk->sk_err;
 	submit(r);
@@ -163,13 +186,19 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 {
 	struct step step = {.sk = sk, .old_state = old, .new_state = new};
 
-	if (sk->sk_protocol != IPPROTO_TCP)
+	/* tcp_close_state() sets the state again that it is in already when
+	 * close() comes after shutdown(): no transition. */
+	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return 0;
 	step.tp = bpf_skc_to_tcp_sock(sk);
 	if (!step.tp)
 		return 0;
-	/* Not skc_num: it is 0 already at any-CLOSE of an ephemeral port. */
+	/* Not inet_num: it is 0 already at any-CLOSE of an ephemeral port. */
 	step.local_port = bpf_ntohs(step.tp->inet_conn.icsk_inet.inet_sport);
+	/* After connect(AF_UNSPEC) inet_sport still has the port of the earlier
+	 * life; inet_num is only set here when the socket is bound. */
+	if (step.new_state == EV_SYN_SENT)
+		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (!filter_passes(sk, step.local_port, step.remote_port, !is_clone(&step)))
 		return 0;

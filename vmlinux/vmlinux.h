@@ -40,6 +40,14 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 };
 
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
+enum {
+	PF_KTHREAD = 0x00200000, /* task_struct.flags, linux/sched.h */
+};
+
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
@@ -84,6 +92,11 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags; /* of a full socket: enum sock_flags, as bits */
+};
+
+struct task_struct {
+	unsigned int flags;
 };
 
 /* atomic_long_t is atomic64_t on every 64-bit architecture, the only ones
@@ -117,6 +130,10 @@ struct sock {
 	__u16 sk_protocol;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+};
+
+enum sock_flags {
+	SOCK_DONE = 1,
 };
 
 struct request_sock_queue {

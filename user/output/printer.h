@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "event/capture.h"
 #include "model/model.h"
-#include "source/recording.h"
 
 /* What a table shows one line for. */
 enum subject_matter {

@@ -35,6 +35,7 @@ struct hook {
 	enum hook_kind kind;
 	const char *target; /* tracepoint or function of the kernel */
 	bool required; /* without it there is nothing to tell */
+	const char *label; /* what it shows, in a word or three */
 	const char *shows;
 	const char *without; /* what is lost when it is refused */
 };

@@ -246,7 +246,7 @@ static void note_missing(struct live *live, const struct live_config *config,
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		if (!(config->wanted & 1U << i) || !results[i].error)
 			continue;
-		snprintf(live->source.note, sizeof(live->source.note), "%s (%s on %s: %s)", hooks[i].without,
+		snprintf(live->source.note, sizeof(live->source.note), "%s (%s on %s: %s)", hooks[i].label,
 			 hook_kind__name(hooks[i].kind), hooks[i].target, hook_result__reason(&results[i]));
 		return;
 	}

@@ -31,7 +31,7 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	struct capture_info info;
-	char note[256]; /* what cannot be seen and why, one sentence; "" nothing */
+	char note[256]; /* what was wanted and cannot be seen, and why; "" nothing */
 };
 
 enum { SOURCE_MORE = 0, SOURCE_END = 1 };

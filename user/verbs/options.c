@@ -131,7 +131,7 @@ static int add_filter(struct parse *parse, const char *const *words, size_t coun
 	if (!filter && errno == EINVAL) {
 		filter__explain(&error, words, count, text, sizeof(text));
 		fflush(stdout);
-		fprintf(stderr, "tcpsaga: %s: filter: %s\n", parse->syntax->name, text);
+		fprintf(stderr, "tcpsaga: %s: filter: %s", parse->syntax->name, text);
 		parse->status = EXIT_USAGE;
 		return EINVAL;
 	}
@@ -314,23 +314,45 @@ static int bad_option(const struct argp *argp, const char *verb, const char *wor
 	return fail(EXIT_USAGE, "%s: unknown option --%s; see tcpsaga %s --help", verb, name, verb);
 }
 
+/* argp tells its parser, not its caller, where it stood when it failed. */
+struct argp_watch {
+	const struct argp *argp;
+	void *input;
+	int next; /* index behind the word that failed; 0 none */
+};
+
+static error_t watch(int key, char *arg, struct argp_state *state)
+{
+	struct argp_watch *watched = state->input;
+	error_t err;
+
+	if (key == ARGP_KEY_ERROR)
+		watched->next = state->next;
+	state->input = watched->input;
+	err = watched->argp->parser(key, arg, state);
+	state->input = watched;
+	return err;
+}
+
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said)
 {
+	struct argp_watch watched = {.argp = argp, .input = input};
+	struct argp watching = *argp;
 	char name[64];
-	int index = 0;
 	error_t err;
 
 	snprintf(name, sizeof(name), "tcpsaga %s", verb);
 	argv[0] = name;
+	watching.parser = watch;
 	/* argp would add a second line about --help to every error. */
-	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS, &index, input);
+	err = argp_parse(&watching, argc, argv, ARGP_NO_ERRS, NULL, &watched);
 	argv[0] = (char *)verb;
 	if (*said)
 		return *said;
 	if (!err)
 		return 0;
-	return bad_option(argp, verb, index > 0 && index <= argc ? argv[index - 1] : "");
+	return bad_option(argp, verb, watched.next > 0 && watched.next <= argc ? argv[watched.next - 1] : "");
 }
 
 /* The shared table and what this verb adds, in one. */

@@ -201,7 +201,7 @@ static int open_live(struct session *session)
 				    EXIT_FAILED,
 			    "%s", message);
 	log__line("watching the live kernel %s%s%s", session->source->info.kernel,
-		  session->source->note[0] ? "; not seen: " : "", session->source->note);
+		  session->source->note[0] ? "; cannot see " : "", session->source->note);
 	return 0;
 }
 
