@@ -7,6 +7,9 @@
  * appended; a record's layout never changes under the same EV_VERSION, so an
  * old recording stays readable.
  *
+ * A new flag, reason, outcome or state of an old kind is a new version, because
+ * an older decoder refuses what it does not know; a new kind is not.
+ *
  * Layout rules: fixed-width types, 8-byte alignment, explicit padding that is
  * always written as zero, and an assertion on every size and offset below.
  * Times are CLOCK_BOOTTIME nanoseconds. Ports are in host order. Addresses are

@@ -24,6 +24,9 @@ static int replay_poll(struct source *source, source_take_fn take, void *context
 		size_t len;
 		int err = recording_reader__next(replay->reader, &record, &len);
 
+		/* A signal during a wait for a pipe: the caller will see it. */
+		if (err == -EINTR)
+			return SOURCE_MORE;
 		if (err <= 0)
 			return err ? err : SOURCE_END;
 		err = take(context, record, len);
@@ -62,10 +65,10 @@ static void explain_open(const char *path, int err, char *message, size_t size)
 		snprintf(message, size, "%s is not a tcpsaga recording, or its head is damaged", path);
 		break;
 	case ENODATA:
-		snprintf(message, size, "%s is empty: nothing was recorded", path);
+		snprintf(message, size, "%s is empty, or cut within its head: no record in it", path);
 		break;
 	case ENOTSUP:
-		snprintf(message, size, "%s was made by a later tcpsaga: read it with that version", path);
+		snprintf(message, size, "%s was made by a later tcpsaga, or on a machine of other byte order", path);
 		break;
 	default:
 		snprintf(message, size, "cannot read %s: %s", path, strerror(err));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "verbs/session.h"
@@ -21,6 +23,14 @@ static const struct verb_syntax syntax = {
 	.takes_print = true,
 };
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino &&
+	       S_ISREG(sa.st_mode);
+}
+
 static int run(const struct options *options)
 {
 	struct session_config config = {
@@ -34,6 +44,11 @@ static int run(const struct options *options)
 	if (options->print && !strcmp(options->file, "-"))
 		return fail(EXIT_USAGE, "record: --print and a recording cannot both go to standard output: "
 					"name a FILE");
+	if (!strcmp(options->file, "-") && isatty(STDOUT_FILENO))
+		return fail(EXIT_USAGE, "record: a recording is not for a terminal: name a FILE, or pipe it on");
+	if (options->replay && same_file(options->replay, options->file))
+		return fail(EXIT_USAGE, "record: %s would be read and written at once: name another FILE",
+			    options->file);
 	return session__run(&config);
 }
 

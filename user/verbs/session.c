@@ -376,6 +376,9 @@ static int verdict_of(struct session *session, int pump_error, int stop_error, i
 		replay__explain(session->source, pump_error, message, sizeof(message));
 		return fail(pump_error == -ENODATA ? EXIT_DONE : EXIT_FAILED, "%s", message);
 	}
+	if (!session->stopped && session->options->replay && !session->enough && !interrupted)
+		log__line("%s has no end: its capture was killed, or the file was cut between two records",
+			  session->options->replay);
 	if (pump_error || stop_error)
 		return fail(EXIT_FAILED, "reading events failed: %s",
 			    strerror(pump_error ? -pump_error : -stop_error));
