@@ -51,7 +51,7 @@ static __always_inline bool file_closed(const struct sock *sk)
 
 		return (__u64)f->f_ref.refcnt.counter >= FILE_REF_RELEASED;
 	}
-	return file->f_count.counter == 0;
+	return ((struct file___count *)file)->f_count.counter == 0;
 }
 
 /* tcp_rcv_nxt_update() counts the peer's FIN as a byte; tcp_fin() leaves this

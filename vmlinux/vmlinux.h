@@ -99,13 +99,15 @@ struct task_struct {
 	unsigned int flags;
 };
 
-/* atomic_long_t is atomic64_t on every 64-bit architecture, the only ones
- * tcpsaga serves. */
-struct file {
+/* The number of references to an open file: f_count up to 6.12 (atomic_long_t
+ * is atomic64_t on every 64-bit architecture, the only ones tcpsaga serves),
+ * file_ref_t since 6.13 (include/linux/file_ref.h). */
+struct file {};
+
+struct file___count {
 	atomic64_t f_count;
 };
 
-/* 6.13 replaced f_count by file_ref_t (include/linux/file_ref.h). */
 typedef struct {
 	atomic64_t refcnt;
 } file_ref_t;

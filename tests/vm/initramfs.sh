@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2154 # here and work are run's
 # Builds the guest's file system out of this machine's programs. It comes in
 # parts that the kernel unpacks one over the other: a base (tools and libraries,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 # What the scripts of this folder share: the table of kernels, where the cache
 # is, the exit statuses and how to complain. Sourced, never run.
@@ -65,7 +66,7 @@ die() {
 
 # The comment at the top of a script is its help text.
 show_help() {
-	sed -n '2,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
+	sed -n '3,/^[^#]/ { s/^# \{0,1\}//p }' "$0"
 }
 
 check_kernel_name() {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Lists what becomes of every CO-RE relocation of a BPF object on a kernel of
  * which only the BTF is here. Usage: relocs OBJECT BTF
  *

@@ -628,7 +628,7 @@ struct output {
 static void put(struct output *out, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++, out->len++)
-		if (out->len + 1 < out->size)
+		if (out->len < out->size)
 			out->text[out->len] = text[i];
 }
 
@@ -702,7 +702,7 @@ enum token_kind {
 enum compare {
 	COMPARE_EQUAL,
 	COMPARE_NOT_EQUAL,
-	COMPARE_LESS,
+	COMPARE_LESS, /* from here on of ports only */
 	COMPARE_LESS_EQUAL,
 	COMPARE_GREATER,
 	COMPARE_GREATER_EQUAL,

@@ -11,8 +11,11 @@
  *               | "ipv4" | "ipv6"
  *   side        = "local" | "remote" | "src" | "dst"
  *
- * ss and tcpdump synonyms: "sport"/"dport" N, "src"/"dst" ADDR[/LEN], "!",
- * "&&", "||", "ip"/"ip6", "sport = :80" in ss's spelling.
+ * ss and tcpdump synonyms: "sport"/"dport" N, "src"/"dst" ADDR[/LEN][:PORTS],
+ * "!", "&&", "||", "ip"/"ip6", "tcp", "portrange", ss's groups of states
+ * ("connected", "bucket", ...). A value may follow "=" or "!=", a port also
+ * "<", "<=", ">", ">=", or ss's words for these: "sport = :80", "dport ge 1024".
+ * NAME and PATH: quoted, or an argument of their own, may have spaces in them.
  *
  * Pure, but for the netns predicate, whose path is looked at once by
  * filter__parse().
