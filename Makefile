@@ -14,7 +14,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
-LIBS := -lbpf -lelf -lz -lxxhash
+LIBS := -lbpf -lelf -lz -lxxhash -lmnl
 
 # SAN=1 builds everything of userspace with ASan and UBSan, in a tree of its own.
 ifeq ($(SAN),1)

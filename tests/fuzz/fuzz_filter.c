@@ -128,6 +128,9 @@ static void check_verdicts(const struct filter *filter, struct filter_subject su
 	}
 }
 
+/* libFuzzer's own name; it has no header in C. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { 0 };

@@ -496,7 +496,7 @@ static void mistakes_across_words(void **state)
 {
 	static const char *const words[] = { "(port", "80 or", "", "prot", "443)" };
 	static const struct mistake mistake = {
-		words[0], 13, 17, "unknown word \"prot\": did you mean \"port\"?",
+		"(port 80 or  prot 443)", 13, 17, "unknown word \"prot\": did you mean \"port\"?",
 	};
 
 	(void)state;
@@ -615,7 +615,7 @@ static void explained_in_three_lines(void **state)
 {
 	static const char *const plain[] = { "pid", "1", "and", "prot", "443" };
 	static const char *const wide[] = { "comm", "gr\xc3\xbc\xc3\x9f", "pr\xc3\xb6t 443" };
-	static const char *const hostile[] = { "comm", "\x1b[2J", "\x9b" "31m\xc2\x9b\x7f\xed\xa0\x80" };
+	static const char *const hostile[] = { "comm", "\x1b[2J", "\23331m\xc2\x9b\x7f\xed\xa0\x80" };
 	static const char *const at_end[] = { "port", "80", "or" };
 	static const char *const lines[] = { "port\n80", "por" };
 
@@ -870,7 +870,7 @@ struct connection {
 
 static void to_addr(const char *text, uint8_t addr[16])
 {
-	char mapped[64];
+	char mapped[80];
 
 	snprintf(mapped, sizeof(mapped), "%s%s", strchr(text, ':') ? "" : "::ffff:", text);
 	assert_int_equal(inet_pton(AF_INET6, mapped, addr), 1);
