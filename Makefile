@@ -34,9 +34,9 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 endif
 
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
-# state.bpf.c defines the maps that the others share and comes first: bpftool's
+# What defines the maps that others share comes first: bpftool's
 # linker (7.1) mislays a map that is used before it is defined.
-BPF_SOURCES := bpf/state.bpf.c $(filter-out bpf/state.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_SOURCES := bpf/state.bpf.c bpf/handshake.bpf.c $(filter-out bpf/state.bpf.c bpf/handshake.bpf.c,$(wildcard bpf/*.bpf.c))
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_HEADERS := $(wildcard bpf/*.h) vmlinux/vmlinux.h
 SOURCES := user/main.c $(sort $(wildcard user/*/*.c))

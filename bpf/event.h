@@ -33,7 +33,9 @@ enum ev_kind {
 	EV_TRANSITION_OWNED, /* struct ev_transition_owned: close(), shutdown() */
 	EV_BIRTH,            /* struct ev_birth: CLOSE-SYN_SENT, SYN_RECV-any, any-LISTEN */
 	EV_CLOSE,            /* struct ev_close: any-CLOSE */
-	EV_SYN,              /* struct ev_syn: tcp_conn_request() came to its end */
+	EV_SYN,              /* struct ev_handshake: a SYN came to a listener */
+	EV_HANDSHAKE,        /* struct ev_handshake: a step of a request's life */
+	EV_ACCEPT,           /* struct ev_accept */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
@@ -142,39 +144,76 @@ struct ev_close {
 	struct ev_totals totals;
 };
 
-enum ev_syn_outcome {
+enum ev_outcome {
+	/* EV_SYN: what became of a SYN */
 	EV_SYN_UNKNOWN = 0, /* the hooks that tell are not attached */
-	EV_SYN_QUEUED,
-	EV_SYN_COOKIE,
-	EV_SYN_FASTOPEN,
-	EV_SYN_DROPPED,
-	EV_SYN_OUTCOME_END
+	EV_SYN_QUEUED, /* a request in the SYN queue */
+	EV_SYN_COOKIE, /* answered with a SYN cookie, nothing queued */
+	EV_SYN_FASTOPEN, /* a child at once: TCP Fast Open */
+	EV_SYN_DROPPED, /* detail: enum ev_drop_cause */
+	/* EV_HANDSHAKE: what happened to a request */
+	EV_REQUEST_RETRANSMITTED, /* another SYN-ACK was sent */
+	EV_REQUEST_COMPLETED, /* third ACK; detail: enum ev_via */
+	EV_REQUEST_TIMED_OUT,
+	EV_REQUEST_RESET, /* by the peer, or by us: tcp_abort_on_overflow */
+	EV_REQUEST_OVERFLOW, /* third ACK dropped, accept queue full; not an end */
+	EV_REQUEST_LISTENER_CLOSED,
+	EV_OUTCOME_END
 };
 
-/* ev_syn.flags */
-enum {
-	/* remote holds the peer's address; without probe reads it is unknown
-	 * and the wildcard. */
-	EV_SYN_F_REMOTE = 1 << 0,
-	EV_SYN_F_ALL = (1 << 1) - 1
+enum ev_drop_cause {
+	EV_DROP_OTHER = 0, /* no memory, no route, a security module */
+	EV_DROP_SYN_QUEUE_FULL,
+	EV_DROP_ACCEPT_QUEUE_FULL,
+	EV_DROP_LAST_QUARTER, /* of tcp_max_syn_backlog, without cookies */
+	EV_DROP_END
 };
 
-/* One SYN at a listener, with both queues as they were when it came. */
-struct ev_syn {
+enum ev_via {
+	EV_VIA_SYN_QUEUE = 0,
+	EV_VIA_COOKIE,
+	EV_VIA_END
+};
+
+/* One step of a handshake at a listener, with both queues as they were when
+ * it began. */
+struct ev_handshake {
 	struct ev_header header;
+	__u64 conn_id; /* the request's and its child's; 0 where there is none */
 	__u64 listener_id; /* conn_id of the listener */
+	__u64 listener_socket; /* its obscured address: ev_place.socket_id */
 	__u32 netns;
 	__u8 family; /* of the listener */
-	__u8 outcome; /* enum ev_syn_outcome */
-	__u8 flags; /* EV_SYN_F_* */
-	__u8 pad;
+	__u8 outcome; /* enum ev_outcome */
+	__u8 detail;
+	__u8 retransmits; /* SYN-ACKs sent again so far */
 	__u16 local_port;
-	__u16 remote_port;
+	__u16 remote_port; /* 0: the peer is not known (no probe reads) */
 	__u32 syn_queue_len; /* icsk_accept_queue.qlen */
 	__u32 accept_queue_len; /* sk_ack_backlog */
 	__u32 limit; /* sk_max_ack_backlog: bounds both queues */
 	__u8 local[16];
 	__u8 remote[16];
+};
+
+/* accept() has handed out a connection. */
+struct ev_accept {
+	struct ev_header header;
+	__u64 conn_id;
+	__u64 listener_id; /* 0 where the hook does not see the listener */
+	__u64 listener_socket;
+	__u32 netns;
+	__u8 family; /* of the child */
+	__u8 by_address; /* conn_id is the child's obscured address */
+	__u8 pad[2];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 accept_queue_len; /* after it was taken out */
+	__u32 limit;
+	__u32 pad2;
+	__u8 local[16];
+	__u8 remote[16];
+	struct ev_owner owner; /* the accepting task */
 };
 
 enum ev_loss_reason {
@@ -243,14 +282,23 @@ EV_ASSERT_SIZE(ev_close, 144);
 EV_ASSERT_OFFSET(ev_close, place, 32);
 EV_ASSERT_OFFSET(ev_close, owner, 80);
 EV_ASSERT_OFFSET(ev_close, totals, 120);
-EV_ASSERT_SIZE(ev_syn, 80);
-EV_ASSERT_OFFSET(ev_syn, listener_id, 16);
-EV_ASSERT_OFFSET(ev_syn, netns, 24);
-EV_ASSERT_OFFSET(ev_syn, local_port, 32);
-EV_ASSERT_OFFSET(ev_syn, syn_queue_len, 36);
-EV_ASSERT_OFFSET(ev_syn, limit, 44);
-EV_ASSERT_OFFSET(ev_syn, local, 48);
-EV_ASSERT_OFFSET(ev_syn, remote, 64);
+EV_ASSERT_SIZE(ev_handshake, 96);
+EV_ASSERT_OFFSET(ev_handshake, conn_id, 16);
+EV_ASSERT_OFFSET(ev_handshake, listener_id, 24);
+EV_ASSERT_OFFSET(ev_handshake, listener_socket, 32);
+EV_ASSERT_OFFSET(ev_handshake, netns, 40);
+EV_ASSERT_OFFSET(ev_handshake, outcome, 45);
+EV_ASSERT_OFFSET(ev_handshake, local_port, 48);
+EV_ASSERT_OFFSET(ev_handshake, syn_queue_len, 52);
+EV_ASSERT_OFFSET(ev_handshake, limit, 60);
+EV_ASSERT_OFFSET(ev_handshake, local, 64);
+EV_ASSERT_OFFSET(ev_handshake, remote, 80);
+EV_ASSERT_SIZE(ev_accept, 136);
+EV_ASSERT_OFFSET(ev_accept, netns, 40);
+EV_ASSERT_OFFSET(ev_accept, local_port, 48);
+EV_ASSERT_OFFSET(ev_accept, accept_queue_len, 52);
+EV_ASSERT_OFFSET(ev_accept, local, 64);
+EV_ASSERT_OFFSET(ev_accept, owner, 96);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);

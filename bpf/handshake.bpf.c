@@ -1,116 +1,157 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Story: who knocks on which listener.
- *
- * Hook                         Job
- *   fentry/tcp_conn_request    notes the SYN and both queues as it found them
- *   fexit/tcp_conn_request     sends the record
- *
- * Map
- *   syn_in_hand  per CPU: the SYN between the two. tcp_conn_request() runs with
- *                bottom halves off, so there is never more than one.
- *
- * The peer's address stands only in the packet, which takes a probe read; where
- * that is refused (lockdown=confidentiality) the rest is told without it.
+ * The handshake by fentry and fexit. handshake.h tells the story; here stands
+ * only which argument of which function is what. On 5.10 the upper half of a
+ * 32-bit value is garbage: what is not a pointer is cast.
  */
-#include "tcpsaga.bpf.h"
+#include "handshake.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ev_syn);
-} syn_in_hand SEC(".maps");
-
-static __always_inline struct ev_syn *in_hand(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&syn_in_hand, &zero);
-}
-
-static __always_inline bool read_at(void *out, __u32 size, const unsigned char *head, __u16 offset)
-{
-	return bpf_probe_read_kernel(out, size, head + offset) == 0;
-}
-
-/* Both addresses from the packet; for IPv4 on a dual-stack listener they come
- * out v4-mapped. */
-static __always_inline bool read_packet(struct ev_syn *syn, const struct sk_buff *skb)
-{
-	const unsigned char *head = skb->head;
-	struct tcphdr tcp;
-	struct iphdr v4;
-	struct ipv6hdr v6;
-
-	if (!read_at(&tcp, sizeof(tcp), head, skb->transport_header) ||
-	    !read_at(&v4, sizeof(v4), head, skb->network_header))
-		return false;
-	syn->remote_port = bpf_ntohs(tcp.source);
-	if (v4.before[0] >> 4 == 4) {
-		put_v4(syn->local, v4.daddr);
-		put_v4(syn->remote, v4.saddr);
-		return true;
-	}
-	if (!read_at(&v6, sizeof(v6), head, skb->network_header))
-		return false;
-	__builtin_memcpy(syn->local, &v6.daddr, 16);
-	__builtin_memcpy(syn->remote, &v6.saddr, 16);
-	return true;
-}
-
-static __always_inline bool wanted(const struct ev_syn *syn)
-{
-	if (!filter_on)
-		return true;
-	if (filter.netns && syn->netns != filter.netns)
-		return false;
-	if (!ports_pass(syn->local_port, syn->remote_port))
-		return false;
-	return !(syn->flags & EV_SYN_F_REMOTE) ||
-	       addresses_pass((const union address *)syn->local, (const union address *)syn->remote);
-}
+struct hands_map hands SEC(".maps");
 
 SEC("fentry/tcp_conn_request")
 int BPF_PROG(on_syn, void *ops, void *af_ops, struct sock *sk, struct sk_buff *skb)
 {
-	struct ev_syn *syn = in_hand();
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	__u16 id_flags = 0;
-
-	if (!syn || !tp)
-		return 0;
-	__builtin_memset(syn, 0, sizeof(*syn));
-	/* Its kind marks a SYN that is in hand and wanted. */
-	syn->local_port = sk->__sk_common.skc_num;
-	put_addresses(syn->local, syn->remote, sk);
-	if (may_probe_read && read_packet(syn, skb))
-		syn->flags |= EV_SYN_F_REMOTE;
-	syn->netns = sk->__sk_common.skc_net.net->ns.inum;
-	syn->family = sk->__sk_common.skc_family;
-	syn->syn_queue_len = tp->inet_conn.icsk_accept_queue.qlen.counter;
-	syn->accept_queue_len = sk->sk_ack_backlog;
-	syn->limit = sk->sk_max_ack_backlog;
-	put_conn_id(&syn->listener_id, &id_flags, sk, false);
-	if (wanted(syn))
-		syn->header.kind = EV_SYN;
+	syn_begins(sk, skb);
 	return 0;
 }
 
 SEC("fexit/tcp_conn_request")
-int BPF_PROG(on_syn_done, void *ops, void *af_ops, struct sock *sk, struct sk_buff *skb)
+int BPF_PROG(on_syn_done)
 {
-	struct ev_syn *syn = in_hand();
-	struct ev_syn *r;
+	syn_ends();
+	return 0;
+}
 
-	if (!syn || syn->header.kind != EV_SYN)
-		return 0;
-	syn->header.kind = 0;
-	r = reserve(EV_SYN, sizeof(*r));
-	if (!r)
-		return 0;
-	__builtin_memcpy((void *)r + sizeof(r->header), (void *)syn + sizeof(syn->header),
-			 sizeof(*r) - sizeof(r->header));
-	submit(r);
+SEC("fentry/inet_csk_reqsk_queue_hash_add")
+int BPF_PROG(on_request_queued, struct sock *sk, struct request_sock *req)
+{
+	syn_queued(req);
+	return 0;
+}
+
+SEC("fentry/cookie_v4_init_sequence")
+int BPF_PROG(on_cookie_v4)
+{
+	syn_becomes(EV_SYN_COOKIE);
+	return 0;
+}
+
+SEC("fentry/cookie_v6_init_sequence")
+int BPF_PROG(on_cookie_v6)
+{
+	syn_becomes(EV_SYN_COOKIE);
+	return 0;
+}
+
+SEC("fentry/inet_reqsk_alloc")
+int BPF_PROG(on_request_alloc)
+{
+	syn_allocates();
+	return 0;
+}
+
+SEC("fentry/inet_csk_reqsk_queue_add")
+int BPF_PROG(on_queue_add, struct sock *sk, struct request_sock *req)
+{
+	queue_add_begins(sk, req);
+	return 0;
+}
+
+SEC("fexit/inet_csk_reqsk_queue_add")
+int BPF_PROG(on_queue_add_done, struct sock *sk, struct request_sock *req, struct sock *child, struct sock *ret)
+{
+	queue_add_ends(ret);
+	return 0;
+}
+
+SEC("fentry/inet_csk_complete_hashdance")
+int BPF_PROG(on_hashdance, struct sock *sk, struct sock *child, struct request_sock *req)
+{
+	hashdance_begins(sk, req);
+	return 0;
+}
+
+SEC("fexit/inet_csk_complete_hashdance")
+int BPF_PROG(on_hashdance_done, struct sock *sk, struct sock *child, struct request_sock *req, bool own,
+	     struct sock *ret)
+{
+	hashdance_ends(ret);
+	return 0;
+}
+
+SEC("fentry/tcp_v4_syn_recv_sock")
+int BPF_PROG(on_third_ack_v4, const struct sock *sk, struct sk_buff *skb, struct request_sock *req)
+{
+	third_ack_begins(sk, req, false);
+	return 0;
+}
+
+SEC("fentry/tcp_v6_syn_recv_sock")
+int BPF_PROG(on_third_ack_v6, const struct sock *sk, struct sk_buff *skb, struct request_sock *req)
+{
+	third_ack_begins(sk, req, true);
+	return 0;
+}
+
+/* The return value stands behind the arguments: six up to 6.12, then seven. */
+static __always_inline bool syn_recv_sock_result(unsigned long long *ctx)
+{
+	return syn_recv_sock_args == 7 ? ctx[7] : ctx[6];
+}
+
+SEC("fexit/tcp_v4_syn_recv_sock")
+int on_third_ack_v4_done(unsigned long long *ctx)
+{
+	third_ack_ends(syn_recv_sock_result(ctx), false);
+	return 0;
+}
+
+SEC("fexit/tcp_v6_syn_recv_sock")
+int on_third_ack_v6_done(unsigned long long *ctx)
+{
+	third_ack_ends(syn_recv_sock_result(ctx), true);
+	return 0;
+}
+
+SEC("fentry/reqsk_timer_handler")
+int BPF_PROG(on_request_timer)
+{
+	timer_begins();
+	return 0;
+}
+
+SEC("fexit/reqsk_timer_handler")
+int BPF_PROG(on_request_timer_done)
+{
+	timer_ends();
+	return 0;
+}
+
+SEC("fentry/__inet_csk_reqsk_queue_drop")
+int BPF_PROG(on_drop, struct sock *sk, struct request_sock *req)
+{
+	drop_begins(req);
+	return 0;
+}
+
+SEC("fexit/__inet_csk_reqsk_queue_drop")
+int BPF_PROG(on_drop_done, struct sock *sk, struct request_sock *req, bool from_timer, int ret)
+{
+	drop_ends((__u8)ret);
+	return 0;
+}
+
+/* 5.10's name of it. */
+SEC("fentry/reqsk_queue_unlink")
+int BPF_PROG(on_unlink, struct request_sock *req)
+{
+	drop_begins(req);
+	return 0;
+}
+
+SEC("fexit/reqsk_queue_unlink")
+int BPF_PROG(on_unlink_done, struct request_sock *req, int ret)
+{
+	drop_ends((__u8)ret);
 	return 0;
 }

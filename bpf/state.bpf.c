@@ -23,6 +23,8 @@ const volatile struct kernel_filter filter = {};
 const volatile bool filter_on = false;
 const volatile bool have_socket_cookie = false;
 const volatile bool may_probe_read = false;
+const volatile __u32 syn_recv_sock_args = 0;
+const volatile __u32 accept_args = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
 

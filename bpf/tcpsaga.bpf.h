@@ -21,11 +21,27 @@
 #include "ledger.h"
 #include "settings.h"
 
+/*
+ * How a field of the kernel is read. A traced function's arguments are typed
+ * in fentry, fexit and tp_btf programs and are loaded directly: cheaper, and
+ * allowed under lockdown=confidentiality. In a kprobe they are bare numbers,
+ * so a file of kprobes defines PROBE_READS before it includes this one.
+ */
+#ifdef PROBE_READS
+#define GET(pointer, field) BPF_CORE_READ(pointer, field)
+#define AS_TCP_SOCK(sk) ((struct tcp_sock *)(sk))
+#else
+#define GET(pointer, field) ((pointer)->field)
+#define AS_TCP_SOCK(sk) bpf_skc_to_tcp_sock(sk)
+#endif
+
 /* Settings: written by user/source/live.c before the load, constant after it. */
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
 extern const volatile bool have_socket_cookie; /* not in tp_btf on 5.10 */
 extern const volatile bool may_probe_read; /* not under lockdown=confidentiality */
+extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
+extern const volatile __u32 accept_args; /* of inet_csk_accept() */
 extern const volatile __u64 id_key; /* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes; /* pending bytes that wake the consumer */
 
@@ -86,16 +102,27 @@ static __always_inline void submit(void *record)
  * but forgets that a value was one when it is read back from ring memory, so
  * the caller gives a place in its record.
  */
-static __always_inline void put_socket_id(__u64 *where, const struct sock *sk)
+static __always_inline void put_socket_id(__u64 *where, const void *sk)
 {
 	*(volatile __u64 *)where = (__u64)sk;
 	*where = *(volatile __u64 *)where ^ id_key;
 }
 
+/* kprobes may not call the helper: there the cookie is only known if somebody
+ * (our own tracepoint program, ss) has asked for it before. */
+static __always_inline __u64 cookie_of(const void *sk)
+{
+#ifdef PROBE_READS
+	return BPF_CORE_READ((struct sock_common *)sk, skc_cookie.counter);
+#else
+	return bpf_get_socket_cookie((void *)sk);
+#endif
+}
+
 static __always_inline void put_conn_id(__u64 *where, __u16 *flags, struct sock *sk, bool by_address)
 {
 	if (have_socket_cookie && !by_address) {
-		*where = bpf_get_socket_cookie(sk);
+		*where = cookie_of(sk);
 	} else {
 		put_socket_id(where, sk);
 		*flags |= EV_F_ID_IS_ADDRESS;
@@ -121,46 +148,52 @@ static __always_inline void put_v6(void *where, const struct in6_addr *address)
 {
 	union address *out = where;
 
-	out->words[0] = address->in6_u.u6_addr32[0];
-	out->words[1] = address->in6_u.u6_addr32[1];
-	out->words[2] = address->in6_u.u6_addr32[2];
-	out->words[3] = address->in6_u.u6_addr32[3];
+	out->words[0] = GET(address, in6_u.u6_addr32[0]);
+	out->words[1] = GET(address, in6_u.u6_addr32[1]);
+	out->words[2] = GET(address, in6_u.u6_addr32[2]);
+	out->words[3] = GET(address, in6_u.u6_addr32[3]);
 }
 
 static __always_inline bool is_v4_mapped(const struct in6_addr *address)
 {
-	return !address->in6_u.u6_addr32[0] && !address->in6_u.u6_addr32[1] &&
-	       address->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+	return !GET(address, in6_u.u6_addr32[0]) && !GET(address, in6_u.u6_addr32[1]) &&
+	       GET(address, in6_u.u6_addr32[2]) == bpf_htonl(0xffff);
 }
 
 /*
- * Both addresses. An AF_INET6 socket on its way to a v4-mapped peer has its
- * local address only in the IPv4 field until tcp_v6_connect() returns, so that
- * one is taken whenever the peer is v4-mapped.
+ * Both addresses, of a socket or of a request. An AF_INET6 socket on its way
+ * to a v4-mapped peer has its local address only in the IPv4 field until
+ * tcp_v6_connect() returns, so that one is taken whenever the peer is
+ * v4-mapped.
  */
-static __always_inline void put_addresses(void *local, void *remote, const struct sock *sk)
+static __always_inline void put_addresses(void *local, void *remote, const struct sock_common *c)
 {
-	const struct sock_common *c = &sk->__sk_common;
-
-	if (c->skc_family == AF_INET) {
-		put_v4(local, c->skc_rcv_saddr);
-		put_v4(remote, c->skc_daddr);
+	if (GET(c, skc_family) == AF_INET) {
+		put_v4(local, GET(c, skc_rcv_saddr));
+		put_v4(remote, GET(c, skc_daddr));
 		return;
 	}
 	put_v6(remote, &c->skc_v6_daddr);
 	if (is_v4_mapped(&c->skc_v6_daddr))
-		put_v4(local, c->skc_rcv_saddr);
+		put_v4(local, GET(c, skc_rcv_saddr));
 	else
 		put_v6(local, &c->skc_v6_rcv_saddr);
+}
+
+static __always_inline __u32 netns_of(const struct sock_common *c)
+{
+	const struct net *net = GET(c, skc_net.net);
+
+	return GET(net, ns.inum);
 }
 
 static __always_inline void put_place(struct ev_place *place, const struct sock *sk)
 {
 	put_socket_id(&place->socket_id, sk);
-	place->netns = sk->__sk_common.skc_net.net->ns.inum;
-	place->family = sk->__sk_common.skc_family;
+	place->netns = netns_of(&sk->__sk_common);
+	place->family = GET(sk, __sk_common.skc_family);
 	place->pad[0] = place->pad[1] = place->pad[2] = 0;
-	put_addresses(place->local, place->remote, sk);
+	put_addresses(place->local, place->remote, &sk->__sk_common);
 }
 
 /* The current task, or zeroes when it is not the one that acts. */
@@ -226,13 +259,13 @@ static __always_inline bool filter_passes(const struct sock *sk, __u16 local_por
 
 	if (!filter_on)
 		return true;
-	if (filter.netns && sk->__sk_common.skc_net.net->ns.inum != filter.netns)
+	if (filter.netns && netns_of(&sk->__sk_common) != filter.netns)
 		return false;
 	if (!ports_pass(local_port, remote_port))
 		return false;
 	if (!addresses_known)
 		return true;
-	put_addresses(&local, &remote, sk);
+	put_addresses(&local, &remote, &sk->__sk_common);
 	return addresses_pass(&local, &remote);
 }
 

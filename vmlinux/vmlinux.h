@@ -52,6 +52,7 @@ enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
 	IPPROTO_TCP = 6,
+	ETH_P_IP = 0x0800,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -75,8 +76,23 @@ struct ns_common {
 	unsigned int inum;
 };
 
+/* Both are read to tell why a SYN was dropped. tcp_syncookies was an int up to
+ * 5.12 and is a byte since; bpf_core_field_size() tells which. */
+struct netns_ipv4 {
+	int sysctl_max_syn_backlog;
+};
+
+struct netns_ipv4___byte {
+	__u8 sysctl_tcp_syncookies;
+};
+
+struct netns_ipv4___int {
+	int sysctl_tcp_syncookies;
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
@@ -89,10 +105,13 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned char skc_state;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
 	unsigned long skc_flags; /* of a full socket: enum sock_flags, as bits */
+	struct sock *skc_listener; /* of a request: who it knocks at */
 };
 
 struct task_struct {
@@ -142,6 +161,11 @@ struct request_sock_queue {
 	atomic_t qlen;
 };
 
+struct request_sock {
+	struct sock_common __req_common;
+	__u8 num_retrans;
+};
+
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
@@ -162,12 +186,26 @@ struct tcp_sock {
 };
 
 struct sk_buff {
+	__be16 protocol;
 	__u16 transport_header;
 	__u16 network_header;
 	unsigned char *head;
 };
 
 #pragma clang attribute pop
+
+/* What a kprobe gets: the registers at the function's entry or exit. */
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+struct user_pt_regs {
+	__u64 regs[31];
+	__u64 sp;
+	__u64 pc;
+	__u64 pstate;
+};
 
 /* Packet headers: fixed by RFC 791, 8200 and 9293, read from packets as they
  * lie, so not relocated. */

@@ -9,52 +9,126 @@
 const struct hook hooks[HOOK_COUNT] = {
 	[HOOK_STATE] = {
 		.name = "state",
-		.kind = HOOK_TRACEPOINT,
-		.target = "inet_sock_set_state",
+		.is_tracepoint = true,
 		.required = true,
 		.label = "transitions",
 		.shows = "every state transition of every TCP socket",
 		.without = "nothing can be told",
+		.points = {{"inet_sock_set_state", "on_state", NULL, false}},
 	},
 	[HOOK_SYN] = {
 		.name = "syn",
-		.kind = HOOK_TRAMPOLINE,
-		.target = "tcp_conn_request",
+		.has_kprobe_twin = true,
 		.label = "SYNs at listeners",
-		.shows = "SYNs at listeners, with both queues as they were",
+		.shows = "SYNs at listeners: queued, answered by cookie, dropped and why; both queues",
 		.without = "no SYN is seen before its handshake has completed, dropped ones never",
+		.points = {
+			{"tcp_conn_request", "on_syn", "on_syn_done", false},
+			{"inet_csk_reqsk_queue_hash_add", "on_request_queued", NULL, false},
+			{"cookie_v4_init_sequence", "on_cookie_v4", NULL, false},
+			{"cookie_v6_init_sequence", "on_cookie_v6", NULL, true},
+			{"inet_reqsk_alloc", "on_request_alloc", NULL, false},
+			{"inet_csk_reqsk_queue_add", "on_queue_add", "on_queue_add_done", false},
+		},
+	},
+	[HOOK_HANDSHAKE] = {
+		.name = "handshake",
+		.has_kprobe_twin = true,
+		.label = "ends of handshakes",
+		.shows = "each request's end: completed, timed out, reset, listener closed; third ACKs "
+			 "dropped",
+		.without = "half-open requests vanish unseen",
+		.points = {
+			{"inet_csk_complete_hashdance", "on_hashdance", "on_hashdance_done", false},
+			{"tcp_v4_syn_recv_sock", "on_third_ack_v4", "on_third_ack_v4_done", false},
+			{"tcp_v6_syn_recv_sock", "on_third_ack_v6", "on_third_ack_v6_done", true},
+			{"reqsk_timer_handler", "on_request_timer", "on_request_timer_done", false},
+			{"__inet_csk_reqsk_queue_drop", "on_drop", "on_drop_done", true},
+			{"reqsk_queue_unlink", "on_unlink", "on_unlink_done", true},
+		},
+	},
+	[HOOK_SYNACK] = {
+		.name = "synack",
+		.is_tracepoint = true,
+		.label = "SYN-ACKs sent again",
+		.shows = "SYN-ACKs that had to be sent again",
+		.without = "slow handshakes are only seen by their duration",
+		.points = {{"tcp_retransmit_synack", "on_synack_again", NULL, false}},
+	},
+	[HOOK_ACCEPT] = {
+		.name = "accept",
+		.label = "accept()",
+		.shows = "accept(): the task, and how long the connection had waited",
+		.without = "an incoming connection's process is known from its close() on; its wait is not",
+		.points = {{"inet_csk_accept", NULL, "on_accept", false}},
 	},
 };
 
 const char *hook_kind__name(enum hook_kind kind)
 {
-	return kind == HOOK_TRACEPOINT ? "tp_btf" : "fentry";
+	static const char *const names[] = {"none", "tp_btf", "fentry", "kprobe"};
+
+	return names[kind];
 }
 
-static int try_one(const struct kernel *kernel, const struct hook *hook)
+/* Trampolines work for all functions or for none; whether a function is there
+ * is a question of its own, and cheaper to answer. */
+static int functions_missing(const struct kernel *kernel, const struct hook *hook)
 {
-	if (hook->kind == HOOK_TRACEPOINT)
-		return kernel__try_tracepoint(kernel, hook->target);
-	return kernel__try_function(kernel, hook->target);
+	for (const struct hook_point *point = hook->points; point->target; point++)
+		if (!point->optional && !kernel__has_function(kernel, point->target))
+			return -ENOENT;
+	return 0;
+}
+
+static void try_one(const struct kernel *kernel, enum hook_choice choice, int fentry_error,
+		    struct hook_result *result)
+{
+	const struct hook *hook = result->hook;
+
+	result->kind = HOOK_NONE;
+	if (hook->is_tracepoint) {
+		result->error = kernel__try_tracepoint(kernel, hook->points[0].target);
+		if (!result->error)
+			result->kind = HOOK_TRACEPOINT;
+		return;
+	}
+	result->error = functions_missing(kernel, hook);
+	if (choice == HOOKS_TRACEPOINT || (choice == HOOKS_KPROBE && !hook->has_kprobe_twin))
+		result->error = HOOK_NOT_WANTED;
+	if (result->error)
+		return;
+	if (!fentry_error && choice != HOOKS_KPROBE) {
+		result->kind = HOOK_FENTRY;
+		return;
+	}
+	result->error = fentry_error;
+	if (hook->has_kprobe_twin && choice != HOOKS_FENTRY && kernel__has_kprobes()) {
+		result->kind = HOOK_KPROBE;
+		result->error = 0;
+	} else if (choice == HOOKS_KPROBE) {
+		result->error = -EOPNOTSUPP;
+	}
 }
 
 void hooks__try(const struct kernel *kernel, enum hook_choice choice,
 		struct hook_result results[HOOK_COUNT])
 {
+	int fentry_error = choice == HOOKS_TRACEPOINT ? HOOK_NOT_WANTED :
+							kernel__try_function(kernel, "tcp_conn_request");
+
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		results[i].hook = &hooks[i];
-		if (choice == HOOKS_TRACEPOINT && hooks[i].kind != HOOK_TRACEPOINT)
-			results[i].error = HOOK_NOT_WANTED;
-		else
-			results[i].error = try_one(kernel, &hooks[i]);
+		try_one(kernel, choice, fentry_error, &results[i]);
 	}
 }
 
 const char *hook_result__reason(const struct hook_result *result)
 {
+	if (result->kind != HOOK_NONE)
+		return "";
 	switch (result->error) {
 	case 0:
-		return "";
 	case HOOK_NOT_WANTED:
 		return "not asked for";
 	case -EPERM:
@@ -64,7 +138,7 @@ const char *hook_result__reason(const struct hook_result *result)
 		return "not in this kernel";
 	case -524: /* ENOTSUPP, kernel-internal: no trampolines on this architecture */
 	case -EOPNOTSUPP:
-		return "this kernel has no BPF trampoline";
+		return "not possible on this kernel";
 	default:
 		return strerror(-result->error);
 	}
@@ -72,7 +146,7 @@ const char *hook_result__reason(const struct hook_result *result)
 
 int hook_choice__parse(const char *text)
 {
-	static const char *const names[HOOKS_CHOICES] = {"auto", "fentry", "tracepoint"};
+	static const char *const names[HOOKS_CHOICES] = {"auto", "fentry", "kprobe", "tracepoint"};
 
 	for (int i = 0; i < HOOKS_CHOICES; i++)
 		if (!strcmp(text, names[i]))

@@ -2,6 +2,9 @@
 /*
  * The list of everything tcpsaga can hook, in one table: it drives the choice
  * at start, the "hooks" of a capture, and what `tcpsaga probe` tells.
+ *
+ * A hook is what an event needs: one or more points, each a function of the
+ * kernel (or a tracepoint) with the BPF programs at its entry and return.
  */
 #ifndef TCPSAGA_SOURCE_HOOKS_H
 #define TCPSAGA_SOURCE_HOOKS_H
@@ -12,55 +15,75 @@
 struct kernel;
 
 enum hook_kind {
+	HOOK_NONE, /* does not work here, or is not wanted */
 	HOOK_TRACEPOINT, /* tp_btf */
-	HOOK_TRAMPOLINE, /* fentry and fexit */
+	HOOK_FENTRY, /* fentry and fexit: a BPF trampoline */
+	HOOK_KPROBE, /* kprobe and kretprobe */
 };
 
 enum hook_id {
 	HOOK_STATE,
 	HOOK_SYN,
+	HOOK_HANDSHAKE,
+	HOOK_SYNACK,
+	HOOK_ACCEPT,
 	HOOK_COUNT
 };
 
 /* --hooks: which kinds may be used. */
 enum hook_choice {
 	HOOKS_AUTO, /* the best that works */
-	HOOKS_FENTRY, /* function hooks must work */
+	HOOKS_FENTRY,
+	HOOKS_KPROBE,
 	HOOKS_TRACEPOINT, /* tracepoints only */
 	HOOKS_CHOICES
 };
 
+/* Programs are named as in bpf/; a kprobe twin has "_kp" behind its name. */
+struct hook_point {
+	const char *target; /* tracepoint or function */
+	const char *on_entry; /* program, or NULL */
+	const char *on_return;
+	bool optional; /* not in every kernel; a twin of another point stands in */
+};
+
+enum { HOOK_POINTS_MAX = 8 };
+
 struct hook {
 	const char *name; /* as in the start line: "state" */
-	enum hook_kind kind;
-	const char *target; /* tracepoint or function of the kernel */
+	bool is_tracepoint;
+	bool has_kprobe_twin;
 	bool required; /* without it there is nothing to tell */
 	const char *label; /* what it shows, in a word or three */
 	const char *shows;
 	const char *without; /* what is lost when it is refused */
+	struct hook_point points[HOOK_POINTS_MAX]; /* ends with a NULL target */
 };
 
-/* What came of the attempt. error is 0 when the hook works. */
+/* What came of the attempt. */
 struct hook_result {
 	const struct hook *hook;
-	int error; /* 0, -errno, or HOOK_NOT_WANTED */
+	enum hook_kind kind; /* HOOK_NONE: error says why */
+	int error; /* -errno, or HOOK_NOT_WANTED */
 };
 
 enum { HOOK_NOT_WANTED = 1 };
 
 extern const struct hook hooks[HOOK_COUNT];
 
-/* "tp_btf", "fentry". */
+/* "none", "tp_btf", "fentry", "kprobe". */
 const char *hook_kind__name(enum hook_kind kind);
 
-/* Tries every hook that the choice allows. */
+/* Tries every hook with the kinds that the choice allows, best first. */
 void hooks__try(const struct kernel *kernel, enum hook_choice choice,
 		struct hook_result results[HOOK_COUNT]);
 
 /* Why a hook does not work, for people; "" when it does. */
 const char *hook_result__reason(const struct hook_result *result);
 
-/* "auto", "fentry", "tracepoint" to a choice; -1 for anything else. */
+/* What people type behind --hooks to a choice; -1 for anything else. */
 int hook_choice__parse(const char *text);
+
+#define HOOK_CHOICE_WORDS "auto|fentry|kprobe|tracepoint"
 
 #endif

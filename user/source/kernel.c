@@ -110,3 +110,24 @@ int kernel__try_function(const struct kernel *kernel, const char *function)
 	close(fd);
 	return close_if_open(link);
 }
+
+bool kernel__has_function(const struct kernel *kernel, const char *function)
+{
+	return btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC) > 0;
+}
+
+unsigned int kernel__function_args(const struct kernel *kernel, const char *function)
+{
+	int id = btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC);
+	const struct btf_type *type;
+
+	if (id < 0)
+		return 0;
+	type = btf__type_by_id(kernel->btf, btf__type_by_id(kernel->btf, (unsigned int)id)->type);
+	return btf_vlen(type);
+}
+
+bool kernel__has_kprobes(void)
+{
+	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
+}

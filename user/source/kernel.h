@@ -40,4 +40,14 @@ bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint)
  */
 int kernel__try_function(const struct kernel *kernel, const char *function);
 
+/* True when the kernel's BTF names such a function. It may still be inlined at
+ * some of its calls. */
+bool kernel__has_function(const struct kernel *kernel, const char *function);
+
+/* The number of its arguments, 0 when there is no such function. */
+unsigned int kernel__function_args(const struct kernel *kernel, const char *function);
+
+/* True when the kernel offers kprobes through perf. */
+bool kernel__has_kprobes(void);
+
 #endif

@@ -33,7 +33,7 @@ enum {
 	/* A program that runs while its hook is detached may still submit. */
 	DRAIN_MS = 500,
 	LOST_WAYS = EV_LOSS_REASON_END,
-	SENDERS_MAX = 8,
+	PROGRAMS_MAX = 32,
 };
 
 /* The kernel's book, summed over CPUs. */
@@ -60,8 +60,10 @@ struct live {
 	struct {
 		int fd; /* borrowed */
 		enum ev_kind kind;
-	} senders[SENDERS_MAX]; /* programs that send records */
-	unsigned int sender_count;
+	} senders[PROGRAMS_MAX]; /* programs whose runs may be missed */
+	struct bpf_link *links[PROGRAMS_MAX]; /* owned */
+	unsigned int link_count; /* of links and senders */
+	int attach_errors[HOOK_COUNT];
 };
 
 static int no_output(enum libbpf_print_level level, const char *format, va_list args)
@@ -100,58 +102,137 @@ static int explain_hook(const struct hook_result *result, char *message, size_t 
 {
 	if (result->error == -EPERM || result->error == -EACCES)
 		return explain_kernel(result->error, message, size);
-	snprintf(message, size, "%s on %s does not work here: %s", hook_kind__name(result->hook->kind),
-		 result->hook->target, hook_result__reason(result));
+	snprintf(message, size, "the hook on %s does not work here: %s", result->hook->points[0].target,
+		 hook_result__reason(result));
 	return -EOPNOTSUPP;
 }
 
-static int try_kernel(enum hook_choice choice, struct hook_result results[HOOK_COUNT], bool *cookie,
-		      bool *probe_read, char *message, size_t size)
+/* What was found out about the kernel. */
+struct trial {
+	struct hook_result results[HOOK_COUNT];
+	bool cookie;
+	bool probe_read;
+	uint32_t syn_recv_sock_args;
+	uint32_t accept_args;
+	bool present[HOOK_COUNT][HOOK_POINTS_MAX]; /* the kernel has this point */
+};
+
+/* --hooks fentry or kprobe is an order: a hook that could be of that kind and
+ * is not is a failure. */
+static int check_order(enum hook_choice choice, const struct hook_result results[HOOK_COUNT], char *message,
+		       size_t size)
 {
-	const char *state = hooks[HOOK_STATE].target;
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		const struct hook_result *result = &results[i];
+
+		if (hooks[i].is_tracepoint || !result->error || result->error == HOOK_NOT_WANTED)
+			continue;
+		if (choice != HOOKS_FENTRY && choice != HOOKS_KPROBE)
+			continue;
+		snprintf(message, size, "--hooks %s: %s: %s; leave it at auto",
+			 choice == HOOKS_FENTRY ? "fentry" : "kprobe", hooks[i].points[0].target,
+			 hook_result__reason(result));
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int try_kernel(enum hook_choice choice, struct trial *trial, char *message, size_t size)
+{
+	const char *state = hooks[HOOK_STATE].points[0].target;
 	struct kernel kernel;
 	int err = kernel__init(&kernel);
 
 	if (err)
 		return explain_kernel(err, message, size);
-	hooks__try(&kernel, choice, results);
-	*cookie = kernel__has_socket_cookie(&kernel, state);
-	*probe_read = kernel__may_probe_read(&kernel, state);
+	hooks__try(&kernel, choice, trial->results);
+	trial->cookie = kernel__has_socket_cookie(&kernel, state);
+	trial->probe_read = kernel__may_probe_read(&kernel, state);
+	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
+	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
+	/* Programs for functions that this kernel does not have are not loaded. */
+	for (int i = 0; i < HOOK_COUNT; i++)
+		for (int p = 0; p < HOOK_POINTS_MAX && hooks[i].points[p].target; p++)
+			trial->present[i][p] = hooks[i].is_tracepoint ||
+					       kernel__has_function(&kernel, hooks[i].points[p].target);
 	kernel__fini(&kernel);
 	for (int i = 0; i < HOOK_COUNT; i++)
-		if (hooks[i].required && results[i].error)
-			return explain_hook(&results[i], message, size);
-	for (int i = 0; i < HOOK_COUNT && choice == HOOKS_FENTRY; i++)
-		if (hooks[i].kind == HOOK_TRAMPOLINE && results[i].error) {
-			explain_hook(&results[i], message, size);
-			snprintf(message, size, "--hooks fentry: %s on %s: %s; leave it at auto",
-				 hook_kind__name(hooks[i].kind), hooks[i].target,
-				 hook_result__reason(&results[i]));
-			return -EOPNOTSUPP;
-		}
-	return 0;
+		if (hooks[i].required && trial->results[i].error)
+			return explain_hook(&trial->results[i], message, size);
+	return check_order(choice, trial->results, message, size);
 }
 
 int live__probe(enum hook_choice choice, struct hook_result results[HOOK_COUNT], bool *socket_cookie,
 		bool *probe_read, char *message, size_t size)
 {
+	struct trial trial;
+	int err;
+
 	libbpf_set_print(no_output);
 	raise_memlock();
-	return try_kernel(choice, results, socket_cookie, probe_read, message, size);
+	err = try_kernel(choice, &trial, message, size);
+	memcpy(results, trial.results, sizeof(trial.results));
+	*socket_cookie = trial.cookie;
+	*probe_read = trial.probe_read;
+	return err;
 }
 
-static bool hook_works(const struct live_config *config, const struct hook_result results[HOOK_COUNT],
-		       enum hook_id id)
+/* What of the trial's results this capture wants. */
+static void narrow(const struct live_config *config, struct hook_result results[HOOK_COUNT])
 {
-	return !results[id].error && config->wanted & 1U << id;
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		if (config->wanted & 1U << i)
+			continue;
+		results[i].kind = HOOK_NONE;
+		results[i].error = HOOK_NOT_WANTED;
+	}
 }
 
-static int configure(struct live *live, const struct live_config *config,
-		     const struct hook_result results[HOOK_COUNT], bool cookie, bool probe_read)
+static struct bpf_program *program_of(struct live *live, const char *name, enum hook_kind kind)
+{
+	char twin[64];
+
+	if (!name)
+		return NULL;
+	snprintf(twin, sizeof(twin), "%s%s", name, kind == HOOK_KPROBE ? "_kp" : "");
+	return bpf_object__find_program_by_name(live->skel->obj, twin);
+}
+
+/* Calls back for each program that a working hook needs on this kernel. */
+static void each_program(struct live *live, const struct trial *trial,
+			 void (*visit)(struct live *live, struct bpf_program *program, enum hook_id id))
+{
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		enum hook_kind kind = trial->results[i].kind;
+
+		if (kind == HOOK_NONE)
+			continue;
+		for (int p = 0; p < HOOK_POINTS_MAX && hooks[i].points[p].target; p++) {
+			const struct hook_point *point = &hooks[i].points[p];
+			struct bpf_program *programs[] = {program_of(live, point->on_return, kind),
+							  program_of(live, point->on_entry, kind)};
+
+			if (!trial->present[i][p])
+				continue;
+			for (int n = 0; n < 2; n++)
+				if (programs[n])
+					visit(live, programs[n], (enum hook_id)i);
+		}
+	}
+}
+
+static void want_program(struct live *live, struct bpf_program *program, enum hook_id id)
+{
+	(void)live;
+	(void)id;
+	bpf_program__set_autoload(program, true);
+}
+
+static int configure(struct live *live, const struct live_config *config, const struct trial *trial)
 {
 	struct tcpsaga_bpf *skel = live->skel;
 	uint32_t ring_bytes = config->ring_bytes ? config->ring_bytes : LIVE_RING_BYTES;
-	bool syn = hook_works(config, results, HOOK_SYN);
+	struct bpf_program *program;
 	uint64_t key;
 
 	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
@@ -160,12 +241,15 @@ static int configure(struct live *live, const struct live_config *config,
 		memcpy((void *)&skel->rodata->filter, config->filter, sizeof(*config->filter));
 		skel->rodata->filter_on = true;
 	}
-	skel->rodata->have_socket_cookie = cookie;
-	skel->rodata->may_probe_read = probe_read;
+	skel->rodata->have_socket_cookie = trial->cookie;
+	skel->rodata->may_probe_read = trial->probe_read;
+	skel->rodata->syn_recv_sock_args = trial->syn_recv_sock_args;
+	skel->rodata->accept_args = trial->accept_args;
 	skel->rodata->id_key = key;
 	skel->rodata->wakeup_bytes = ring_bytes / 4;
-	bpf_program__set_autoload(skel->progs.on_syn, syn);
-	bpf_program__set_autoload(skel->progs.on_syn_done, syn);
+	bpf_object__for_each_program(program, skel->obj)
+		bpf_program__set_autoload(program, false);
+	each_program(live, trial, want_program);
 	live->cpus = libbpf_num_possible_cpus();
 	if (live->cpus < 0)
 		return live->cpus;
@@ -209,47 +293,53 @@ static int open_ring(struct live *live)
 	return 0;
 }
 
-static void add_sender(struct live *live, const struct bpf_program *program, enum ev_kind kind)
+/* A program that loaded and then does not attach costs only what it would have
+ * shown; the state program is the one that must. */
+static void attach(struct live *live, struct bpf_program *program, enum hook_id id)
 {
-	live->senders[live->sender_count].fd = bpf_program__fd(program);
-	live->senders[live->sender_count].kind = kind;
-	live->sender_count++;
-}
+	struct bpf_link *link = bpf_program__attach(program);
 
-/* A program that loaded and then does not attach (arm64 before 6.12) costs
- * only what it would have shown. */
-static int attach(struct bpf_program *program, struct bpf_link **link)
-{
-	*link = bpf_program__attach(program);
-	return *link ? 0 : -errno;
-}
-
-static int attach_all(struct live *live, const struct live_config *config,
-		      struct hook_result results[HOOK_COUNT])
-{
-	struct tcpsaga_bpf *skel = live->skel;
-
-	if (hook_works(config, results, HOOK_SYN)) {
-		results[HOOK_SYN].error = attach(skel->progs.on_syn_done, &skel->links.on_syn_done);
-		if (!results[HOOK_SYN].error)
-			results[HOOK_SYN].error = attach(skel->progs.on_syn, &skel->links.on_syn);
-		add_sender(live, skel->progs.on_syn_done, EV_SYN);
+	if (!link) {
+		live->attach_errors[id] = -errno;
+		return;
 	}
-	add_sender(live, skel->progs.on_state, EV_TRANSITION);
-	return attach(skel->progs.on_state, &skel->links.on_state);
+	live->senders[live->link_count].fd = bpf_program__fd(program);
+	live->senders[live->link_count].kind = id == HOOK_STATE	 ? EV_TRANSITION :
+					       id == HOOK_SYN	 ? EV_SYN :
+					       id == HOOK_ACCEPT ? EV_ACCEPT :
+								   EV_HANDSHAKE;
+	live->links[live->link_count++] = link;
 }
 
-/* One sentence for stderr: the first hook that was wanted and is missing. */
+static int attach_all(struct live *live, struct trial *trial)
+{
+	each_program(live, trial, attach);
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		if (!live->attach_errors[i])
+			continue;
+		trial->results[i].kind = HOOK_NONE;
+		trial->results[i].error = live->attach_errors[i];
+	}
+	return trial->results[HOOK_STATE].error;
+}
+
+/* For stderr: what was wanted and is missing. */
 static void note_missing(struct live *live, const struct live_config *config,
 			 const struct hook_result results[HOOK_COUNT])
 {
-	for (int i = 0; i < HOOK_COUNT; i++) {
+	char *note = live->source.note;
+	size_t size = sizeof(live->source.note), at = 0;
+	const struct hook_result *last = NULL;
+
+	for (int i = 0; i < HOOK_COUNT && at < size; i++) {
 		if (!(config->wanted & 1U << i) || !results[i].error)
 			continue;
-		snprintf(live->source.note, sizeof(live->source.note), "%s (%s on %s: %s)", hooks[i].label,
-			 hook_kind__name(hooks[i].kind), hooks[i].target, hook_result__reason(&results[i]));
-		return;
+		at += (size_t)snprintf(note + at, size - at, "%s%s", last ? ", " : "", hooks[i].label);
+		last = &results[i];
 	}
+	if (last && at < size)
+		snprintf(note + at, size - at, " (function hooks: %s; see tcpsaga probe)",
+			 hook_result__reason(last));
 }
 
 static void describe(struct live *live, const struct live_config *config,
@@ -267,7 +357,7 @@ static void describe(struct live *live, const struct live_config *config,
 		if (config->wanted & 1U << i)
 			at += (size_t)snprintf(info->hooks + at, sizeof(info->hooks) - at, "%s%s=%s",
 					       at ? " " : "", hooks[i].name,
-					       results[i].error ? "none" : hook_kind__name(hooks[i].kind));
+					       hook_kind__name(results[i].kind));
 	note_missing(live, config, results);
 	info->realtime_offset_ns = clock__realtime_offset_ns();
 	info->start_ns = clock__boot_ns();
@@ -284,7 +374,7 @@ static void read_book(const struct live *live, struct book *book)
 	}
 	/* The kernel does not run a program inside itself on the same CPU (a
 	 * softirq in the middle of connect()): it counts the event and goes on. */
-	for (unsigned int i = 0; i < live->sender_count; i++) {
+	for (unsigned int i = 0; i < live->link_count; i++) {
 		struct bpf_prog_info info = {0};
 		__u32 len = sizeof(info);
 
@@ -362,12 +452,9 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 
 static void detach_all(struct live *live)
 {
-	struct bpf_link **links[] = {&live->skel->links.on_state, &live->skel->links.on_syn,
-				     &live->skel->links.on_syn_done};
-
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-		bpf_link__destroy(*links[i]);
-		*links[i] = NULL;
+	for (unsigned int i = 0; i < live->link_count; i++) {
+		bpf_link__destroy(live->links[i]);
+		live->links[i] = NULL;
 	}
 }
 
@@ -428,6 +515,7 @@ static void live_free(struct source *source)
 {
 	struct live *live = (struct live *)source;
 
+	detach_all(live);
 	if (live->ledger)
 		munmap((void *)live->ledger, live->ledger_bytes);
 	ring_buffer__free(live->ring);
@@ -437,59 +525,73 @@ static void live_free(struct source *source)
 
 static const struct source_ops live_ops = {.poll = live_poll, .stop = live_stop, .free = live_free};
 
-static int load(struct live *live, const struct live_config *config,
-		const struct hook_result results[HOOK_COUNT], bool cookie, bool probe_read)
+static int load(struct live *live, const struct live_config *config, const struct trial *trial)
 {
 	int err;
 
 	live->skel = tcpsaga_bpf__open();
 	if (!live->skel)
 		return -errno;
-	err = configure(live, config, results, cookie, probe_read);
+	err = configure(live, config, trial);
 	return err ? err : tcpsaga_bpf__load(live->skel);
 }
 
-/* A kernel that allows a hook and then refuses our program for it must not
- * cost the rest: one refused program fails the whole object, so it is loaded
- * once more with the required ones only. */
-static int load_what_loads(struct live *live, const struct live_config *config,
-			   struct hook_result results[HOOK_COUNT], bool cookie, bool probe_read)
+/* Loads with this optional hook alone: is it the one that is refused? */
+static int try_alone(const struct live_config *config, const struct trial *trial, enum hook_id id)
 {
-	int err = load(live, config, results, cookie, probe_read);
-	bool optional = false;
+	struct live attempt = {0};
+	struct trial alone = *trial;
+	int err;
+
+	for (int i = 0; i < HOOK_COUNT; i++)
+		if (i != (int)id && !hooks[i].required)
+			alone.results[i].kind = HOOK_NONE;
+	err = load(&attempt, config, &alone);
+	tcpsaga_bpf__destroy(attempt.skel);
+	return err;
+}
+
+/* A kernel that allows a hook and then refuses our program for it must not
+ * cost the rest. One refused program fails the whole object, so then each
+ * optional hook is tried by itself, and those that load are loaded. */
+static int load_what_loads(struct live *live, const struct live_config *config, struct trial *trial)
+{
+	int err = load(live, config, trial);
 
 	if (!err)
 		return 0;
-	for (int i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].required || results[i].error)
-			continue;
-		results[i].error = err;
-		optional = true;
-	}
-	if (!optional)
-		return err;
 	tcpsaga_bpf__destroy(live->skel);
-	return load(live, config, results, cookie, probe_read);
+	live->skel = NULL;
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		struct hook_result *result = &trial->results[i];
+
+		if (hooks[i].required || result->kind == HOOK_NONE)
+			continue;
+		result->error = try_alone(config, trial, (enum hook_id)i);
+		if (result->error)
+			result->kind = HOOK_NONE;
+	}
+	return load(live, config, trial);
 }
 
 static int start(struct live *live, const struct live_config *config, char *message, size_t size)
 {
-	struct hook_result results[HOOK_COUNT];
-	bool cookie, probe_read;
-	int err = try_kernel(config->choice, results, &cookie, &probe_read, message, size);
+	struct trial trial = {0};
+	int err = try_kernel(config->choice, &trial, message, size);
 
 	if (err)
 		return err;
-	err = load_what_loads(live, config, results, cookie, probe_read);
+	narrow(config, trial.results);
+	err = load_what_loads(live, config, &trial);
 	if (!err)
 		err = map_ledger(live);
 	if (!err)
 		err = open_ring(live);
 	if (!err)
-		err = attach_all(live, config, results);
+		err = attach_all(live, &trial);
 	if (err)
 		return explain_kernel(err, message, size);
-	describe(live, config, results);
+	describe(live, config, trial.results);
 	live->checked_ns = live->source.info.start_ns;
 	return 0;
 }
