@@ -11,6 +11,8 @@
 
 #include "event/connection.c"
 #include "event/filter.c"
+#include "event/filter_text.c"
+#include "event/filter_parse.c"
 
 enum { WORDS_MAX = 64, EXPLAINED_BYTES = 512 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unit tests of user/event/filter.c: what the grammar accepts and means, what
+ * Unit tests of user/event/filter*.c: what the grammar accepts and means, what
  * is said about what it does not accept, and by random filters against random
  * connections that the kernel's part never loses what the user asked for.
  */
@@ -36,6 +36,8 @@ static void *limited_realloc(void *old, size_t size)
 #define malloc(size) limited_realloc(NULL, size)
 #include "event/connection.c"
 #include "event/filter.c"
+#include "event/filter_text.c"
+#include "event/filter_parse.c"
 #undef realloc
 #undef malloc
 
@@ -689,7 +691,7 @@ static size_t show_ports(char *at, const char *name, const struct kernel_filter_
 
 static size_t show_net(char *at, const char *name, const struct kernel_filter_net *net)
 {
-	unsigned int bits = mask_bits(net->mask);
+	unsigned int bits = mask__bits(net->mask);
 	char addr[ADDR_TEXT_MAX];
 	int len = (int)addr__format(net->address, addr);
 
