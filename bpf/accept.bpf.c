@@ -13,10 +13,9 @@
 
 /* inet_csk_accept() returns behind its arguments: four up to 6.9, then two. */
 SEC("fexit/inet_csk_accept")
-int on_accept(unsigned long long *ctx)
+int BPF_PROG(on_accept, struct sock *listener)
 {
-	struct sock *listener = (void *)ctx[0];
-	struct sock *sk = accept_args == 4 ? (void *)ctx[4] : (void *)ctx[2];
+	struct sock *sk = (void *)(accept_args == 4 ? return_behind(ctx, 4) : return_behind(ctx, 2));
 	struct ev_accept *r;
 	__u16 flags = 0;
 

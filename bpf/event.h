@@ -135,6 +135,8 @@ struct ev_birth {
 	struct ev_owner owner;
 	__u32 error; /* sk_err left over from an earlier life of the socket */
 	__u32 backlog; /* LISTEN: sk_max_ack_backlog, the effective limit */
+	__u32 asked; /* LISTEN: what listen() was called with; 0 not known */
+	__u32 somaxconn; /* LISTEN: of its network namespace */
 };
 
 struct ev_close {
@@ -273,11 +275,13 @@ EV_ASSERT_OFFSET(ev_totals, retransmits, 16);
 EV_ASSERT_OFFSET(ev_totals, error, 20);
 EV_ASSERT_SIZE(ev_transition_owned, 72);
 EV_ASSERT_OFFSET(ev_transition_owned, owner, 32);
-EV_ASSERT_SIZE(ev_birth, 128);
+EV_ASSERT_SIZE(ev_birth, 136);
 EV_ASSERT_OFFSET(ev_birth, place, 32);
 EV_ASSERT_OFFSET(ev_birth, owner, 80);
 EV_ASSERT_OFFSET(ev_birth, error, 120);
 EV_ASSERT_OFFSET(ev_birth, backlog, 124);
+EV_ASSERT_OFFSET(ev_birth, asked, 128);
+EV_ASSERT_OFFSET(ev_birth, somaxconn, 132);
 EV_ASSERT_SIZE(ev_close, 144);
 EV_ASSERT_OFFSET(ev_close, place, 32);
 EV_ASSERT_OFFSET(ev_close, owner, 80);

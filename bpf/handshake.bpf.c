@@ -94,20 +94,20 @@ int BPF_PROG(on_third_ack_v6, const struct sock *sk, struct sk_buff *skb, struct
 }
 
 /* The return value stands behind the arguments: six up to 6.12, then seven. */
-static __always_inline bool syn_recv_sock_result(unsigned long long *ctx)
+static __always_inline bool syn_recv_sock_result(void *ctx)
 {
-	return syn_recv_sock_args == 7 ? ctx[7] : ctx[6];
+	return syn_recv_sock_args == 7 ? return_behind(ctx, 7) : return_behind(ctx, 6);
 }
 
 SEC("fexit/tcp_v4_syn_recv_sock")
-int on_third_ack_v4_done(unsigned long long *ctx)
+int on_third_ack_v4_done(void *ctx)
 {
 	third_ack_ends(syn_recv_sock_result(ctx), false);
 	return 0;
 }
 
 SEC("fexit/tcp_v6_syn_recv_sock")
-int on_third_ack_v6_done(unsigned long long *ctx)
+int on_third_ack_v6_done(void *ctx)
 {
 	third_ack_ends(syn_recv_sock_result(ctx), true);
 	return 0;
@@ -130,27 +130,12 @@ int BPF_PROG(on_request_timer_done)
 SEC("fentry/__inet_csk_reqsk_queue_drop")
 int BPF_PROG(on_drop, struct sock *sk, struct request_sock *req)
 {
-	drop_begins(req);
+	drop_begins(sk, req);
 	return 0;
 }
 
 SEC("fexit/__inet_csk_reqsk_queue_drop")
 int BPF_PROG(on_drop_done, struct sock *sk, struct request_sock *req, bool from_timer, int ret)
-{
-	drop_ends((__u8)ret);
-	return 0;
-}
-
-/* 5.10's name of it. */
-SEC("fentry/reqsk_queue_unlink")
-int BPF_PROG(on_unlink, struct request_sock *req)
-{
-	drop_begins(req);
-	return 0;
-}
-
-SEC("fexit/reqsk_queue_unlink")
-int BPF_PROG(on_unlink_done, struct request_sock *req, int ret)
 {
 	drop_ends((__u8)ret);
 	return 0;

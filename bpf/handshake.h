@@ -353,10 +353,9 @@ static __always_inline void timer_ends(void)
 		in->in &= ~IN_TIMER;
 }
 
-static __always_inline void drop_begins(struct request_sock *req)
+static __always_inline void drop_begins(struct sock *sk, struct request_sock *req)
 {
 	struct hands *in = my_hands();
-	struct sock *sk = GET(req, __req_common.skc_listener);
 
 	if (!in || in->in & IN_HASHDANCE || !sk)
 		return;

@@ -2,7 +2,8 @@
 /*
  * The handshake by kprobe and kretprobe, for kernels without BPF trampolines
  * (arm64 before 6.12). handshake.h tells the story, handshake.bpf.c is its
- * twin; here the fields are probe-read.
+ * twin; here the fields are probe-read. One pair of trampoline programs stands
+ * here, too, for the same reason.
  */
 #define PROBE_READS
 #include "handshake.h"
@@ -122,7 +123,7 @@ int BPF_KRETPROBE(on_request_timer_done_kp)
 SEC("kprobe/__inet_csk_reqsk_queue_drop")
 int BPF_KPROBE(on_drop_kp, struct sock *sk, struct request_sock *req)
 {
-	drop_begins(req);
+	drop_begins(sk, req);
 	return 0;
 }
 
@@ -133,11 +134,35 @@ int BPF_KRETPROBE(on_drop_done_kp, long ret)
 	return 0;
 }
 
-/* 5.10's name of it. */
+/*
+ * 5.10's name of it, which has only the request for an argument. The listener
+ * then comes out of a union of the request, and the verifier does not take
+ * what it finds there for a socket: so the trampoline's program, too, has to
+ * probe-read, and stands here.
+ */
+static __always_inline struct sock *listener_of(struct request_sock *req)
+{
+	return GET(req, __req_common.skc_listener);
+}
+
+SEC("fentry/reqsk_queue_unlink")
+int BPF_PROG(on_unlink, struct request_sock *req)
+{
+	drop_begins(listener_of(req), req);
+	return 0;
+}
+
+SEC("fexit/reqsk_queue_unlink")
+int BPF_PROG(on_unlink_done, struct request_sock *req, int ret)
+{
+	drop_ends((__u8)ret);
+	return 0;
+}
+
 SEC("kprobe/reqsk_queue_unlink")
 int BPF_KPROBE(on_unlink_kp, struct request_sock *req)
 {
-	drop_begins(req);
+	drop_begins(listener_of(req), req);
 	return 0;
 }
 

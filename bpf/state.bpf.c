@@ -141,6 +141,15 @@ static __always_inline void send_owned(const struct step *step)
 	submit(r);
 }
 
+static __always_inline void put_backlog(struct ev_birth *r, const struct step *step)
+{
+	bool listens = step->new_state == EV_LISTEN;
+
+	r->backlog = listens ? step->sk->sk_max_ack_backlog : 0;
+	r->somaxconn = listens ? step->sk->__sk_common.skc_net.net->core.sysctl_somaxconn : 0;
+	r->asked = 0;
+}
+
 static __always_inline void send_birth(const struct step *step)
 {
 	struct ev_birth *r = reserve(EV_BIRTH, sizeof(*r));
@@ -153,7 +162,7 @@ static __always_inline void send_birth(const struct step *step)
 	put_place(&r->place, step->sk);
 	put_owner(&r->owner, may_own(step));
 	r->error = step->sk->sk_err;
-	r->backlog = step->new_state == EV_LISTEN ? step->sk->sk_max_ack_backlog : 0;
+	put_backlog(r, step);
 	submit(r);
 }
 

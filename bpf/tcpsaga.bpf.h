@@ -45,6 +45,19 @@ extern const volatile __u32 accept_args; /* of inet_csk_accept() */
 extern const volatile __u64 id_key; /* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes; /* pending bytes that wake the consumer */
 
+/*
+ * The return value in a fexit program, which stands behind the function's
+ * arguments: how many there are differs per kernel, and bpf_get_func_ret() is
+ * not in 5.10. Written as one load with a fixed offset, since the verifier
+ * takes no other and the compiler would compute one from the two.
+ */
+#define return_behind(ctx, args)                                                                       \
+	({                                                                                             \
+		__u64 value_;                                                                          \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value_) : "r"(ctx), "i"((args) * 8));     \
+		value_;                                                                                \
+	})
+
 struct ring_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096); /* live.c sets the size */

@@ -90,8 +90,13 @@ struct netns_ipv4___int {
 	int sysctl_tcp_syncookies;
 };
 
+struct netns_core {
+	int sysctl_somaxconn;
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_core core;
 	struct netns_ipv4 ipv4;
 };
 

@@ -28,7 +28,8 @@ struct layout {
 	uint8_t owner;
 	uint8_t totals;
 	uint8_t birth;
-	uint8_t syn;
+	uint8_t handshake;
+	uint8_t accept;
 	uint8_t loss;
 	uint8_t stop;
 };
@@ -59,8 +60,17 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 		.totals = AT(ev_close, totals),
 	},
 	[EV_SYN] = {
-		.size = sizeof(struct ev_syn),
-		.syn = WHOLE,
+		.size = sizeof(struct ev_handshake),
+		.handshake = WHOLE,
+	},
+	[EV_HANDSHAKE] = {
+		.size = sizeof(struct ev_handshake),
+		.handshake = WHOLE,
+	},
+	[EV_ACCEPT] = {
+		.size = sizeof(struct ev_accept),
+		.accept = WHOLE,
+		.owner = AT(ev_accept, owner),
 	},
 	[EV_LOSS] = {
 		.size = sizeof(struct ev_loss),
@@ -138,14 +148,33 @@ static bool owner_ok(const struct ev_owner *owner)
 	return owner->pad == 0 && owner->comm[EV_COMM_BYTES - 1] == '\0';
 }
 
-/* An unknown peer is the wildcard in the listener's family: a reader that
- * forgets to look at the flag shows no address, never a stale one. */
-static bool syn_ok(const struct ev_syn *syn)
+/* Which outcomes a kind may have, and what their detail means. */
+static bool outcome_ok(const struct ev_handshake *handshake)
 {
-	return address_ok(syn->family, syn->local) && address_ok(syn->family, syn->remote) &&
-	       (syn->flags & EV_SYN_F_REMOTE || is_wildcard(syn->remote)) &&
-	       syn->outcome < EV_SYN_OUTCOME_END &&
-	       !(syn->flags & ~EV_SYN_F_ALL) && syn->pad == 0;
+	bool of_syn = handshake->outcome <= EV_SYN_DROPPED;
+
+	if (handshake->outcome >= EV_OUTCOME_END || of_syn != (handshake->header.kind == EV_SYN))
+		return false;
+	if (handshake->outcome == EV_SYN_DROPPED)
+		return handshake->detail < EV_DROP_END;
+	if (handshake->outcome == EV_REQUEST_COMPLETED)
+		return handshake->detail < EV_VIA_END;
+	return handshake->detail == 0;
+}
+
+/* An unknown peer (port 0) is the wildcard in the listener's family: a reader
+ * that forgets to look shows no address, never a stale one. */
+static bool handshake_ok(const struct ev_handshake *handshake)
+{
+	return address_ok(handshake->family, handshake->local) &&
+	       address_ok(handshake->family, handshake->remote) &&
+	       (handshake->remote_port || is_wildcard(handshake->remote)) && outcome_ok(handshake);
+}
+
+static bool accept_ok(const struct ev_accept *accept)
+{
+	return address_ok(accept->family, accept->local) && address_ok(accept->family, accept->remote) &&
+	       accept->by_address <= 1 && !(accept->pad[0] | accept->pad[1]) && accept->pad2 == 0;
 }
 
 static bool loss_ok(const struct ev_loss *loss)
@@ -167,7 +196,8 @@ static bool parts_ok(const struct record *record)
 	return (!record->transition || transition_ok(record->transition)) &&
 	       (!record->place || place_ok(record->place)) &&
 	       (!record->owner || owner_ok(record->owner)) &&
-	       (!record->syn || syn_ok(record->syn)) &&
+	       (!record->handshake || handshake_ok(record->handshake)) &&
+	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->loss || loss_ok(record->loss)) &&
 	       (!record->stop || stop_ok(record->stop));
 }
@@ -203,7 +233,8 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->owner = part(data, layout->owner);
 	record->totals = part(data, layout->totals);
 	record->birth = part(data, layout->birth);
-	record->syn = part(data, layout->syn);
+	record->handshake = part(data, layout->handshake);
+	record->accept = part(data, layout->accept);
 	record->loss = part(data, layout->loss);
 	record->stop = part(data, layout->stop);
 	if (!parts_ok(record))

@@ -24,6 +24,7 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 		.free = NOWHERE,
 		.oldest_ended = NOWHERE,
 		.newest_ended = NOWHERE,
+		.limbo = NOWHERE,
 		.max_lives = max_lives,
 		.max_ended = max_ended,
 		.seed = seed,
@@ -55,17 +56,25 @@ struct life *flow_table__find(const struct flow_table *table, uint64_t key)
 	return index == NOWHERE ? NULL : at(table, index);
 }
 
-static uint64_t tuple_hash(const struct flow_table *table, const struct life *life)
+uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t local[16],
+			       const uint8_t remote[16], uint16_t local_port, uint16_t remote_port,
+			       uint32_t netns)
 {
 	struct {
 		uint8_t addrs[32];
 		uint16_t ports[2];
 		uint32_t netns;
-	} tuple = {.ports = {life->local.port, life->remote.port}, .netns = life->netns};
+	} tuple = {.ports = {local_port, remote_port}, .netns = netns};
 
-	memcpy(tuple.addrs, life->local.addr, 16);
-	memcpy(tuple.addrs + 16, life->remote.addr, 16);
+	memcpy(tuple.addrs, local, 16);
+	memcpy(tuple.addrs + 16, remote, 16);
 	return XXH3_64bits_withSeed(&tuple, sizeof(tuple), table->seed);
+}
+
+static uint64_t tuple_hash(const struct flow_table *table, const struct life *life)
+{
+	return flow_table__tuple_key(table, life->local.addr, life->remote.addr, life->local.port,
+				     life->remote.port, life->netns);
 }
 
 static bool same_tuple(const struct life *a, const struct life *b)
@@ -171,8 +180,18 @@ static int add_chunk(struct flow_table *table)
 	return 0;
 }
 
+static void clear_limbo(struct flow_table *table)
+{
+	uint32_t index = table->limbo;
+
+	table->limbo = NOWHERE;
+	if (index != NOWHERE)
+		discard(table, index);
+}
+
 static void make_room(struct flow_table *table)
 {
+	clear_limbo(table);
 	while (table->ended > table->max_ended)
 		discard_oldest_ended(table);
 	if (table->open + table->ended < table->max_lives)
@@ -237,6 +256,25 @@ void flow_table__end(struct flow_table *table, struct life *life)
 	else
 		table->oldest_ended = index;
 	table->newest_ended = index;
+}
+
+void flow_table__end_request(struct flow_table *table, struct life *life)
+{
+	clear_limbo(table);
+	table->limbo = idmap__remove(&table->by_key, life->key);
+	life->flags |= LIFE_ENDED;
+	table->open--;
+}
+
+int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)
+{
+	uint32_t index = idmap__find(&table->by_key, life->key);
+
+	if (idmap__put(&table->by_key, key, index))
+		return -ENOMEM;
+	idmap__remove(&table->by_key, life->key);
+	life->key = key;
+	return 0;
 }
 
 const struct life *flow_table__open_at(const struct flow_table *table, uint32_t position)

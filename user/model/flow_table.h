@@ -26,6 +26,7 @@ struct flow_table {
 	uint32_t ended;
 	uint32_t oldest_ended;
 	uint32_t newest_ended;
+	uint32_t limbo; /* an ended request, discarded by the next begin */
 	uint32_t hand; /* where the search for an open victim goes on */
 	uint64_t seed;
 	uint64_t evicted_ended;
@@ -56,6 +57,18 @@ void flow_table__join_tuple(struct flow_table *table, struct life *life);
 /* The life is over: not found by id any more, kept until the next begin at
  * least. */
 void flow_table__end(struct flow_table *table, struct life *life);
+
+/* A request that never became a connection is over: as end, but it is not kept
+ * any longer than until the next begin. */
+void flow_table__end_request(struct flow_table *table, struct life *life);
+
+/* Finds the life by another id from now on. 0 or -ENOMEM (it keeps the old). */
+int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key);
+
+/* The id of a request that the kernel gives none: its tuple. */
+uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t local[16],
+			       const uint8_t remote[16], uint16_t local_port, uint16_t remote_port,
+			       uint32_t netns);
 
 /* The life at a position, NULL if none is open there; positions run from 0 to
  * table->used - 1. For walks over all open lives. */

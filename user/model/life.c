@@ -25,6 +25,7 @@ const char *how__name(enum how how)
 		[HOW_NO_PORT] = "no_port",
 		[HOW_LISTENER_CLOSED] = "listener_closed",
 		[HOW_KILLED] = "killed",
+		[HOW_DROPPED] = "dropped",
 	};
 
 	return how < HOW_END ? names[how] : NULL;
@@ -56,7 +57,7 @@ uint64_t life__handshake_ns(const struct life *life)
 	for (unsigned int i = 0; i < life->history_count; i++) {
 		unsigned int state = history_state(life->history[i]);
 
-		if (state == EV_SYN_SENT) {
+		if (state == EV_SYN_SENT || (state == EV_SYN_RECV && !i && life->flags & LIFE_SYN_SEEN)) {
 			sent = true;
 			sent_ns = history_ns(life->history[i]);
 		} else if (state == EV_ESTABLISHED && sent) {

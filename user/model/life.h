@@ -35,6 +35,7 @@ enum how {
 	HOW_NO_PORT, /* no local port was left for connect() */
 	HOW_LISTENER_CLOSED, /* never accepted when its listener closed */
 	HOW_KILLED, /* by an administrator: ss -K */
+	HOW_DROPPED, /* a request that the full accept queue cost its third ACK */
 	HOW_END
 };
 
@@ -53,6 +54,9 @@ enum {
 	LIFE_HISTORY_CUT = 1 << 5,
 	LIFE_ENTERED_KNOWN = 1 << 6, /* entered_ns is true */
 	LIFE_TOTALS_KNOWN = 1 << 7, /* bytes and retransmits, from the close record */
+	LIFE_SYN_SEEN = 1 << 8, /* passive: its history begins at the SYN */
+	LIFE_BLOCKED = 1 << 9, /* its third ACK was dropped once */
+	LIFE_ACCEPTED = 1 << 10,
 };
 
 /* State and time entered in one word: the state in the high byte, and the
@@ -81,19 +85,22 @@ struct life {
 	uint8_t role; /* enum role */
 	uint8_t closed_first; /* enum closed_first */
 	uint8_t how; /* enum how; provisional until LIFE_ENDED */
-	uint8_t flags; /* LIFE_* */
 	uint8_t history_count;
-	uint16_t ordinal; /* which life of this five-tuple, from 1; saturates */
+	uint8_t pad;
+	uint16_t flags; /* LIFE_* */
 	uint32_t owner; /* index into owners, OWNER_NONE unknown */
 	uint32_t netns; /* inode */
 	struct endpoint local;
 	struct endpoint remote;
+	uint16_t ordinal; /* which life of this five-tuple, from 1; saturates */
+	uint16_t pad2;
 
 	history_entry history[LIFE_HISTORY_MAX];
 
 	uint64_t conn; /* the id shown to people */
 	uint64_t bytes_sent;
 	uint64_t bytes_received;
+	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */
 	uint32_t retransmits;
 	uint8_t error; /* sk_err at the end: an errno, or 0 */
 	uint8_t birth_error; /* sk_err left over when it began */
@@ -122,8 +129,8 @@ void life__judge(struct life *life, const struct ev_transition *transition,
  * remote one, as with a listener. */
 unsigned int life__family(const struct life *life);
 
-/* Nanoseconds from SYN_SENT to ESTABLISHED, or UINT64_MAX when the history
- * does not show both. */
+/* Nanoseconds of the handshake: an active one from SYN_SENT, a passive one from
+ * its SYN to ESTABLISHED; UINT64_MAX when the history does not show both. */
 uint64_t life__handshake_ns(const struct life *life);
 
 #endif

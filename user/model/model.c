@@ -9,6 +9,7 @@
 
 struct model {
 	struct flow_table flows;
+	struct listeners listeners;
 	struct children children;
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -19,8 +20,9 @@ struct model *model__new(const struct model_config *config)
 
 	if (!model)
 		return NULL;
-	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended)) {
-		free(model);
+	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended) ||
+	    listeners__init(&model->listeners, &model->flows.owners, config->seed)) {
+		model__free(model);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -31,6 +33,7 @@ void model__free(struct model *model)
 {
 	if (!model)
 		return;
+	listeners__fini(&model->listeners);
 	flow_table__fini(&model->flows);
 	free(model);
 }
@@ -38,6 +41,16 @@ void model__free(struct model *model)
 const struct flow_table *model__flows(const struct model *model)
 {
 	return &model->flows;
+}
+
+const struct listeners *model__listeners(const struct model *model)
+{
+	return &model->listeners;
+}
+
+const struct owner *model__owner_at(const struct model *model, uint32_t index)
+{
+	return owners__get(&model->flows.owners, index);
 }
 
 const struct owner *model__owner(const struct model *model, const struct life *life)
@@ -49,7 +62,7 @@ static struct change *add_change(struct changes *changes, enum change_kind kind,
 {
 	struct change *change = &changes->change[changes->count++];
 
-	*change = (struct change){.kind = kind, .time_ns = time_ns, .in_old_ns = UNKNOWN_NS};
+	*change = (struct change){.kind = kind, .time_ns = time_ns, .in_old_ns = UNKNOWN_NS, .took_ns = UNKNOWN_NS};
 	return change;
 }
 
@@ -187,22 +200,45 @@ static void tell_first(struct model *model, struct life *life, uint64_t time_ns,
 	change->owner = model__owner(model, life);
 	change->old_state = EV_LISTEN;
 	change->new_state = EV_SYN_RECV;
-	life->start_ns = time_ns;
-	life__enter(life, EV_SYN_RECV, time_ns);
+}
+
+/* The life that began with this child's SYN; where the kernel gives a request
+ * no id it was kept by its tuple. */
+static struct life *request_of(struct model *model, const struct record *record)
+{
+	const struct ev_transition *t = record->transition;
+	const struct ev_place *place = record->place;
+	struct life *life = flow_table__find(&model->flows, t->conn_id);
+
+	if (life)
+		return life;
+	life = flow_table__find(&model->flows,
+				flow_table__tuple_key(&model->flows, place->local, place->remote,
+						      t->local_port, t->remote_port, place->netns));
+	if (life && flow_table__rekey(&model->flows, life, t->conn_id))
+		return NULL;
+	return life;
 }
 
 static struct life *begin_child(struct model *model, const struct record *record, struct changes *changes)
 {
-	struct life *life = begin_life(model, record->transition, ROLE_SERVER);
+	struct life *life = request_of(model, record);
+	bool fresh = !life;
 	uint64_t held_ns;
 
+	if (fresh)
+		life = begin_life(model, record->transition, ROLE_SERVER);
 	if (!life)
 		return NULL;
 	life->first_old = EV_LISTEN;
 	learn(model, life, record);
 	if (children__fetch(&model->children, record->place->socket_id, &held_ns)) {
 		tell_first(model, life, held_ns, changes);
-	} else {
+		if (fresh) {
+			life->start_ns = held_ns;
+			life__enter(life, EV_SYN_RECV, held_ns);
+		}
+	} else if (fresh) {
 		life->flags |= LIFE_INCOMPLETE;
 		life->first_old = EV_SYN_RECV;
 		life->state = EV_SYN_RECV;
@@ -221,15 +257,185 @@ static struct life *life_of(struct model *model, const struct record *record, st
 		end_unseen(model, life, changes);
 		life = NULL;
 	}
+	/* A child, unless it is the second half of a simultaneous open. */
+	if (t->old_state == EV_SYN_RECV && record->place && (!life || life->flags & LIFE_SYN_SEEN))
+		return begin_child(model, record, changes);
 	if (life)
 		return life;
 	if (t->new_state == EV_SYN_SENT && fresh)
 		return begin_life(model, t, ROLE_CLIENT);
 	if (t->new_state == EV_LISTEN && fresh)
 		return begin_life(model, t, ROLE_LISTENER);
-	if (t->old_state == EV_SYN_RECV && record->place)
-		return begin_child(model, record, changes);
 	return begin_in_the_middle(model, t);
+}
+
+/* ---- listeners ---- */
+
+static void follow_listener(struct model *model, const struct record *record, const struct life *life)
+{
+	const struct ev_transition *t = record->transition;
+	struct listener *listener;
+
+	if (t->new_state == EV_LISTEN && record->birth) {
+		listener = listeners__get(&model->listeners, t->conn_id);
+		if (!listener)
+			return;
+		listener->netns = life->netns;
+		listener->family = life->family;
+		listener->local = life->local;
+		listener->limit = record->birth->backlog;
+		listener->asked = record->birth->asked;
+		listener->somaxconn = record->birth->somaxconn;
+		listener->flags = LISTENER_PLACE_KNOWN;
+		owners__release(&model->flows.owners, listener->owner);
+		listener->owner = record->owner ? owners__intern(&model->flows.owners, record->owner) :
+						  OWNER_NONE;
+	} else if (t->old_state == EV_LISTEN) {
+		listener = listeners__find(&model->listeners, t->conn_id);
+		if (listener)
+			listener->flags |= LISTENER_CLOSED;
+	}
+}
+
+static struct life *begin_request(struct model *model, const struct ev_handshake *step, uint64_t key)
+{
+	struct life *life = flow_table__begin(&model->flows, key);
+	uint64_t now_ns = step->header.time_ns;
+
+	if (!life)
+		return NULL;
+	life->conn = step->conn_id ? step->conn_id : key ^ now_ns * 0x9e3779b97f4a7c15ULL;
+	life->start_ns = now_ns;
+	life->role = ROLE_SERVER;
+	life->first_old = EV_LISTEN;
+	life->flags = LIFE_START_KNOWN | LIFE_PLACE_KNOWN | LIFE_SYN_SEEN;
+	life->netns = step->netns;
+	life->family = step->family;
+	life->local.port = step->local_port;
+	life->remote.port = step->remote_port;
+	memcpy(life->local.addr, step->local, sizeof(life->local.addr));
+	memcpy(life->remote.addr, step->remote, sizeof(life->remote.addr));
+	life__enter(life, EV_SYN_RECV, now_ns);
+	flow_table__join_tuple(&model->flows, life);
+	return life;
+}
+
+static uint64_t request_key(const struct model *model, const struct ev_handshake *step)
+{
+	if (step->conn_id)
+		return step->conn_id;
+	return flow_table__tuple_key(&model->flows, step->local, step->remote, step->local_port,
+				     step->remote_port, step->netns);
+}
+
+static enum how request_ended(const struct ev_handshake *step, const struct life *life)
+{
+	switch (step->outcome) {
+	case EV_REQUEST_TIMED_OUT:
+		return HOW_TIMEOUT;
+	case EV_REQUEST_RESET:
+		return life->flags & LIFE_BLOCKED ? HOW_DROPPED : HOW_RESET_RECEIVED;
+	case EV_REQUEST_LISTENER_CLOSED:
+		return HOW_LISTENER_CLOSED;
+	default:
+		return HOW_UNKNOWN;
+	}
+}
+
+/* A request that is out of the queue without a child is a life that is over. */
+static void end_request(struct model *model, struct life *life, const struct ev_handshake *step,
+			struct changes *changes)
+{
+	struct change *change = add_change(changes, CHANGE_LIFE, step->header.time_ns);
+
+	life->how = (uint8_t)request_ended(step, life);
+	life__enter(life, EV_STATE_CLOSE, step->header.time_ns);
+	flow_table__end_request(&model->flows, life);
+	change->life = life;
+}
+
+static struct listener *listener_of(struct model *model, uint64_t id, uint64_t socket)
+{
+	return id || socket ? listeners__get(&model->listeners, id ? id : socket) : NULL;
+}
+
+/* The life of a step's request: begun by its SYN, else found. */
+static struct life *life_of_step(struct model *model, const struct ev_handshake *step, struct changes *changes)
+{
+	uint64_t key = request_key(model, step);
+	struct life *life = step->remote_port ? flow_table__find(&model->flows, key) : NULL;
+
+	if (step->outcome != EV_SYN_QUEUED)
+		return life;
+	if (life)
+		end_unseen(model, life, changes);
+	return begin_request(model, step, key);
+}
+
+static void apply_handshake(struct model *model, const struct ev_handshake *step, struct changes *changes)
+{
+	bool is_syn = step->header.kind == EV_SYN;
+	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket);
+	struct life *life = life_of_step(model, step, changes);
+	struct change *change = add_change(changes, is_syn ? CHANGE_SYN : CHANGE_HANDSHAKE, step->header.time_ns);
+
+	change->handshake = step;
+	change->listener = listener;
+	change->life = life;
+	change->owner = listener ? owners__get(&model->flows.owners, listener->owner) : NULL;
+	if (!is_syn && life && life->flags & LIFE_SYN_SEEN)
+		change->took_ns = step->header.time_ns - life->start_ns;
+	if (listener)
+		listeners__step(&model->listeners, listener, step,
+				change->took_ns == UNKNOWN_NS ? UINT64_MAX : change->took_ns / 1000,
+				life && life->flags & LIFE_BLOCKED);
+	if (!life || is_syn)
+		return;
+	if (step->outcome == EV_REQUEST_OVERFLOW)
+		life->flags |= LIFE_BLOCKED;
+	else if (request_ended(step, life) != HOW_UNKNOWN)
+		end_request(model, life, step, changes);
+}
+
+/* When it came into the accept queue: with its third ACK, with Fast Open by its
+ * SYN. UNKNOWN_NS when that was not seen. */
+static uint64_t queued_ns(const struct life *life)
+{
+	for (unsigned int i = 0; i < life->history_count; i++)
+		if (history_state(life->history[i]) == EV_ESTABLISHED)
+			return life->start_ns + history_ns(life->history[i]);
+	return life->state == EV_SYN_RECV && life->flags & LIFE_START_KNOWN ? life->start_ns : UNKNOWN_NS;
+}
+
+static void apply_accept(struct model *model, const struct record *record, struct changes *changes)
+{
+	const struct ev_accept *accept = record->accept;
+	struct owners *owners = &model->flows.owners;
+	struct life *life = flow_table__find(&model->flows, accept->conn_id);
+	struct change *change = add_change(changes, CHANGE_ACCEPT, accept->header.time_ns);
+	uint64_t since_ns = life ? queued_ns(life) : UNKNOWN_NS;
+	uint32_t owner = record->owner ? owners__intern(owners, record->owner) : OWNER_NONE;
+
+	change->accept = accept;
+	change->life = life;
+	change->owner = actor(model, record, life);
+	if (since_ns <= accept->header.time_ns)
+		change->took_ns = accept->header.time_ns - since_ns;
+	change->listener = listener_of(model, accept->listener_id, accept->listener_socket);
+	if (change->listener)
+		listener__accepted((struct listener *)change->listener, accept,
+				   change->took_ns == UNKNOWN_NS ? UINT64_MAX : change->took_ns / 1000);
+	if (!life) {
+		owners__release(owners, owner);
+		return;
+	}
+	owners__release(owners, life->owner);
+	life->owner = owner;
+	if (change->took_ns == UNKNOWN_NS)
+		return;
+	life->flags |= LIFE_ACCEPTED;
+	life->accept_wait_us = change->took_ns / 1000 < UINT32_MAX ? (uint32_t)(change->took_ns / 1000) :
+								     UINT32_MAX;
 }
 
 static int apply_transition(struct model *model, const struct record *record, struct changes *changes)
@@ -250,6 +456,7 @@ static int apply_transition(struct model *model, const struct record *record, st
 		life->birth_error = (uint8_t)record->birth->error;
 	learn(model, life, record);
 	life__judge(life, t, record->totals);
+	follow_listener(model, record, life);
 	add_transition(model, record, life, changes);
 	life__enter(life, t->new_state, t->header.time_ns);
 	if (t->new_state == EV_STATE_CLOSE)
@@ -265,11 +472,10 @@ int model__apply(struct model *model, const struct record *record, struct change
 	changes->count = 0;
 	if (record->transition)
 		return apply_transition(model, record, changes);
-	if (record->syn) {
-		change = add_change(changes, CHANGE_SYN, now_ns);
-		change->syn = record->syn;
-		change->life = flow_table__find(&model->flows, record->syn->listener_id);
-		change->owner = change->life ? model__owner(model, change->life) : NULL;
+	if (record->handshake) {
+		apply_handshake(model, record->handshake, changes);
+	} else if (record->accept) {
+		apply_accept(model, record, changes);
 	} else if (record->loss) {
 		change = add_change(changes, CHANGE_LOSS, now_ns);
 		change->loss = record->loss;

@@ -9,11 +9,14 @@
 
 #include "event/decode.h"
 #include "model/flow_table.h"
+#include "model/listeners.h"
 
 enum change_kind {
 	CHANGE_TRANSITION, /* life moved from old_state to new_state */
 	CHANGE_LIFE, /* the summary of life: it ended, or is open when the view ends */
-	CHANGE_SYN, /* a SYN at a listener: syn, and life if it is known */
+	CHANGE_SYN, /* a SYN at a listener: handshake, listener, and life if one was queued */
+	CHANGE_HANDSHAKE, /* a step of a request: handshake, listener, life if it is known */
+	CHANGE_ACCEPT, /* accept(): accept, listener and life if they are known */
 	CHANGE_LOSS, /* records were lost: loss */
 	CHANGE_STOP, /* the source has ended: stop */
 };
@@ -21,8 +24,8 @@ enum change_kind {
 #define UNKNOWN_NS UINT64_MAX
 
 /*
- * Borrowed: life and owner are valid until the next model__apply(), syn, loss
- * and stop as long as the record.
+ * Borrowed: life, listener and owner are valid until the next model__apply(), what
+ * points into the record as long as that.
  */
 struct change {
 	enum change_kind kind;
@@ -32,7 +35,10 @@ struct change {
 	uint64_t in_old_ns; /* time spent in old_state, UNKNOWN_NS */
 	const struct life *life;
 	const struct owner *owner; /* who acted, else the life's owner, else NULL */
-	const struct ev_syn *syn;
+	uint64_t took_ns; /* HANDSHAKE: since the SYN; ACCEPT: since the third ACK; UNKNOWN_NS */
+	const struct listener *listener;
+	const struct ev_handshake *handshake;
+	const struct ev_accept *accept;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 };
@@ -66,6 +72,12 @@ int model__apply(struct model *model, const struct record *record, struct change
 
 /* For views that walk all open lives. Borrowed. */
 const struct flow_table *model__flows(const struct model *model);
+
+/* For views of listeners. Borrowed. */
+const struct listeners *model__listeners(const struct model *model);
+
+/* The owner with this index, NULL for OWNER_NONE. Borrowed. */
+const struct owner *model__owner_at(const struct model *model, uint32_t index);
 
 /* The owner of a life, NULL when it is not known. Borrowed. */
 const struct owner *model__owner(const struct model *model, const struct life *life);

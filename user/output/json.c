@@ -120,6 +120,11 @@ static void put_connection(struct strbuf *out, const struct life *life, const st
 		put_process(out, owner);
 }
 
+static uint64_t listener_id(const struct listener *listener)
+{
+	return listener ? listener->key : 0;
+}
+
 static void put_error(struct strbuf *out, unsigned int error)
 {
 	const char *name = error ? strerrorname_np((int)error) : NULL;
@@ -232,6 +237,10 @@ static void put_life(struct printer *printer, const struct change *change)
 		LITERAL(out, ",\"handshake_us\":");
 		strbuf__u64(out, handshake_ns / NS_PER_US);
 	}
+	if (life->flags & LIFE_ACCEPTED) {
+		LITERAL(out, ",\"accept_wait_us\":");
+		strbuf__u64(out, life->accept_wait_us);
+	}
 	if (life->flags & LIFE_TOTALS_KNOWN)
 		put_totals(out, life);
 	if (life->flags & LIFE_INCOMPLETE)
@@ -250,31 +259,194 @@ static void put_queue(struct strbuf *out, uint32_t len, uint32_t limit)
 	strbuf__char(out, '}');
 }
 
-static void put_syn(struct printer *printer, const struct change *change)
+/* The place of a step at a listener: listener, netns, both ends. */
+static void put_step_place(struct strbuf *out, uint64_t listener, uint32_t netns, const uint8_t local[16],
+			   uint16_t local_port, const uint8_t remote[16], uint16_t remote_port)
 {
-	const struct ev_syn *syn = change->syn;
-	struct strbuf *out = &printer->out;
-
-	open_object(printer, "syn", change->time_ns);
-	LITERAL(out, ",\"listener\":\"");
-	put_hex(out, syn->listener_id);
-	LITERAL(out, "\",\"netns\":");
-	strbuf__u64(out, syn->netns);
+	if (listener) {
+		LITERAL(out, ",\"listener\":\"");
+		put_hex(out, listener);
+		strbuf__char(out, '"');
+	}
+	LITERAL(out, ",\"netns\":");
+	strbuf__u64(out, netns);
 	LITERAL(out, ",\"proto\":\"tcp\",\"family\":");
-	strbuf__char(out, addr__family(syn->local) == 4 ? '4' : '6');
+	strbuf__char(out, addr__family(local) == 4 ? '4' : '6');
 	LITERAL(out, ",\"local\":");
-	put_end(out, syn->local, syn->local_port, true);
-	if (syn->flags & EV_SYN_F_REMOTE) {
+	put_end(out, local, local_port, true);
+	if (remote_port) {
 		LITERAL(out, ",\"remote\":");
-		put_end(out, syn->remote, syn->remote_port, true);
+		put_end(out, remote, remote_port, true);
 	}
 	LITERAL(out, ",\"role\":\"server\"");
+}
+
+static void put_word(struct strbuf *out, const char *key, const char *word)
+{
+	if (!word)
+		return;
+	strbuf__str(out, key);
+	strbuf__str(out, word);
+	strbuf__char(out, '"');
+}
+
+static void put_conn(struct strbuf *out, const struct life *life)
+{
+	if (!life)
+		return;
+	LITERAL(out, ",\"conn\":\"");
+	put_hex(out, life->conn);
+	strbuf__char(out, '"');
+}
+
+static void put_outcome_of_step(struct strbuf *out, const struct change *change)
+{
+	const struct ev_handshake *step = change->handshake;
+
+	put_word(out, ",\"outcome\":\"", outcome__name(step->outcome));
+	if (step->outcome == EV_SYN_DROPPED)
+		put_word(out, ",\"cause\":\"", drop_cause__name(step->detail));
+	if (step->outcome == EV_REQUEST_COMPLETED)
+		put_word(out, ",\"via\":\"", step->detail == EV_VIA_COOKIE ? "cookie" : "syn_queue");
+	if (change->kind == CHANGE_SYN)
+		return;
+	if (change->took_ns != UNKNOWN_NS) {
+		LITERAL(out, ",\"took_us\":");
+		strbuf__u64(out, change->took_ns / NS_PER_US);
+	}
+	LITERAL(out, ",\"synack_retransmits\":");
+	strbuf__u64(out, step->retransmits);
+}
+
+static void put_handshake(struct printer *printer, const struct change *change)
+{
+	const struct ev_handshake *step = change->handshake;
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, change->kind == CHANGE_SYN ? "syn" : "handshake", change->time_ns);
+	put_conn(out, change->life);
+	put_step_place(out, listener_id(change->listener), step->netns, step->local, step->local_port,
+		       step->remote, step->remote_port);
 	if (change->owner)
 		put_process(out, change->owner);
+	put_outcome_of_step(out, change);
 	LITERAL(out, ",\"syn_queue\":");
-	put_queue(out, syn->syn_queue_len, syn->limit);
+	put_queue(out, step->syn_queue_len, step->limit);
 	LITERAL(out, ",\"accept_queue\":");
-	put_queue(out, syn->accept_queue_len, syn->limit);
+	put_queue(out, step->accept_queue_len, step->limit);
+	close_object(printer);
+}
+
+static void put_accept(struct printer *printer, const struct change *change)
+{
+	const struct ev_accept *accept = change->accept;
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, "accept", change->time_ns);
+	put_conn(out, change->life);
+	put_step_place(out, listener_id(change->listener), accept->netns, accept->local, accept->local_port,
+		       accept->remote, accept->remote_port);
+	if (change->owner)
+		put_process(out, change->owner);
+	if (change->took_ns != UNKNOWN_NS) {
+		LITERAL(out, ",\"waited_us\":");
+		strbuf__u64(out, change->took_ns / NS_PER_US);
+	}
+	if (change->listener) {
+		LITERAL(out, ",\"accept_queue\":");
+		put_queue(out, accept->accept_queue_len, accept->limit);
+	}
+	close_object(printer);
+}
+
+static void put_depth(struct strbuf *out, const char *key, const struct queue_depth *depth, uint32_t limit)
+{
+	strbuf__printf(out, "%s{\"len\":%u,\"limit\":%u,\"max\":%u}", key, depth->len, limit, depth->max);
+}
+
+static void put_quantiles(struct strbuf *out, const char *key, const struct histogram *h)
+{
+	if (h->count)
+		strbuf__printf(out, "%s{\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,\"max\":%llu}", key,
+			       (unsigned long long)histogram__quantile(h, 0.5),
+			       (unsigned long long)histogram__quantile(h, 0.9),
+			       (unsigned long long)histogram__quantile(h, 0.99), (unsigned long long)h->max);
+}
+
+static void put_count(struct strbuf *out, const char *key, uint64_t count)
+{
+	strbuf__str(out, key);
+	strbuf__u64(out, count);
+}
+
+static void put_drops(struct strbuf *out, const struct listener *l)
+{
+	bool first = true;
+
+	LITERAL(out, ",\"dropped\":{");
+	for (unsigned int cause = 0; cause < EV_DROP_END; cause++) {
+		if (!l->dropped[cause])
+			continue;
+		strbuf__printf(out, "%s\"%s\":%llu", first ? "" : ",", drop_cause__name(cause),
+			       (unsigned long long)l->dropped[cause]);
+		first = false;
+	}
+	strbuf__char(out, '}');
+}
+
+static void put_backlog(struct strbuf *out, const struct listener *l)
+{
+	LITERAL(out, ",\"backlog\":{");
+	if (l->asked)
+		strbuf__printf(out, "\"listen\":%u,", l->asked);
+	if (l->somaxconn)
+		strbuf__printf(out, "\"somaxconn\":%u,", l->somaxconn);
+	strbuf__printf(out, "\"effective\":%u", l->limit);
+	if (l->needed)
+		strbuf__printf(out, ",\"needed\":%u", l->needed);
+	strbuf__char(out, '}');
+}
+
+static void json_listener(struct printer *printer, const struct listener *l, const struct owner *owner,
+			  const struct queue_quality *quality, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, "queue", time_ns);
+	put_step_place(out, listener_id(l), l->netns, l->local.addr, l->local.port, NULL, 0);
+	if (owner)
+		put_process(out, owner);
+	put_depth(out, ",\"syn_queue\":", &l->syn_queue, l->limit);
+	put_depth(out, ",\"accept_queue\":", &l->accept_queue, l->limit);
+	put_backlog(out, l);
+	if (quality->handshakes) {
+		put_count(out, ",\"syns\":", l->syns);
+		put_count(out, ",\"queued\":", l->queued);
+		put_count(out, ",\"cookies\":", l->cookies);
+		put_count(out, ",\"fastopen\":", l->fastopen);
+		put_drops(out, l);
+		put_count(out, ",\"completed\":", l->completed);
+		put_count(out, ",\"completed_by_cookie\":", l->completed_by_cookie);
+		put_count(out, ",\"timed_out\":", l->timed_out);
+		put_count(out, ",\"reset\":", l->reset);
+		put_count(out, ",\"listener_closed\":", l->abandoned);
+		put_count(out, ",\"pending\":", listener__pending(l));
+		put_count(out, ",\"third_ack_dropped\":", l->overflows);
+		put_count(out, ",\"delayed\":", l->delayed);
+	}
+	if (quality->synacks)
+		put_count(out, ",\"synack_retransmits\":", l->retransmits);
+	if (quality->accepts)
+		put_count(out, ",\"accepted\":", l->accepted);
+	if (l->flags & LISTENER_DROPS_KNOWN)
+		put_count(out, ",\"sk_drops\":", l->sk_drops);
+	put_quantiles(out, ",\"handshake_us\":", &l->handshake_us);
+	put_quantiles(out, ",\"accept_wait_us\":", &l->accept_wait_us);
+	if (l->flags & LISTENER_PREEXISTING)
+		LITERAL(out, ",\"preexisting\":true");
+	if (l->flags & LISTENER_CLOSED)
+		LITERAL(out, ",\"closed\":true");
+	put_word(out, ",\"quality\":\"", quality->handshakes ? "exact" : "sampled");
 	close_object(printer);
 }
 
@@ -311,7 +483,11 @@ static void json_change(struct printer *printer, const struct change *change)
 		put_life(printer, change);
 		break;
 	case CHANGE_SYN:
-		put_syn(printer, change);
+	case CHANGE_HANDSHAKE:
+		put_handshake(printer, change);
+		break;
+	case CHANGE_ACCEPT:
+		put_accept(printer, change);
 		break;
 	case CHANGE_LOSS:
 		put_loss(printer, change);
@@ -395,5 +571,6 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 const struct printer_ops json_printer = {
 	.begin = json_begin,
 	.change = json_change,
+	.listener = json_listener,
 	.stop = json_stop,
 };

@@ -25,6 +25,36 @@ const char *loss_reason__name(unsigned int reason)
 	return reason < EV_LOSS_REASON_END && names[reason] ? names[reason] : "?";
 }
 
+const char *outcome__name(unsigned int outcome)
+{
+	static const char *const names[EV_OUTCOME_END] = {
+		[EV_SYN_QUEUED] = "queued",
+		[EV_SYN_COOKIE] = "cookie",
+		[EV_SYN_FASTOPEN] = "fastopen",
+		[EV_SYN_DROPPED] = "dropped",
+		[EV_REQUEST_RETRANSMITTED] = "synack_retransmitted",
+		[EV_REQUEST_COMPLETED] = "completed",
+		[EV_REQUEST_TIMED_OUT] = "timed_out",
+		[EV_REQUEST_RESET] = "reset",
+		[EV_REQUEST_OVERFLOW] = "accept_queue_full",
+		[EV_REQUEST_LISTENER_CLOSED] = "listener_closed",
+	};
+
+	return outcome < EV_OUTCOME_END ? names[outcome] : NULL;
+}
+
+const char *drop_cause__name(unsigned int cause)
+{
+	static const char *const names[EV_DROP_END] = {
+		[EV_DROP_OTHER] = "other",
+		[EV_DROP_SYN_QUEUE_FULL] = "syn_queue_full",
+		[EV_DROP_ACCEPT_QUEUE_FULL] = "accept_queue_full",
+		[EV_DROP_LAST_QUARTER] = "last_quarter",
+	};
+
+	return cause < EV_DROP_END ? names[cause] : NULL;
+}
+
 const char *event_kind__name(unsigned int kind)
 {
 	switch (kind) {
@@ -35,6 +65,10 @@ const char *event_kind__name(unsigned int kind)
 		return "transition";
 	case EV_SYN:
 		return "syn";
+	case EV_HANDSHAKE:
+		return "handshake";
+	case EV_ACCEPT:
+		return "accept";
 	default:
 		return "?";
 	}

@@ -15,6 +15,15 @@
 enum subject_matter {
 	OF_EVENTS, /* trace: transitions and SYNs */
 	OF_LIVES, /* flows: connections */
+	OF_LISTENERS, /* queues */
+};
+
+/* Which numbers of a listener are counted from events on this host; the others
+ * are samples of the kernel's own tables, or absent. */
+struct queue_quality {
+	bool handshakes;
+	bool synacks;
+	bool accepts;
 };
 
 /* The books at the end: attempted = delivered + lost (DESIGN, section 4). */
@@ -39,6 +48,10 @@ struct printer;
 struct printer_ops {
 	void (*begin)(struct printer *printer, const struct capture_info *info);
 	void (*change)(struct printer *printer, const struct change *change);
+	/* A snapshot of one listener. */
+	void (*listener)(struct printer *printer, const struct listener *listener,
+			 const struct owner *owner, const struct queue_quality *quality,
+			 uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 
@@ -58,6 +71,12 @@ void printer__fini(struct printer *printer);
 
 /* "ring_full", "recursion"; "?" for a number that is none. */
 const char *loss_reason__name(unsigned int reason);
+
+/* "queued", "completed", ...; NULL for what has no name. */
+const char *outcome__name(unsigned int outcome);
+
+/* "syn_queue_full", ... */
+const char *drop_cause__name(unsigned int cause);
 
 /* "transition", "syn", ...: the JSON type that records of this kind become. */
 const char *event_kind__name(unsigned int kind);

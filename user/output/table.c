@@ -236,25 +236,145 @@ static void put_transition(struct printer *printer, const struct change *change)
 	finish_line(out);
 }
 
-static void put_syn(struct printer *printer, const struct change *change)
+static void put_word(struct strbuf *out, const char *word, const char *detail)
 {
-	const struct ev_syn *syn = change->syn;
-	bool remote_known = syn->flags & EV_SYN_F_REMOTE;
+	size_t before = out->len;
+
+	strbuf__printf(out, "%s%s%s", word, detail ? ":" : "", detail ? detail : "");
+	end_column(out, (unsigned int)(out->len - before), 22);
+}
+
+static void put_step_ends(struct printer *printer, uint32_t netns, const struct endpoint *local,
+			  const struct endpoint *remote)
+{
 	struct strbuf *out = &printer->out;
-	size_t before;
+
+	if (printer->config.wide)
+		put_netns(out, netns, true);
+	put_end(out, local->addr, local->port, true, end_width(printer));
+	put_end(out, remote->addr, remote->port, remote->port, end_width(printer));
+}
+
+static struct endpoint endpoint_of(const uint8_t addr[16], uint16_t port)
+{
+	struct endpoint end = {.port = port};
+
+	memcpy(end.addr, addr, sizeof(end.addr));
+	return end;
+}
+
+/* The heading says OLD>NEW; a step of a handshake stands in the same column in
+ * small letters, with both queues behind it. */
+static void put_handshake(struct printer *printer, const struct change *change)
+{
+	const struct ev_handshake *step = change->handshake;
+	struct endpoint local = endpoint_of(step->local, step->local_port);
+	struct endpoint remote = endpoint_of(step->remote, step->remote_port);
+	const char *outcome = outcome__name(step->outcome);
+	struct strbuf *out = &printer->out;
 
 	put_clock(printer, change->time_ns);
-	if (printer->config.wide)
-		put_netns(out, syn->netns, true);
-	put_end(out, syn->local, syn->local_port, true, end_width(printer));
-	put_end(out, syn->remote, syn->remote_port, remote_known, end_width(printer));
-	before = out->len;
-	strbuf__printf(out, "SYN q %u/%u acc %u/%u", syn->syn_queue_len, syn->limit, syn->accept_queue_len,
-		       syn->limit);
-	end_column(out, (unsigned int)(out->len - before), 22);
+	put_step_ends(printer, step->netns, &local, &remote);
+	if (change->kind == CHANGE_SYN)
+		put_word(out, "syn", outcome ? outcome : NULL);
+	else
+		put_word(out, outcome ? outcome : "?", NULL);
 	if (!narrow(printer))
-		put_process(out, change->owner);
+		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+	put_duration(out, change->took_ns, 7);
+	if (step->outcome == EV_SYN_DROPPED)
+		strbuf__printf(out, "%s ", drop_cause__name(step->detail));
+	strbuf__printf(out, "syn %u/%u accept %u/%u", step->syn_queue_len, step->limit,
+		       step->accept_queue_len, step->limit);
 	finish_line(out);
+}
+
+static void put_accept(struct printer *printer, const struct change *change)
+{
+	const struct ev_accept *accept = change->accept;
+	struct endpoint local = endpoint_of(accept->local, accept->local_port);
+	struct endpoint remote = endpoint_of(accept->remote, accept->remote_port);
+	struct strbuf *out = &printer->out;
+
+	put_clock(printer, change->time_ns);
+	put_step_ends(printer, accept->netns, &local, &remote);
+	put_word(out, "accept()", NULL);
+	if (!narrow(printer))
+		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+	put_duration(out, change->took_ns, 7);
+	finish_line(out);
+}
+
+/* ---- queues ---- */
+
+static void listeners_heading(struct printer *printer)
+{
+	struct strbuf *out = &printer->out;
+
+	put_heading(out, "LISTENER", END_WIDTH);
+	put_heading(out, "PROCESS", PROCESS_WIDTH);
+	strbuf__str(out, "  SYN/LIMIT ^MAX  ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
+}
+
+static void put_depth(struct strbuf *out, const struct queue_depth *depth, uint32_t limit)
+{
+	strbuf__printf(out, "%5u/%-5u %4u ", depth->len, limit, depth->max);
+}
+
+static void put_drop_causes(struct strbuf *out, const struct listener *l)
+{
+	const char *gap = "    dropped: ";
+
+	for (unsigned int cause = 0; cause < EV_DROP_END; cause++) {
+		if (!l->dropped[cause])
+			continue;
+		strbuf__printf(out, "%s%llu %s", gap, (unsigned long long)l->dropped[cause],
+			       drop_cause__name(cause));
+		gap = ", ";
+	}
+	if (l->overflows) {
+		strbuf__printf(out, "%s%llu third ACKs (accept queue full)", gap,
+			       (unsigned long long)l->overflows);
+		gap = ", ";
+	}
+	if (l->delayed)
+		strbuf__printf(out, "%s%llu connections delayed and served", gap,
+			       (unsigned long long)l->delayed);
+	if (l->needed)
+		strbuf__printf(out, "; backlog %u would have done", l->needed);
+	strbuf__char(out, '\n');
+}
+
+static void table_listener(struct printer *printer, const struct listener *l, const struct owner *owner,
+			   const struct queue_quality *quality, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+
+	(void)time_ns;
+	put_end(out, l->local.addr, l->local.port, true, END_WIDTH);
+	end_column(out, put_process(out, owner), PROCESS_WIDTH);
+	put_depth(out, &l->syn_queue, l->limit);
+	put_depth(out, &l->accept_queue, l->limit);
+	if (quality->handshakes)
+		strbuf__printf(out, "%8llu ", (unsigned long long)l->syns);
+	else
+		strbuf__printf(out, "%8s ", "-");
+	if (quality->accepts)
+		strbuf__printf(out, "%8llu ", (unsigned long long)l->accepted);
+	else
+		strbuf__printf(out, "%8s ", "-");
+	if (quality->handshakes)
+		strbuf__printf(out, "%7llu %7llu %7llu ", (unsigned long long)(listener__drops(l) + l->overflows),
+			       (unsigned long long)l->cookies, (unsigned long long)l->timed_out);
+	else if (l->flags & LISTENER_DROPS_KNOWN)
+		strbuf__printf(out, "%6llu~ %7s %7s ", (unsigned long long)l->sk_drops, "-", "-");
+	else
+		strbuf__printf(out, "%7s %7s %7s ", "-", "-", "-");
+	put_duration(out, l->accept_wait_us.count ? histogram__quantile(&l->accept_wait_us, 0.99) * 1000 :
+						    UNKNOWN_NS, 0);
+	finish_line(out);
+	if (listener__drops(l) || l->overflows || l->delayed)
+		put_drop_causes(out, l);
 }
 
 /* ---- flows ---- */
@@ -341,6 +461,11 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 		if (life->retransmits)
 			strbuf__printf(out, ", %u retransmits", life->retransmits);
 	}
+	if (life->flags & LIFE_ACCEPTED) {
+		strbuf__str(out, "; waited ");
+		put_duration(out, (uint64_t)life->accept_wait_us * NS_PER_US, 0);
+		strbuf__str(out, " for accept()");
+	}
 	if (life->ordinal > 1)
 		strbuf__printf(out, "; life %u of this five-tuple", life->ordinal);
 	if (life->flags & LIFE_INCOMPLETE)
@@ -392,8 +517,10 @@ static void table_begin(struct printer *printer, const struct capture_info *info
 		strbuf__str(&printer->out, "\033[1m");
 	if (printer->config.of == OF_EVENTS)
 		events_heading(printer);
-	else
+	else if (printer->config.of == OF_LIVES)
 		lives_heading(printer);
+	else
+		listeners_heading(printer);
 	if (printer->config.colour && printer->out.len > start) {
 		printer->out.len--; /* the reset belongs to the heading's line */
 		strbuf__str(&printer->out, "\033[0m\n");
@@ -407,7 +534,11 @@ static void table_change(struct printer *printer, const struct change *change)
 		put_transition(printer, change);
 		break;
 	case CHANGE_SYN:
-		put_syn(printer, change);
+	case CHANGE_HANDSHAKE:
+		put_handshake(printer, change);
+		break;
+	case CHANGE_ACCEPT:
+		put_accept(printer, change);
 		break;
 	case CHANGE_LIFE:
 		put_life(printer, change);
@@ -430,5 +561,6 @@ static void table_stop(struct printer *printer, uint64_t time_ns, const struct l
 const struct printer_ops table_printer = {
 	.begin = table_begin,
 	.change = table_change,
+	.listener = table_listener,
 	.stop = table_stop,
 };

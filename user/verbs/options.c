@@ -35,7 +35,7 @@ static const struct argp_option option_table[] = {
 	{"source", KEY_SOURCE, "auto|live", 0, "Where events come from; auto is the default", 1},
 	{"duration", KEY_DURATION, "SECONDS", 0, "Stop after this time", 1},
 	{"count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1},
-	{"hooks", KEY_HOOKS, "auto|fentry|tracepoint", 0,
+	{"hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
 	 "Kind of kernel hook; auto takes for each event the best that attaches", 1},
 	{"pid", 'p', "PID", 0, "Only connections of this process", 2},
 	{"localport", 'L', "PORTS", 0, "Only these local ports, separated by commas", 2},
@@ -48,7 +48,7 @@ static const struct argp_option option_table[] = {
 };
 
 static const struct argp_option events_option[] = {
-	{"events", 'e', "KIND,...", 0, "Kinds of event: transition, syn; all is the default", 1},
+	{"events", 'e', "KIND,...", 0, "Kinds of event: transition, syn, handshake, accept; all is the default", 1},
 };
 
 static const struct argp_option print_option[] = {
@@ -97,8 +97,19 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	int choice = hook_choice__parse(arg);
 
 	if (choice < 0)
-		return say(parse, "--hooks", arg, "auto, fentry or tracepoint");
+		return say(parse, "--hooks", arg, "one of " HOOK_CHOICE_WORDS);
 	parse->options->hooks = (enum hook_choice)choice;
+	return 0;
+}
+
+static const char *const event_words[] = {"transition", "syn", "handshake", "accept", NULL};
+
+/* The bit of a kind of event, 0 for a word that is none. */
+static uint32_t event_bit(const char *word, size_t len)
+{
+	for (int i = 0; event_words[i]; i++)
+		if (strlen(event_words[i]) == len && !memcmp(word, event_words[i], len))
+			return 1U << i;
 	return 0;
 }
 
@@ -108,13 +119,11 @@ static int parse_events(struct parse *parse, const char *arg)
 
 	for (const char *word = arg; word;) {
 		size_t len = strcspn(word, ",");
+		uint32_t bit = event_bit(word, len);
 
-		if (len == 10 && !memcmp(word, "transition", len))
-			events |= EVENTS_TRANSITION;
-		else if (len == 3 && !memcmp(word, "syn", len))
-			events |= EVENTS_SYN;
-		else
-			return say(parse, "-e", arg, "kinds of: transition, syn");
+		if (!bit)
+			return say(parse, "-e", arg, "kinds of: transition, syn, handshake, accept");
+		events |= bit;
 		word = word[len] ? word + len + 1 : NULL;
 	}
 	parse->options->events = events;

@@ -16,7 +16,9 @@
 enum {
 	EVENTS_TRANSITION = 1 << 0,
 	EVENTS_SYN = 1 << 1,
-	EVENTS_ALL = EVENTS_TRANSITION | EVENTS_SYN
+	EVENTS_HANDSHAKE = 1 << 2,
+	EVENTS_ACCEPT = 1 << 3,
+	EVENTS_ALL = (1 << 4) - 1
 };
 
 /* What a verb takes of the shared options, and what it is. */

@@ -27,7 +27,7 @@ struct probe {
 
 static const struct argp_option option_table[] = {
 	{"output", 'o', "table|json", 0, "Output format; table is the default", 0},
-	{"hooks", KEY_HOOKS, "auto|fentry|tracepoint", 0, "Try only this kind of hook", 0},
+	{"hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0, "Try only this kind of hook", 0},
 	{0},
 };
 
@@ -46,7 +46,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		choice = hook_choice__parse(arg);
 		if (choice < 0)
 			probe->said = fail(EXIT_USAGE,
-					   "probe: --hooks wants auto, fentry or tracepoint, not \"%s\"", arg);
+					   "probe: --hooks wants one of " HOOK_CHOICE_WORDS ", not \"%s\"", arg);
 		else
 			probe->choice = (enum hook_choice)choice;
 		break;
@@ -70,8 +70,8 @@ static void put_hook_json(struct strbuf *out, const struct hook_result *result)
 	const struct hook *hook = result->hook;
 
 	strbuf__printf(out, "{\"hook\":\"%s\"", hook->name);
-	put_key(out, "kind", hook_kind__name(hook->kind));
-	put_key(out, "target", hook->target);
+	put_key(out, "kind", hook_kind__name(result->kind));
+	put_key(out, "target", hook->points[0].target);
 	strbuf__printf(out, ",\"works\":%s", result->error ? "false" : "true");
 	if (result->error)
 		put_key(out, "reason", hook_result__reason(result));
@@ -101,16 +101,17 @@ static void put_json(struct strbuf *out, const struct probe *probe)
 
 static void put_table(struct strbuf *out, const struct probe *probe)
 {
-	strbuf__printf(out, "kernel %s\n\n%-8s %-8s %-22s %s\n", probe->kernel, "HOOK", "KIND", "ON", "WORKS");
+	strbuf__printf(out, "kernel %s\n\n%-10s %-8s %-28s %s\n", probe->kernel, "HOOK", "KIND", "ON", "WORKS");
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		const struct hook_result *result = &probe->results[i];
 		const struct hook *hook = result->hook;
 
-		strbuf__printf(out, "%-8s %-8s %-22s %s%s\n", hook->name, hook_kind__name(hook->kind),
-			       hook->target, result->error ? "no: " : "yes", hook_result__reason(result));
-		strbuf__printf(out, "         shows: %s\n", hook->shows);
+		strbuf__printf(out, "%-10s %-8s %-28s %s%s\n", hook->name, hook_kind__name(result->kind),
+			       hook->points[0].target, result->error ? "no: " : "yes",
+			       hook_result__reason(result));
+		strbuf__printf(out, "           shows: %s\n", hook->shows);
 		if (result->error)
-			strbuf__printf(out, "         lost without it: %s\n", hook->without);
+			strbuf__printf(out, "           lost without it: %s\n", hook->without);
 	}
 	strbuf__printf(out, "\nidentity of a connection: %s\n",
 		       probe->socket_cookie ? "socket cookie" : "socket address and time of birth");

@@ -37,17 +37,20 @@ static uint32_t states_of_life(const struct life *life)
 	return states;
 }
 
-static enum filter_verdict judge_syn(const struct select *select, const struct change *change)
+/* A step at a listener, by its own words: there may be no life. */
+static enum filter_verdict judge_step(const struct select *select, const struct change *change)
 {
-	const struct ev_syn *syn = change->syn;
-	bool remote = syn->flags & EV_SYN_F_REMOTE;
+	const struct ev_handshake *step = change->handshake;
+	const struct ev_accept *accept = change->accept;
+	uint16_t remote_port = step ? step->remote_port : accept->remote_port;
+	const uint8_t *remote = step ? step->remote : accept->remote;
 	struct filter_subject subject = {
-		.local_addr = syn->local,
-		.remote_addr = remote ? syn->remote : NULL,
-		.local_port = syn->local_port,
-		.remote_port = syn->remote_port,
-		.netns = syn->netns,
-		.states = 1U << EV_LISTEN,
+		.local_addr = step ? step->local : accept->local,
+		.remote_addr = remote_port ? remote : NULL,
+		.local_port = step ? step->local_port : accept->local_port,
+		.remote_port = remote_port,
+		.netns = step ? step->netns : accept->netns,
+		.states = 1U << (step ? EV_SYN_RECV : EV_ESTABLISHED),
 		.pid = change->owner ? change->owner->pid : 0,
 		.comm = change->owner ? change->owner->comm : NULL,
 		.role = ROLE_SERVER,
@@ -60,8 +63,8 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 {
 	struct filter_subject subject;
 
-	if (change->kind == CHANGE_SYN)
-		return judge_syn(select, change);
+	if (change->handshake || change->accept)
+		return judge_step(select, change);
 	subject = subject_of_life(change->life, change->owner);
 	subject.states = change->kind == CHANGE_LIFE ?
 				 states_of_life(change->life) :
@@ -151,6 +154,13 @@ static void select_transition(struct select *select, const struct change *change
 		idmap__remove(&select->withheld, life->key);
 }
 
+static void show_step(struct select *select, bool wanted, const struct change *change, select_show_fn show,
+		      void *context)
+{
+	if (wanted && judge(select, change) == FILTER_YES)
+		show(context, change);
+}
+
 void select__change(struct select *select, const struct change *change, select_show_fn show, void *context)
 {
 	switch (change->kind) {
@@ -159,8 +169,13 @@ void select__change(struct select *select, const struct change *change, select_s
 			select_transition(select, change, show, context);
 		break;
 	case CHANGE_SYN:
-		if (select->syns && judge(select, change) == FILTER_YES)
-			show(context, change);
+		show_step(select, select->syns, change, show, context);
+		break;
+	case CHANGE_HANDSHAKE:
+		show_step(select, select->handshakes, change, show, context);
+		break;
+	case CHANGE_ACCEPT:
+		show_step(select, select->accepts, change, show, context);
 		break;
 	case CHANGE_LIFE:
 		/* A listener is not a connection. */

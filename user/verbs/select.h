@@ -21,6 +21,8 @@ struct select {
 	const struct model *model; /* borrowed: owners of lives */
 	bool transitions;
 	bool syns;
+	bool handshakes;
+	bool accepts;
 	bool lives;
 	struct idmap withheld; /* life.key to the bits of history[] withheld */
 };

@@ -179,20 +179,36 @@ static int take_rest(void *context, const void *data, size_t len)
 
 /* ---- life cycle ---- */
 
+/* The hooks behind what is to be seen. A life needs its SYN, its end as a
+ * request and its accept(). */
+static uint32_t hooks_wanted(const struct session *session)
+{
+	uint32_t events = session->config->of == OF_EVENTS ? session->options->events : EVENTS_ALL;
+	uint32_t wanted = 1U << HOOK_STATE;
+
+	if (events & (EVENTS_SYN | EVENTS_HANDSHAKE))
+		wanted |= 1U << HOOK_SYN;
+	if (events & EVENTS_HANDSHAKE)
+		wanted |= 1U << HOOK_HANDSHAKE;
+	if (events & EVENTS_HANDSHAKE && session->config->of != OF_LIVES)
+		wanted |= 1U << HOOK_SYNACK;
+	if (events & EVENTS_ACCEPT)
+		wanted |= 1U << HOOK_ACCEPT;
+	return wanted;
+}
+
 static int open_live(struct session *session)
 {
 	struct kernel_filter terms;
 	struct live_config config = {
 		.choice = session->options->hooks,
-		.wanted = 1U << HOOK_STATE,
+		.wanted = hooks_wanted(session),
 		.filter = &terms,
 	};
 	char message[320];
 
 	memset(&terms, 0, sizeof(terms));
 	filter__kernel_terms(session->options->filter, &terms);
-	if (session->config->of == OF_EVENTS && session->options->events & EVENTS_SYN)
-		config.wanted |= 1U << HOOK_SYN;
 	session->source = live__new(&config, message, sizeof(message));
 	if (!session->source)
 		return fail(errno == EPERM || errno == EACCES || errno == ENOENT || errno == EOPNOTSUPP ||
@@ -254,6 +270,9 @@ static int init_model(struct session *session)
 	session->select.transitions = session->config->of == OF_EVENTS &&
 				      session->options->events & EVENTS_TRANSITION;
 	session->select.syns = session->config->of == OF_EVENTS && session->options->events & EVENTS_SYN;
+	session->select.handshakes =
+		session->config->of == OF_EVENTS && session->options->events & EVENTS_HANDSHAKE;
+	session->select.accepts = session->config->of == OF_EVENTS && session->options->events & EVENTS_ACCEPT;
 	session->select.lives = session->config->of == OF_LIVES;
 	return 0;
 }

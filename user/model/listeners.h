@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Listeners with both their queues: what came, what became of it, how deep the
+ * queues were. One entry per listening socket, so each socket of a
+ * SO_REUSEPORT group has its own. Pure.
+ *
+ * Bounded: at most LISTENERS_MAX; closed ones go first, then none: a listener
+ * beyond that is counted as not kept.
+ */
+#ifndef TCPSAGA_MODEL_LISTENERS_H
+#define TCPSAGA_MODEL_LISTENERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/histogram.h"
+#include "base/idmap.h"
+#include "event/connection.h"
+#include "model/owners.h"
+
+enum {
+	LISTENERS_MAX = 4096,
+	BLOCKED_MAX = 65536, /* clients whose SYN was dropped, remembered until served */
+
+	/* listener.flags */
+	LISTENER_PLACE_KNOWN = 1 << 0,
+	LISTENER_CLOSED = 1 << 1,
+	LISTENER_PREEXISTING = 1 << 2, /* it listened before the start: counts begin there */
+	LISTENER_DROPS_KNOWN = 1 << 3,
+};
+
+/* Depths are samples: they race with other CPUs (KERNEL.md, section 3). */
+struct queue_depth {
+	uint32_t len;
+	uint32_t max; /* high-water mark */
+};
+
+struct listener {
+	uint64_t key; /* conn_id, or the obscured address where there is none */
+	uint32_t netns;
+	uint32_t owner; /* index into owners: the task that called listen() */
+	uint8_t family;
+	uint8_t flags;
+	struct endpoint local;
+
+	uint32_t limit; /* effective: min(listen(), somaxconn) */
+	uint32_t asked; /* the listen() argument; 0 not known */
+	uint32_t somaxconn; /* of its namespace; 0 not known */
+	uint32_t needed; /* backlog that the burst would have needed; 0: enough */
+	uint32_t blocked; /* clients now waiting after a dropped SYN */
+	struct queue_depth syn_queue;
+	struct queue_depth accept_queue;
+
+	/* SYNs: syns = queued + cookies + fastopen + all of dropped[]. */
+	uint64_t syns;
+	uint64_t queued;
+	uint64_t cookies;
+	uint64_t fastopen;
+	uint64_t dropped[EV_DROP_END];
+	/* Requests: queued = completed + timed_out + reset + abandoned + pending. */
+	uint64_t completed;
+	uint64_t timed_out;
+	uint64_t reset;
+	uint64_t abandoned; /* the listener closed */
+	uint64_t completed_by_cookie;
+	uint64_t overflows; /* third ACKs dropped: the accept queue was full */
+	uint64_t retransmits; /* SYN-ACKs sent again */
+	uint64_t accepted;
+	uint64_t sk_drops; /* sampled: the socket's own counter, LISTENER_DROPS_KNOWN */
+	uint64_t delayed; /* connections served after a SYN or third ACK was dropped */
+	struct histogram handshake_us; /* SYN to third ACK */
+	struct histogram accept_wait_us; /* third ACK to accept() */
+};
+
+struct listeners {
+	struct listener **all; /* owned; NULL: free place */
+	uint32_t used;
+	struct idmap by_key;
+	struct idmap blocked; /* hash of (listener, client) whose SYN was dropped */
+	struct owners *owners; /* borrowed */
+	uint64_t not_kept;
+};
+
+int listeners__init(struct listeners *listeners, struct owners *owners, uint64_t seed);
+void listeners__fini(struct listeners *listeners);
+
+/* The listener with this key, made if there is none; NULL when there is no
+ * room or memory. */
+struct listener *listeners__get(struct listeners *listeners, uint64_t key);
+struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
+
+/* A step of a handshake. first_ns is the time of the request's SYN, UINT64_MAX
+ * when it is not known; was_blocked: its third ACK had been dropped before. */
+void listeners__step(struct listeners *listeners, struct listener *listener,
+		     const struct ev_handshake *step, uint64_t took_us, bool was_blocked);
+
+/* accept() took one out after waited_us (UINT64_MAX: not known). */
+void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us);
+
+/* Requests in the SYN queue by the books. */
+uint64_t listener__pending(const struct listener *listener);
+
+uint64_t listener__drops(const struct listener *listener);
+
+#endif
