@@ -30,6 +30,7 @@ const volatile __u64 wakeup_bytes = 0;
 
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");
+struct asked_map asked SEC(".maps");
 
 /* Values of file_ref_t from here on mean that the last reference is gone
  * (FILE_REF_RELEASED, include/linux/file_ref.h). */
@@ -141,13 +142,26 @@ static __always_inline void send_owned(const struct step *step)
 	submit(r);
 }
 
+/* The argument of the listen() that this thread is in: syscall.bpf.c put it
+ * there. 0 when it did not. */
+static __always_inline __u32 asked_for(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 *backlog = bpf_map_lookup_elem(&asked, &thread);
+	__u32 value = backlog ? *backlog : 0;
+
+	if (backlog)
+		bpf_map_delete_elem(&asked, &thread);
+	return value;
+}
+
 static __always_inline void put_backlog(struct ev_birth *r, const struct step *step)
 {
 	bool listens = step->new_state == EV_LISTEN;
 
 	r->backlog = listens ? step->sk->sk_max_ack_backlog : 0;
 	r->somaxconn = listens ? step->sk->__sk_common.skc_net.net->core.sysctl_somaxconn : 0;
-	r->asked = 0;
+	r->asked = listens ? asked_for() : 0;
 }
 
 static __always_inline void send_birth(const struct step *step)

@@ -71,6 +71,14 @@ struct ledger_map {
 	__type(value, struct ledger_cpu);
 };
 
+struct asked_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* bpf_get_current_pid_tgid() */
+	__type(value, __u32);
+};
+
+extern struct asked_map asked SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct ledger_map ledger SEC(".maps");
 

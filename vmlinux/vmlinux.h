@@ -30,6 +30,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -119,14 +120,13 @@ struct sock_common {
 	struct sock *skc_listener; /* of a request: who it knocks at */
 };
 
-struct task_struct {
-	unsigned int flags;
-};
 
 /* The number of references to an open file: f_count up to 6.12 (atomic_long_t
  * is atomic64_t on every 64-bit architecture, the only ones tcpsaga serves),
  * file_ref_t since 6.13 (include/linux/file_ref.h). */
-struct file {};
+struct file {
+	void *private_data; /* of a socket's file: struct socket */
+};
 
 struct file___count {
 	atomic64_t f_count;
@@ -140,8 +140,24 @@ struct file___ref {
 	file_ref_t f_ref;
 };
 
+struct fdtable {
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct task_struct {
+	unsigned int flags;
+	struct files_struct *files;
+};
+
+struct sock;
+
 struct socket {
 	struct file *file;
+	struct sock *sk;
 };
 
 typedef struct {

@@ -61,14 +61,30 @@ const struct hook hooks[HOOK_COUNT] = {
 		.shows = "accept(): the task, and how long the connection had waited",
 		.without = "an incoming connection's process is known from its close() on; its wait is not",
 		.points = {{"inet_csk_accept", NULL, "on_accept", false}},
+		.syscalls = {
+			{"sys_exit_accept4", NULL, "on_accept4_call", false},
+			{"sys_exit_accept", NULL, "on_accept_call", false},
+		},
+	},
+	[HOOK_LISTEN] = {
+		.name = "listen",
+		.label = "listen() arguments",
+		.shows = "the backlog that listen() asked for, before somaxconn cuts it",
+		.without = "of a backlog only the effective limit is known",
+		.syscalls = {{"sys_enter_listen", "on_listen_call", NULL, false}},
 	},
 };
 
 const char *hook_kind__name(enum hook_kind kind)
 {
-	static const char *const names[] = {"none", "tp_btf", "fentry", "kprobe"};
+	static const char *const names[] = {"none", "tp_btf", "fentry", "kprobe", "syscall"};
 
 	return names[kind];
+}
+
+const struct hook_point *hook__points(const struct hook *hook, enum hook_kind kind)
+{
+	return kind == HOOK_SYSCALL ? hook->syscalls : hook->points;
 }
 
 /* Trampolines work for all functions or for none; whether a function is there
@@ -81,34 +97,52 @@ static int functions_missing(const struct kernel *kernel, const struct hook *hoo
 	return 0;
 }
 
+static int try_syscalls(const struct hook *hook)
+{
+	for (const struct hook_point *point = hook->syscalls; point->target; point++)
+		if (!kernel__has_syscall_tracepoint(point->target))
+			return -ENODEV;
+	return 0;
+}
+
+/* Functions by fentry or kprobe, in the order of preference. */
+static enum hook_kind try_functions(const struct kernel *kernel, enum hook_choice choice, int fentry_error,
+				    struct hook_result *result)
+{
+	const struct hook *hook = result->hook;
+
+	result->error = functions_missing(kernel, hook);
+	if (result->error)
+		return HOOK_NONE;
+	if (!fentry_error && choice != HOOKS_KPROBE)
+		return HOOK_FENTRY;
+	if (hook->has_kprobe_twin && choice != HOOKS_FENTRY && kernel__has_kprobes())
+		return HOOK_KPROBE;
+	result->error = choice == HOOKS_KPROBE ? -EOPNOTSUPP : fentry_error;
+	return HOOK_NONE;
+}
+
 static void try_one(const struct kernel *kernel, enum hook_choice choice, int fentry_error,
 		    struct hook_result *result)
 {
 	const struct hook *hook = result->hook;
 
 	result->kind = HOOK_NONE;
+	result->error = HOOK_NOT_WANTED;
 	if (hook->is_tracepoint) {
 		result->error = kernel__try_tracepoint(kernel, hook->points[0].target);
-		if (!result->error)
-			result->kind = HOOK_TRACEPOINT;
+		result->kind = result->error ? HOOK_NONE : HOOK_TRACEPOINT;
 		return;
 	}
-	result->error = functions_missing(kernel, hook);
-	if (choice == HOOKS_TRACEPOINT || (choice == HOOKS_KPROBE && !hook->has_kprobe_twin))
-		result->error = HOOK_NOT_WANTED;
-	if (result->error)
-		return;
-	if (!fentry_error && choice != HOOKS_KPROBE) {
-		result->kind = HOOK_FENTRY;
-		return;
+	if (hook->points[0].target && choice != HOOKS_TRACEPOINT &&
+	    (choice != HOOKS_KPROBE || hook->has_kprobe_twin))
+		result->kind = try_functions(kernel, choice, fentry_error, result);
+	if (result->kind == HOOK_NONE && hook->syscalls[0].target) {
+		result->error = try_syscalls(hook);
+		result->kind = result->error ? HOOK_NONE : HOOK_SYSCALL;
 	}
-	result->error = fentry_error;
-	if (hook->has_kprobe_twin && choice != HOOKS_FENTRY && kernel__has_kprobes()) {
-		result->kind = HOOK_KPROBE;
+	if (result->kind != HOOK_NONE)
 		result->error = 0;
-	} else if (choice == HOOKS_KPROBE) {
-		result->error = -EOPNOTSUPP;
-	}
 }
 
 void hooks__try(const struct kernel *kernel, enum hook_choice choice,
@@ -121,6 +155,13 @@ void hooks__try(const struct kernel *kernel, enum hook_choice choice,
 		results[i].hook = &hooks[i];
 		try_one(kernel, choice, fentry_error, &results[i]);
 	}
+}
+
+const char *hook_result__target(const struct hook_result *result)
+{
+	const char *target = hook__points(result->hook, result->kind)[0].target;
+
+	return target ? target : result->hook->syscalls[0].target;
 }
 
 const char *hook_result__reason(const struct hook_result *result)
@@ -136,6 +177,8 @@ const char *hook_result__reason(const struct hook_result *result)
 		return "refused by the kernel";
 	case -ENOENT:
 		return "not in this kernel";
+	case -ENODEV:
+		return "tracefs is not mounted";
 	case -524: /* ENOTSUPP, kernel-internal: no trampolines on this architecture */
 	case -EOPNOTSUPP:
 		return "not possible on this kernel";

@@ -19,6 +19,7 @@ enum hook_kind {
 	HOOK_TRACEPOINT, /* tp_btf */
 	HOOK_FENTRY, /* fentry and fexit: a BPF trampoline */
 	HOOK_KPROBE, /* kprobe and kretprobe */
+	HOOK_SYSCALL, /* tracepoint of a system call: needs tracefs */
 };
 
 enum hook_id {
@@ -27,6 +28,7 @@ enum hook_id {
 	HOOK_HANDSHAKE,
 	HOOK_SYNACK,
 	HOOK_ACCEPT,
+	HOOK_LISTEN,
 	HOOK_COUNT
 };
 
@@ -47,7 +49,7 @@ struct hook_point {
 	bool optional; /* not in every kernel; a twin of another point stands in */
 };
 
-enum { HOOK_POINTS_MAX = 8 };
+enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };
 
 struct hook {
 	const char *name; /* as in the start line: "state" */
@@ -58,6 +60,7 @@ struct hook {
 	const char *shows;
 	const char *without; /* what is lost when it is refused */
 	struct hook_point points[HOOK_POINTS_MAX]; /* ends with a NULL target */
+	struct hook_point syscalls[SYSCALL_POINTS_MAX]; /* in place of the points */
 };
 
 /* What came of the attempt. */
@@ -71,12 +74,18 @@ enum { HOOK_NOT_WANTED = 1 };
 
 extern const struct hook hooks[HOOK_COUNT];
 
-/* "none", "tp_btf", "fentry", "kprobe". */
+/* The points of a hook of this kind: NULL-terminated. */
+const struct hook_point *hook__points(const struct hook *hook, enum hook_kind kind);
+
+/* "none", "tp_btf", "fentry", "kprobe", "syscall". */
 const char *hook_kind__name(enum hook_kind kind);
 
 /* Tries every hook with the kinds that the choice allows, best first. */
 void hooks__try(const struct kernel *kernel, enum hook_choice choice,
 		struct hook_result results[HOOK_COUNT]);
+
+/* What it hooks, or would. */
+const char *hook_result__target(const struct hook_result *result);
 
 /* Why a hook does not work, for people; "" when it does. */
 const char *hook_result__reason(const struct hook_result *result);

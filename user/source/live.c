@@ -125,7 +125,7 @@ static int check_order(enum hook_choice choice, const struct hook_result results
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		const struct hook_result *result = &results[i];
 
-		if (hooks[i].is_tracepoint || !result->error || result->error == HOOK_NOT_WANTED)
+		if (hooks[i].is_tracepoint || !hooks[i].points[0].target || !result->error || result->error == HOOK_NOT_WANTED)
 			continue;
 		if (choice != HOOKS_FENTRY && choice != HOOKS_KPROBE)
 			continue;
@@ -151,10 +151,14 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
 	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
 	/* Programs for functions that this kernel does not have are not loaded. */
-	for (int i = 0; i < HOOK_COUNT; i++)
-		for (int p = 0; p < HOOK_POINTS_MAX && hooks[i].points[p].target; p++)
-			trial->present[i][p] = hooks[i].is_tracepoint ||
-					       kernel__has_function(&kernel, hooks[i].points[p].target);
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		enum hook_kind kind = trial->results[i].kind;
+		const struct hook_point *point = hook__points(&hooks[i], kind);
+		bool functions = kind == HOOK_FENTRY || kind == HOOK_KPROBE;
+
+		for (int p = 0; point[p].target; p++)
+			trial->present[i][p] = !functions || kernel__has_function(&kernel, point[p].target);
+	}
 	kernel__fini(&kernel);
 	for (int i = 0; i < HOOK_COUNT; i++)
 		if (hooks[i].required && trial->results[i].error)
@@ -207,8 +211,8 @@ static void each_program(struct live *live, const struct trial *trial,
 
 		if (kind == HOOK_NONE)
 			continue;
-		for (int p = 0; p < HOOK_POINTS_MAX && hooks[i].points[p].target; p++) {
-			const struct hook_point *point = &hooks[i].points[p];
+		for (int p = 0; hook__points(&hooks[i], kind)[p].target; p++) {
+			const struct hook_point *point = &hook__points(&hooks[i], kind)[p];
 			struct bpf_program *programs[] = {program_of(live, point->on_return, kind),
 							  program_of(live, point->on_entry, kind)};
 

@@ -71,7 +71,7 @@ static void put_hook_json(struct strbuf *out, const struct hook_result *result)
 
 	strbuf__printf(out, "{\"hook\":\"%s\"", hook->name);
 	put_key(out, "kind", hook_kind__name(result->kind));
-	put_key(out, "target", hook->points[0].target);
+	put_key(out, "target", hook_result__target(result));
 	strbuf__printf(out, ",\"works\":%s", result->error ? "false" : "true");
 	if (result->error)
 		put_key(out, "reason", hook_result__reason(result));
@@ -107,7 +107,7 @@ static void put_table(struct strbuf *out, const struct probe *probe)
 		const struct hook *hook = result->hook;
 
 		strbuf__printf(out, "%-10s %-8s %-28s %s%s\n", hook->name, hook_kind__name(result->kind),
-			       hook->points[0].target, result->error ? "no: " : "yes",
+			       hook_result__target(result), result->error ? "no: " : "yes",
 			       hook_result__reason(result));
 		strbuf__printf(out, "           shows: %s\n", hook->shows);
 		if (result->error)

@@ -194,6 +194,8 @@ static uint32_t hooks_wanted(const struct session *session)
 		wanted |= 1U << HOOK_SYNACK;
 	if (events & EVENTS_ACCEPT)
 		wanted |= 1U << HOOK_ACCEPT;
+	if (session->config->of == OF_LISTENERS)
+		wanted |= 1U << HOOK_LISTEN;
 	return wanted;
 }
 
