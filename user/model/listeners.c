@@ -34,6 +34,31 @@ struct listener *listeners__find(const struct listeners *listeners, uint64_t key
 	return index == IDMAP_NONE ? NULL : listeners->all[index];
 }
 
+static bool is_wildcard(const uint8_t addr[16])
+{
+	static const uint8_t any6[16], any4[16] = {[10] = 0xff, [11] = 0xff};
+
+	return !memcmp(addr, any6, 16) || !memcmp(addr, any4, 16);
+}
+
+struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns, const uint8_t addr[16],
+				    uint16_t port)
+{
+	struct listener *wildcard = NULL;
+
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		struct listener *l = listeners->all[i];
+
+		if (!l || l->flags & LISTENER_CLOSED || l->netns != netns || l->local.port != port)
+			continue;
+		if (!memcmp(l->local.addr, addr, 16))
+			return l;
+		if (is_wildcard(l->local.addr))
+			wildcard = l;
+	}
+	return wildcard;
+}
+
 static void forget(struct listeners *listeners, uint32_t index)
 {
 	struct listener *listener = listeners->all[index];
@@ -227,8 +252,10 @@ void listeners__step(struct listeners *listeners, struct listener *listener, con
 void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us)
 {
 	listener->accepted++;
-	listener->limit = accept->limit;
-	listener->accept_queue.len = accept->accept_queue_len;
+	if (accept->listener_socket) {
+		listener->limit = accept->limit;
+		listener->accept_queue.len = accept->accept_queue_len;
+	}
 	if (waited_us != UINT64_MAX)
 		histogram__add(&listener->accept_wait_us, waited_us);
 }

@@ -89,12 +89,18 @@ void listeners__fini(struct listeners *listeners);
 struct listener *listeners__get(struct listeners *listeners, uint64_t key);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
-/* A step of a handshake. first_ns is the time of the request's SYN, UINT64_MAX
- * when it is not known; was_blocked: its third ACK had been dropped before. */
+/* The open listener that serves this local end: the one bound to the address,
+ * else a wildcard one. NULL when there is none; of a SO_REUSEPORT group any. */
+struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
+				    const uint8_t addr[16], uint16_t port);
+
+/* A step of a handshake. took_us is the time since the SYN, UINT64_MAX when it
+ * is not known; was_blocked: its third ACK had been dropped before. */
 void listeners__step(struct listeners *listeners, struct listener *listener,
 		     const struct ev_handshake *step, uint64_t took_us, bool was_blocked);
 
-/* accept() took one out after waited_us (UINT64_MAX: not known). */
+/* accept() took one out after waited_us (UINT64_MAX: not known). Depth and
+ * limit are only in the record where the hook saw the listener. */
 void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us);
 
 /* Requests in the SYN queue by the books. */

@@ -415,15 +415,19 @@ static void apply_accept(struct model *model, const struct record *record, struc
 	struct change *change = add_change(changes, CHANGE_ACCEPT, accept->header.time_ns);
 	uint64_t since_ns = life ? queued_ns(life) : UNKNOWN_NS;
 	uint32_t owner = record->owner ? owners__intern(owners, record->owner) : OWNER_NONE;
+	struct listener *listener = listener_of(model, accept->listener_id, accept->listener_socket);
 
 	change->accept = accept;
 	change->life = life;
 	change->owner = actor(model, record, life);
 	if (since_ns <= accept->header.time_ns)
 		change->took_ns = accept->header.time_ns - since_ns;
-	change->listener = listener_of(model, accept->listener_id, accept->listener_socket);
-	if (change->listener)
-		listener__accepted((struct listener *)change->listener, accept,
+	if (!listener)
+		listener = listeners__serving(&model->listeners, accept->netns, accept->local,
+					      accept->local_port);
+	change->listener = listener;
+	if (listener)
+		listener__accepted(listener, accept,
 				   change->took_ns == UNKNOWN_NS ? UINT64_MAX : change->took_ns / 1000);
 	if (!life) {
 		owners__release(owners, owner);

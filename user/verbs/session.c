@@ -17,6 +17,7 @@
 #include "verbs/select.h"
 
 enum {
+	SNAPSHOT_MS = 1000, /* queues */
 	/* Text is written out once it is so long, and after each poll. */
 	FLUSH_BYTES = 128 * 1024,
 	/* What a take may return to end a poll. */
@@ -33,6 +34,7 @@ struct session {
 	struct printer printer;
 	struct ledger ledger;
 	uint64_t shown;
+	uint64_t next_snapshot_ns; /* queues: boot time */
 	uint64_t until_ns; /* boot time of the source; UINT64_MAX: none */
 	uint64_t last_ns; /* of the last record: where a cut recording ends */
 	bool enough; /* no more is to be shown */
@@ -304,6 +306,73 @@ static bool time_is_up(const struct session *session)
 	       clock__boot_ns() >= session->until_ns;
 }
 
+/* ---- queues ---- */
+
+static bool hook_is_on(const struct session *session, const char *name)
+{
+	const char *at = strstr(session->source->info.hooks, name);
+
+	return at && strncmp(at + strlen(name), "=none", 5) != 0;
+}
+
+/* A listener as the filter sees it: its own end, and its owner. */
+static bool listener_wanted(const struct session *session, const struct listener *listener,
+			    const struct owner *owner)
+{
+	const struct filter_subject subject = {
+		.local_addr = listener->local.addr,
+		.local_port = listener->local.port,
+		.netns = listener->netns,
+		.states = 1U << EV_LISTEN,
+		.pid = owner ? owner->pid : 0,
+		.comm = owner ? owner->comm : NULL,
+		.role = ROLE_SERVER,
+	};
+
+	return filter__match(session->options->filter, &subject) != FILTER_NO;
+}
+
+static void show_listeners(struct session *session, uint64_t now_ns)
+{
+	const struct listeners *listeners = model__listeners(session->model);
+	struct printer *printer = &session->printer;
+	const struct queue_quality quality = {
+		.handshakes = hook_is_on(session, "syn") && hook_is_on(session, "handshake"),
+		.synacks = hook_is_on(session, "synack"),
+		.accepts = hook_is_on(session, "accept"),
+	};
+
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		const struct listener *listener = listeners->all[i];
+		const struct owner *owner;
+
+		if (!listener)
+			continue;
+		owner = model__owner_at(session->model, listener->owner);
+		if (!listener_wanted(session, listener, owner))
+			continue;
+		printer->ops->listener(printer, listener, owner, &quality, now_ns);
+	}
+}
+
+/* On a terminal the table stays in place; elsewhere one follows the other. */
+static void snapshot(struct session *session)
+{
+	uint64_t now_ns = clock__boot_ns();
+
+	if (session->config->of != OF_LISTENERS || now_ns < session->next_snapshot_ns)
+		return;
+	session->next_snapshot_ns = now_ns + SNAPSHOT_MS * NS_PER_MS;
+	if (!session->options->json) {
+		if (session->printer.config.columns)
+			strbuf__str(&session->printer.out, "\033[H\033[J");
+		session->printer.ops->begin(&session->printer, &session->source->info);
+	}
+	show_listeners(session, now_ns);
+	if (session->options->count && ++session->shown == session->options->count)
+		session->enough = true;
+}
+
 /* Until the source ends, the user has seen enough, or output fails. */
 static int pump(struct session *session)
 {
@@ -311,6 +380,7 @@ static int pump(struct session *session)
 
 	while (verdict == SOURCE_MORE && !session->enough && !interrupted && !time_is_up(session)) {
 		verdict = source__poll(session->source, take, session);
+		snapshot(session);
 		flush(session);
 		look_at_reader(session);
 	}
@@ -359,6 +429,8 @@ static int wind_up(struct session *session)
 
 	if (session->select.lives && told_all)
 		show_open_lives(session);
+	if (session->config->of == OF_LISTENERS && told_all)
+		show_listeners(session, session->last_ns);
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
 	if (session->config->prints)
@@ -413,7 +485,7 @@ static int run(struct session *session)
 
 	if (status)
 		return status;
-	if (session->config->prints)
+	if (session->config->prints && (session->options->json || session->config->of != OF_LISTENERS))
 		session->printer.ops->begin(&session->printer, &session->source->info);
 	flush(session);
 	pump_error = pump(session);
