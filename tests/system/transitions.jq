@@ -1,6 +1,5 @@
 # transitions.jq: the `transition` lines gathered into lives, one line each. A
 # life begins where a socket leaves CLOSE or where a listener's child appears.
-# $lenient maps a tuple to the owner that may be missing there.
 include "common";
 
 def begins: .old == "CLOSE" or (.old == "LISTEN" and .new == "SYN_RECV");
@@ -36,12 +35,11 @@ def owner_at_connect:
   then "(none at connect())" else "" end;
 
 gather
-| tuples as $tuple
 | [ kind,
     (map("\(.proto)/\(.family)") | unique | join("+")),
-    $tuple,
+    tuples,
     (if .[0].new != "SYN_SENT" then empty
      elif (.[0].local.port // 0) == 0 then "unbound" else "bound" end),
     (map("\(.old)>\(.new)") | join(" ")),
-    "owner=\(owners // $lenient[$tuple] // "-")\(owner_at_connect)"
+    "owner=\(owners // "-")\(owner_at_connect)"
   ] | join(" ")
