@@ -33,7 +33,8 @@ def transitions($row):
      then if .bound then "bound" else "unbound" end else empty end),
     pairs([if $row.states[0] == "SYN_SENT" then "CLOSE" else "LISTEN" end]
           + $row.states),
-    "owner=\(owner_text($row.owner))" ] | join(" ");
+    "owner=\(owner_text($row.owner))"
+    + (if $row.how == "killed" then " killer=ss" else "" end) ] | join(" ");
 
 def listener: "listener tcp/\(.family) \(tuple) CLOSE>LISTEN LISTEN>CLOSE "
   + "owner=\(owner_text(if $name == "" then "traffic" else "$name" end))";

@@ -25,10 +25,14 @@ def kind:
 
 # One owner for a whole life, however many processes it met on its way: most
 # of what happens to a socket happens in the context of another task. A client's
-# is known from connect() on.
+# is known from connect() on. Who kills a connection (ss -K) acts on it and is
+# named in that transition, but does not own it.
 def owners:
-  map(.process | select(. != null) | owner) | unique as $named
+  map(select(.error != "ECONNABORTED") | .process | select(. != null) | owner) | unique as $named
   | if $named == [] then null else $named | join("+") end;
+
+def killer:
+  map(select(.error == "ECONNABORTED") | " killer=\(.process.comm)") | join("");
 
 def owner_at_connect:
   if .[0].new == "SYN_SENT" and .[0].process == null
@@ -41,5 +45,5 @@ gather
     (if .[0].new != "SYN_SENT" then empty
      elif (.[0].local.port // 0) == 0 then "unbound" else "bound" end),
     (map("\(.old)>\(.new)") | join(" ")),
-    "owner=\(owners // "-")\(owner_at_connect)"
+    "owner=\(owners // "-")\(owner_at_connect)\(killer)"
   ] | join(" ")
