@@ -1,6 +1,7 @@
 # expected.jq: from traffic's own lines and the rows of expected.bash, the text
 # that lives.jq and transitions.jq must give. $rows are the rows, $form is
-# `lives`, `transitions` or `lenient` (the owners that may be missing).
+# `lives` or `transitions`. An owner that may be missing has a `?` before it,
+# for lenient.awk.
 include "common";
 
 def table: $rows | split("\n") | map(select(. != "") | [splits(" +")]
@@ -10,7 +11,9 @@ def table: $rows | split("\n") | map(select(. != "") | [splits(" +")]
 def comm_of($column):
   $column | ltrimstr("?") | if . == "$name" then $name else . end;
 
-def owner_text($column): {pid, comm: comm_of($column), uid: 0} | owner;
+def owner_text($column):
+  (if $column | startswith("?") then "?" else "" end)
+  + ({pid, comm: comm_of($column), uid: 0} | owner);
 
 def life($row):
   [ $row.role, "tcp/\(.family)", tuple, ($row.states | join(",")),
@@ -30,26 +33,19 @@ def transitions($row):
      then if .bound then "bound" else "unbound" end else empty end),
     pairs([if $row.states[0] == "SYN_SENT" then "CLOSE" else "LISTEN" end]
           + $row.states),
-    "owner=\(owner_text($row.owner))" ] | join(" ");
+    "owner=\(owner_text($row.owner))"
+    + (if $row.how == "killed" then " killer=ss" else "" end) ] | join(" ");
 
 def listener: "listener tcp/\(.family) \(tuple) CLOSE>LISTEN LISTEN>CLOSE "
   + "owner=\(owner_text(if $name == "" then "traffic" else "$name" end))";
 
-def rows_of($all): . as $e | $all | map(select(.who == $e.who));
+def text($all):
+  . as $e
+  | if .who == "listener" or .who == "loser"
+    then if $form == "transitions" then listener else empty end
+    else ($all | map(select(.who == $e.who))) as $mine
+      | if $mine == [] then "no row for \(.who)" else $mine[] as $row
+        | if $form == "lives" then life($row) else transitions($row) end end
+    end;
 
-table as $all
-| if $form == "lenient" then
-    [inputs | . as $e | rows_of($all)[] | select(.owner | startswith("?"))
-     | . as $row | {key: ($e | tuple), value: ($e | owner_text($row.owner))}]
-    | from_entries
-  else
-    inputs | . as $e
-    | if .who == "listener" or .who == "loser"
-      then if $form == "transitions" then listener else empty end
-      else rows_of($all)
-        | if . == [] then "no row for \($e.who)" else .[] end
-        | if type == "string" then .
-          elif $form == "lives" then . as $row | $e | life($row)
-          else . as $row | $e | transitions($row) end
-      end
-  end
+table as $all | inputs | text($all)

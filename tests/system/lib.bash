@@ -139,23 +139,21 @@ traffic_inside() {
 
 # ---- comparing ---------------------------------------------------------------
 
-saga_text() { # FORM
-    local lenient
-    lenient=$(expected_text lenient) || return
-    jq -n -r -L "$HERE" --argjson lenient "$lenient" -f "$HERE/$1.jq" \
-        "$WORK/saga.json"
-}
-
-expected_text() { # FORM
-    jq -n -r -L "$HERE" --arg form "$1" --arg rows "$ROWS" \
-        --arg name "${NAME:-}" -f "$HERE/expected.jq" "$WORK/traffic.json"
-}
-
 # Both sides sorted: which of two connections is told first is not ours to say.
-compare_text() { # FORM
-    expected_text "$1" | LC_ALL=C sort >"$WORK/expected.txt" || return
-    saga_text "$1" | LC_ALL=C sort >"$WORK/actual.txt" || return
-    [ -s "$WORK/expected.txt" ] || fail "nothing to compare with" || return
+write_expected() { # FORM
+    jq -n -r -L "$HERE" --arg form "$1" --arg rows "$ROWS" --arg name "$NAME" \
+        -f "$HERE/expected.jq" "$WORK/traffic.json" |
+        LC_ALL=C sort >"$WORK/expected.txt" || return
+    [ -s "$WORK/expected.txt" ] || fail "nothing to compare with"
+}
+
+write_actual() { # FORM
+    jq -n -r -L "$HERE" -f "$HERE/$1.jq" "$WORK/saga.json" >"$WORK/told.txt" &&
+        awk -f "$HERE/lenient.awk" "$WORK/expected.txt" "$WORK/told.txt" |
+        LC_ALL=C sort >"$WORK/actual.txt"
+}
+
+compare_texts() {
     diff -u "$WORK/expected.txt" "$WORK/actual.txt" >&2 ||
         fail "not as expected (- expected, + tcpsaga)"
 }
@@ -163,34 +161,18 @@ compare_text() { # FORM
 # How many lines of tcpsaga's the expected text stands for.
 expected_lines() { # FORM
     case $1 in
-    lives) expected_text lives ;;
-    transitions) expected_text transitions | grep -o '[A-Z0-9_]>[A-Z]' ;;
-    esac | wc -l
+    lives) wc -l ;;
+    transitions) grep -o '[A-Z0-9_]>[A-Z]' | wc -l ;;
+    esac <"$WORK/expected.txt"
 }
 
+# What holds for every line, the first and the last, and the ledger.
 check_sound() {
     local complaints
-    complaints=$(jq -n -r --argjson netns "$INODE" -f "$HERE/sound.jq" \
-        "$WORK/saga.json") || fail "a line that is no JSON" || return
+    complaints=$(jq -n -r --argjson netns "$INODE" --arg kernel "$(uname -r)" \
+        -f "$HERE/sound.jq" "$WORK/saga.json") ||
+        fail "a line that is no JSON" || return
     [ -z "$complaints" ] || fail "$(head -n 5 <<<"$complaints")"
-}
-
-# First line start, last line stop, and the law of the ledger between them.
-check_ledger() {
-    local told
-    told=$(jq -n -c --arg kernel "$(uname -r)" '[inputs] |
-        [ (.[0] | .type == "start" and .source == "live" and has("version")
-                  and (.hooks | has("state"))
-                  and (.kernel as $k | $kernel | startswith($k))),
-          (map(select(.type == "start" or .type == "stop")) | length == 2),
-          (.[-1] | .type == "stop"
-                   and .ledger.lost == {}
-                   and .ledger.attempted == .ledger.delivered
-                   and .ledger.attempted >= ($n | tonumber)) ]' \
-        --arg n "$(count_lines transition)" "$WORK/saga.json")
-    [ "$told" = '[true,true,true]' ] || fail \
-        "start line, one start and one stop, exact ledger: $told" \
-        "$(head -n 1 "$WORK/saga.json")" "$(tail -n 1 "$WORK/saga.json")"
 }
 
 # ---- whole tests -------------------------------------------------------------
@@ -199,12 +181,13 @@ check_ledger() {
 # follows shows which.
 finish_and_compare() { # FORM TYPE
     local count
-    count=$(expected_lines "$1") || fail "no expected lines" || return
+    write_expected "$1"
+    count=$(expected_lines "$1")
     until_true "$count lines of type $2" has_lines "$2" "$count" || true
     stop_watching
     check_sound
-    check_ledger
-    compare_text "$1"
+    write_actual "$1"
+    compare_texts
 }
 
 finish() { # VERB

@@ -1,13 +1,11 @@
-# lives.jq: each `connection` as one line of compact text. $lenient maps a tuple
-# to the owner that may be missing there.
+# lives.jq: each `connection` as one line of compact text.
 include "common";
 
 inputs | select(.type == "connection")
 | (.history | map(.state)) as $states
-| tuple as $tuple
 | [ .role,
     "\(.proto)/\(.family)",
-    $tuple,
+    tuple,
     ($states | join(",")),
     "first=\(.closed_first)",
     "how=\(.how)",
@@ -17,6 +15,5 @@ inputs | select(.type == "connection")
     "handshake=\(if .role == "server" then "-"
                  elif has("handshake_us") then "yes" else "no" end)",
     "incomplete=\(.incomplete)",
-    "owner=\(if .process then .process | owner
-             else $lenient[$tuple] // "-" end)"
+    "owner=\(.process | owner)"
   ] | join(" ")

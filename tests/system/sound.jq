@@ -1,5 +1,6 @@
 # sound.jq: what must be true of every line, whatever happened: one complaint
-# per line of output, nothing when all is well. $netns is the namespace's inode.
+# per line of output, nothing when all is well. $netns is the namespace's inode,
+# $kernel what uname says.
 
 def complain($what): "\($what): \(tojson)";
 
@@ -41,10 +42,33 @@ def connection:
     then complain("handshake_us") else empty end,
     if (.retransmits // 0) < 0 then complain("retransmits") else empty end;
 
-inputs
-| envelope,
+def line:
+  envelope,
   if .type == "transition" then socket, transition
   elif .type == "connection" then socket, connection
   elif .type | IN("start", "stop", "syn", "handshake", "accept", "timewait",
                   "reset", "bind") then empty
-  else complain("a line of no expected type") end
+  else complain("a line of no expected type") end;
+
+def first_line:
+  if .type == "start" and .source == "live" and has("version")
+     and (.hooks | has("state")) and (.kernel as $k | $kernel | startswith($k))
+  then empty else complain("no start line, or not of this kernel") end;
+
+# The law: attempted = delivered + lost, and here nothing may be lost.
+def last_line($transitions):
+  if .type != "stop" then complain("no stop line")
+  elif .ledger | .lost != {} or .attempted != .delivered
+       or .delivered < $transitions
+  then complain("the ledger") else empty end;
+
+reduce inputs as $line
+  ({first: null, last: null, ends: 0, transitions: 0, complaints: []};
+   .first //= $line | .last = $line
+   | if $line.type == "start" or $line.type == "stop" then .ends += 1
+     elif $line.type == "transition" then .transitions += 1 else . end
+   | .complaints += [$line | line])
+| .transitions as $transitions
+| (.first | first_line), (.last | last_line($transitions)),
+  if .ends != 2 then "more than one start and one stop" else empty end,
+  .complaints[]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 /* traffic: plays both peers of one TCP scenario on loopback.
  *
  * The caller has entered a fresh network namespace and reads one JSON line per
@@ -1122,6 +1123,7 @@ static void play_protocol(int protocol, const char *name)
 					 protocol));
 	if (p.listener->fd < 0)
 		skip(name);
+	set_option(p.listener->fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
 	check(bind(p.listener->fd, &a.any, size_of(&a)), "bind");
 	check(listen(p.listener->fd, 1), "listen");
 	learn_local(p.listener);

@@ -1,6 +1,5 @@
 # transitions.jq: the `transition` lines gathered into lives, one line each. A
 # life begins where a socket leaves CLOSE or where a listener's child appears.
-# $lenient maps a tuple to the owner that may be missing there.
 include "common";
 
 def begins: .old == "CLOSE" or (.old == "LISTEN" and .new == "SYN_RECV");
@@ -26,22 +25,25 @@ def kind:
 
 # One owner for a whole life, however many processes it met on its way: most
 # of what happens to a socket happens in the context of another task. A client's
-# is known from connect() on.
+# is known from connect() on. Who kills a connection (ss -K) acts on it and is
+# named in that transition, but does not own it.
 def owners:
-  map(.process | select(. != null) | owner) | unique as $named
+  map(select(.error != "ECONNABORTED") | .process | select(. != null) | owner) | unique as $named
   | if $named == [] then null else $named | join("+") end;
+
+def killer:
+  map(select(.error == "ECONNABORTED") | " killer=\(.process.comm)") | join("");
 
 def owner_at_connect:
   if .[0].new == "SYN_SENT" and .[0].process == null
   then "(none at connect())" else "" end;
 
 gather
-| tuples as $tuple
 | [ kind,
     (map("\(.proto)/\(.family)") | unique | join("+")),
-    $tuple,
+    tuples,
     (if .[0].new != "SYN_SENT" then empty
      elif (.[0].local.port // 0) == 0 then "unbound" else "bound" end),
     (map("\(.old)>\(.new)") | join(" ")),
-    "owner=\(owners // $lenient[$tuple] // "-")\(owner_at_connect)"
+    "owner=\(owners // "-")\(owner_at_connect)\(killer)"
   ] | join(" ")
