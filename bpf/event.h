@@ -40,6 +40,7 @@ enum ev_kind {
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
 	EV_STOP,       /* struct ev_stop: the source ended in good order */
+	EV_LISTENER,   /* struct ev_listener: a listener as the kernel's tables show it */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -241,6 +242,24 @@ struct ev_stop {
 	__u64 lost[EV_LOSS_REASONS_MAX]; /* by reason; [0] unused */
 };
 
+/* A sample of a listening socket, from sock_diag. */
+struct ev_listener {
+	struct ev_header header;
+	__u64 conn_id; /* its cookie */
+	__u32 netns;
+	__u8 family;
+	__u8 pad[3];
+	__u16 local_port;
+	__u16 pad2;
+	__u32 syn_queue_len; /* requests counted; they name a port, not a socket */
+	__u32 accept_queue_len;
+	__u32 limit;
+	__u32 drops; /* sk_drops: all causes, modulo 2^32 */
+	__u32 somaxconn; /* of its namespace */
+	__u8 local[16];
+	struct ev_owner owner;
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -306,6 +325,13 @@ EV_ASSERT_OFFSET(ev_accept, owner, 96);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);
+EV_ASSERT_SIZE(ev_listener, 112);
+EV_ASSERT_OFFSET(ev_listener, netns, 24);
+EV_ASSERT_OFFSET(ev_listener, local_port, 32);
+EV_ASSERT_OFFSET(ev_listener, syn_queue_len, 36);
+EV_ASSERT_OFFSET(ev_listener, drops, 48);
+EV_ASSERT_OFFSET(ev_listener, local, 56);
+EV_ASSERT_OFFSET(ev_listener, owner, 72);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);

@@ -32,6 +32,7 @@ struct layout {
 	uint8_t accept;
 	uint8_t loss;
 	uint8_t stop;
+	uint8_t listener;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -79,6 +80,11 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_STOP] = {
 		.size = sizeof(struct ev_stop),
 		.stop = WHOLE,
+	},
+	[EV_LISTENER] = {
+		.size = sizeof(struct ev_listener),
+		.listener = WHOLE,
+		.owner = AT(ev_listener, owner),
 	},
 };
 
@@ -177,6 +183,12 @@ static bool accept_ok(const struct ev_accept *accept)
 	       accept->by_address <= 1 && !(accept->pad[0] | accept->pad[1]) && accept->pad2 == 0;
 }
 
+static bool listener_ok(const struct ev_listener *listener)
+{
+	return address_ok(listener->family, listener->local) && listener->local_port &&
+	       !(listener->pad[0] | listener->pad[1] | listener->pad[2] | listener->pad2);
+}
+
 static bool loss_ok(const struct ev_loss *loss)
 {
 	return loss->since_ns <= loss->header.time_ns && loss->count > 0 &&
@@ -198,6 +210,7 @@ static bool parts_ok(const struct record *record)
 	       (!record->owner || owner_ok(record->owner)) &&
 	       (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
+	       (!record->listener || listener_ok(record->listener)) &&
 	       (!record->loss || loss_ok(record->loss)) &&
 	       (!record->stop || stop_ok(record->stop));
 }
@@ -237,6 +250,7 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->accept = part(data, layout->accept);
 	record->loss = part(data, layout->loss);
 	record->stop = part(data, layout->stop);
+	record->listener = part(data, layout->listener);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

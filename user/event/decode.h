@@ -28,6 +28,7 @@ struct record {
 	const struct ev_accept *accept;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
+	const struct ev_listener *listener;
 };
 
 /*

@@ -84,6 +84,25 @@ static uint32_t find_place(struct listeners *listeners)
 	return IDMAP_NONE;
 }
 
+struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
+				  const uint8_t addr[16], uint16_t port)
+{
+	struct listener *listener = listeners__find(listeners, key);
+	struct listener *sample = listener ? NULL : listeners__serving(listeners, netns, addr, port);
+	uint32_t place;
+
+	/* Bound to another socket already: this one is of the same group. */
+	if (!sample || !(sample->flags & LISTENER_PREEXISTING) || sample->flags & LISTENER_ADOPTED)
+		return listener ? listener : listeners__get(listeners, key);
+	place = idmap__find(&listeners->by_key, sample->key);
+	if (idmap__put(&listeners->by_key, key, place))
+		return sample;
+	idmap__remove(&listeners->by_key, sample->key);
+	sample->key = key;
+	sample->flags |= LISTENER_ADOPTED;
+	return sample;
+}
+
 struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 {
 	struct listener *listener = listeners__find(listeners, key);
@@ -237,6 +256,65 @@ static void learn_place(struct listener *listener, const struct ev_handshake *st
 	listener->local.port = step->local_port;
 	memcpy(listener->local.addr, step->local, sizeof(listener->local.addr));
 	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_PREEXISTING;
+}
+
+static bool same_place(const struct listener *l, const struct ev_listener *sample)
+{
+	return !(l->flags & LISTENER_CLOSED) && l->netns == sample->netns &&
+	       l->local.port == sample->local_port && !memcmp(l->local.addr, sample->local, 16);
+}
+
+/* The one open listener at the sample's place, NULL when there are several: a
+ * group of SO_REUSEPORT cannot be told apart by place. */
+static struct listener *only_one_at(const struct listeners *listeners, const struct ev_listener *sample)
+{
+	struct listener *found = NULL;
+
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		if (!listeners->all[i] || !same_place(listeners->all[i], sample))
+			continue;
+		if (found)
+			return NULL;
+		found = listeners->all[i];
+	}
+	return found;
+}
+
+static struct listener *sampled(struct listeners *listeners, const struct ev_listener *sample)
+{
+	struct listener *listener = listeners__find(listeners, sample->conn_id);
+
+	return listener ? listener : only_one_at(listeners, sample);
+}
+
+static void begin_sampled(struct listeners *listeners, struct listener *listener,
+			  const struct ev_listener *sample)
+{
+	listener->netns = sample->netns;
+	listener->family = sample->family;
+	listener->local.port = sample->local_port;
+	memcpy(listener->local.addr, sample->local, sizeof(listener->local.addr));
+	listener->flags = LISTENER_PLACE_KNOWN | LISTENER_PREEXISTING;
+	if (sample->owner.pid)
+		listener->owner = owners__intern(listeners->owners, &sample->owner);
+}
+
+void listeners__sample(struct listeners *listeners, const struct ev_listener *sample)
+{
+	struct listener *listener = sampled(listeners, sample);
+
+	if (!listener) {
+		listener = listeners__get(listeners, sample->conn_id);
+		if (!listener)
+			return;
+		begin_sampled(listeners, listener, sample);
+	}
+	listener->limit = sample->limit;
+	listener->somaxconn = sample->somaxconn;
+	listener->sk_drops = sample->drops;
+	listener->flags |= LISTENER_DROPS_KNOWN;
+	deepen(&listener->syn_queue, sample->syn_queue_len);
+	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
 void listeners__step(struct listeners *listeners, struct listener *listener, const struct ev_handshake *step,

@@ -27,6 +27,7 @@ enum {
 	LISTENER_CLOSED = 1 << 1,
 	LISTENER_PREEXISTING = 1 << 2, /* it listened before the start: counts begin there */
 	LISTENER_DROPS_KNOWN = 1 << 3,
+	LISTENER_ADOPTED = 1 << 4, /* a sample that an event has given its key */
 };
 
 /* Depths are samples: they race with other CPUs (KERNEL.md, section 3). */
@@ -87,12 +88,20 @@ void listeners__fini(struct listeners *listeners);
 /* The listener with this key, made if there is none; NULL when there is no
  * room or memory. */
 struct listener *listeners__get(struct listeners *listeners, uint64_t key);
+/* The same for a listener known by its address only (5.10, kprobes): takes over
+ * a sample of that place, which stands under a cookie that no event names. */
+struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
+				  const uint8_t addr[16], uint16_t port);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
 /* The open listener that serves this local end: the one bound to the address,
  * else a wildcard one. NULL when there is none; of a SO_REUSEPORT group any. */
 struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
 				    const uint8_t addr[16], uint16_t port);
+
+/* A sample from the kernel's tables: makes the listener if it is new. Where the
+ * kernel gives programs no cookie (5.10) the sample is matched by place. */
+void listeners__sample(struct listeners *listeners, const struct ev_listener *sample);
 
 /* A step of a handshake. took_us is the time since the SYN, UINT64_MAX when it
  * is not known; was_blocked: its third ACK had been dropped before. */

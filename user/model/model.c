@@ -354,9 +354,12 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 	change->life = life;
 }
 
-static struct listener *listener_of(struct model *model, uint64_t id, uint64_t socket)
+static struct listener *listener_of(struct model *model, uint64_t id, uint64_t socket, uint32_t netns,
+				    const uint8_t local[16], uint16_t port)
 {
-	return id || socket ? listeners__get(&model->listeners, id ? id : socket) : NULL;
+	if (id)
+		return listeners__get(&model->listeners, id);
+	return socket ? listeners__adopt(&model->listeners, socket, netns, local, port) : NULL;
 }
 
 /* The life of a step's request: begun by its SYN, else found. */
@@ -375,7 +378,8 @@ static struct life *life_of_step(struct model *model, const struct ev_handshake 
 static void apply_handshake(struct model *model, const struct ev_handshake *step, struct changes *changes)
 {
 	bool is_syn = step->header.kind == EV_SYN;
-	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket);
+	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket, step->netns, step->local,
+						step->local_port);
 	struct life *life = life_of_step(model, step, changes);
 	struct change *change = add_change(changes, is_syn ? CHANGE_SYN : CHANGE_HANDSHAKE, step->header.time_ns);
 
@@ -415,7 +419,8 @@ static void apply_accept(struct model *model, const struct record *record, struc
 	struct change *change = add_change(changes, CHANGE_ACCEPT, accept->header.time_ns);
 	uint64_t since_ns = life ? queued_ns(life) : UNKNOWN_NS;
 	uint32_t owner = record->owner ? owners__intern(owners, record->owner) : OWNER_NONE;
-	struct listener *listener = listener_of(model, accept->listener_id, accept->listener_socket);
+	struct listener *listener = listener_of(model, accept->listener_id, accept->listener_socket,
+						accept->netns, accept->local, accept->local_port);
 
 	change->accept = accept;
 	change->life = life;
@@ -480,6 +485,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_handshake(model, record->handshake, changes);
 	} else if (record->accept) {
 		apply_accept(model, record, changes);
+	} else if (record->listener) {
+		listeners__sample(&model->listeners, record->listener);
 	} else if (record->loss) {
 		change = add_change(changes, CHANGE_LOSS, now_ns);
 		change->loss = record->loss;

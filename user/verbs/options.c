@@ -55,6 +55,10 @@ static const struct argp_option print_option[] = {
 	{"print", KEY_PRINT, NULL, 0, "Also print the events, as trace does", 1},
 };
 
+static const struct argp_option once_option[] = {
+	{"once", KEY_ONCE, NULL, 0, "One look at the kernel's own tables, and exit", 1},
+};
+
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
 {
 	parse->status =
@@ -229,6 +233,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return parse_count(parse, arg);
 	case KEY_HOOKS:
 		return parse_hooks(parse, arg);
+	case KEY_ONCE:
+		options->once = true;
+		return 0;
 	case KEY_PRINT:
 		options->print = true;
 		return 0;
@@ -369,6 +376,8 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 {
 	if (syntax->takes_events)
 		*out++ = events_option[0];
+	if (syntax->takes_once)
+		*out++ = once_option[0];
 	if (syntax->takes_print)
 		*out++ = print_option[0];
 	memcpy(out, option_table, sizeof(option_table));
@@ -376,7 +385,7 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
-	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 2];
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 3];
 	struct argp argp = {.options = table, .parser = on_option, .args_doc = syntax->operands};
 	struct parse parse = {.options = options, .syntax = syntax};
 	char doc[2048];

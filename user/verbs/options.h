@@ -30,6 +30,7 @@ struct verb_syntax {
 	bool takes_events; /* -e */
 	bool takes_file; /* the first operand is a file, not part of the filter */
 	bool takes_print; /* --print */
+	bool takes_once; /* --once */
 };
 
 struct options {

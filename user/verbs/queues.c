@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "base/log.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -13,6 +14,7 @@ static const struct verb_syntax syntax = {
 		    "  tcpsaga queues --once\n"
 		    "  tcpsaga queues -o json port 443 | jq 'select(.type == \"queue\") | .dropped'\n"
 		    "  tcpsaga queues --duration 60 netns /run/netns/blue\n",
+	.takes_once = true,
 };
 
 int verb_queues(int argc, char **argv)
@@ -22,6 +24,8 @@ int verb_queues(int argc, char **argv)
 		.options = &options, .verb = "queues", .of = OF_LISTENERS, .prints = true};
 	int status = options__parse(&options, &syntax, argc, argv);
 
+	if (!status && options.once && options.replay)
+		status = fail(EXIT_USAGE, "queues: --once looks at the kernel's tables, which a recording has not");
 	if (!status)
 		status = session__run(&config);
 	options__fini(&options);

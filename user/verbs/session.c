@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "source/live.h"
 #include "source/replay.h"
+#include "source/snapshot.h"
 #include "verbs/select.h"
 
 enum {
@@ -35,6 +36,8 @@ struct session {
 	struct ledger ledger;
 	uint64_t shown;
 	uint64_t next_snapshot_ns; /* queues: boot time */
+	struct kernel_filter terms; /* what of the filter the kernel applies */
+	bool sampled; /* the first sample of the listeners has been taken */
 	uint64_t until_ns; /* boot time of the source; UINT64_MAX: none */
 	uint64_t last_ns; /* of the last record: where a cut recording ends */
 	bool enough; /* no more is to be shown */
@@ -203,16 +206,13 @@ static uint32_t hooks_wanted(const struct session *session)
 
 static int open_live(struct session *session)
 {
-	struct kernel_filter terms;
 	struct live_config config = {
 		.choice = session->options->hooks,
 		.wanted = hooks_wanted(session),
-		.filter = &terms,
+		.filter = &session->terms,
 	};
 	char message[320];
 
-	memset(&terms, 0, sizeof(terms));
-	filter__kernel_terms(session->options->filter, &terms);
 	session->source = live__new(&config, message, sizeof(message));
 	if (!session->source)
 		return fail(errno == EPERM || errno == EACCES || errno == ENOENT || errno == EOPNOTSUPP ||
@@ -223,6 +223,12 @@ static int open_live(struct session *session)
 	log__line("watching the live kernel %s%s%s", session->source->info.kernel,
 		  session->source->note[0] ? "; cannot see " : "", session->source->note);
 	return 0;
+}
+
+static int open_tables(struct session *session)
+{
+	session->source = snapshot__source();
+	return session->source ? 0 : fail(EXIT_FAILED, "out of memory");
 }
 
 static int open_replay(struct session *session)
@@ -284,8 +290,13 @@ static int init_model(struct session *session)
 static int open_session(struct session *session)
 {
 	const struct options *options = session->options;
-	int status = options->replay ? open_replay(session) : open_live(session);
+	int status;
 
+	filter__kernel_terms(options->filter, &session->terms);
+	if (options->replay)
+		status = open_replay(session);
+	else
+		status = options->once ? open_tables(session) : open_live(session);
 	if (!status)
 		status = open_writer(session);
 	if (!status)
@@ -355,6 +366,25 @@ static void show_listeners(struct session *session, uint64_t now_ns)
 	}
 }
 
+/* The kernel's own tables into the model: limits, and the depths that no event
+ * tells. A recording brings its own samples. */
+static int sample_listeners(struct session *session)
+{
+	unsigned int extras = session->sampled ? 0 : SNAPSHOT_OWNERS;
+	int err;
+
+	if (session->options->replay)
+		return 0;
+	if (!session->sampled || !hook_is_on(session, "syn"))
+		extras |= SNAPSHOT_REQUESTS;
+	err = snapshot__listeners(session->terms.netns, extras, take_rest, session);
+	if (err && !session->sampled)
+		log__line("listeners that existed before are not known: %s",
+			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" : strerror(-err));
+	session->sampled = true;
+	return err;
+}
+
 /* On a terminal the table stays in place; elsewhere one follows the other. */
 static void snapshot(struct session *session)
 {
@@ -363,6 +393,7 @@ static void snapshot(struct session *session)
 	if (session->config->of != OF_LISTENERS || now_ns < session->next_snapshot_ns)
 		return;
 	session->next_snapshot_ns = now_ns + SNAPSHOT_MS * NS_PER_MS;
+	sample_listeners(session);
 	if (!session->options->json) {
 		if (session->printer.config.columns)
 			strbuf__str(&session->printer.out, "\033[H\033[J");
@@ -378,6 +409,7 @@ static int pump(struct session *session)
 {
 	int verdict = SOURCE_MORE;
 
+	snapshot(session);
 	while (verdict == SOURCE_MORE && !session->enough && !interrupted && !time_is_up(session)) {
 		verdict = source__poll(session->source, take, session);
 		snapshot(session);
@@ -429,7 +461,7 @@ static int wind_up(struct session *session)
 
 	if (session->select.lives && told_all)
 		show_open_lives(session);
-	if (session->config->of == OF_LISTENERS && told_all)
+	if (session->config->of == OF_LISTENERS && told_all && !session->options->once)
 		show_listeners(session, session->last_ns);
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */

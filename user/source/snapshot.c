@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "source/snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "bpf/event.h"
+#include "source/netns.h"
+#include "source/netstat.h"
+#include "source/procs.h"
+#include "source/sockdiag.h"
+
+enum { REPEATS = 3 }; /* of a dump during which the tables changed */
+
+/* Requests in the SYN queues of one namespace, by local port. */
+struct requests {
+	uint32_t by_port[65536];
+};
+
+struct walk {
+	unsigned int extras; /* SNAPSHOT_* */
+	uint32_t only; /* inode; 0 every namespace */
+	const struct procs *procs; /* NULL: owners are not wanted */
+	struct requests *requests; /* owned */
+	struct ev_listener *found; /* owned: of all namespaces */
+	size_t count;
+	size_t capacity;
+	size_t begin; /* first of the present namespace */
+	uint32_t netns;
+	uint32_t somaxconn;
+};
+
+static struct ev_listener *add(struct walk *walk)
+{
+	size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+	struct ev_listener *found;
+
+	if (walk->count < walk->capacity)
+		return &walk->found[walk->count++];
+	found = realloc(walk->found, capacity * sizeof(*found));
+	if (!found)
+		return NULL;
+	walk->found = found;
+	walk->capacity = capacity;
+	return &walk->found[walk->count++];
+}
+
+static void put_owner(struct ev_owner *owner, const struct walk *walk, uint32_t inode)
+{
+	const struct process *process = walk->procs ? procs__find(walk->procs, inode, NULL) : NULL;
+
+	if (!process)
+		return;
+	owner->pid = owner->tid = process->pid;
+	owner->uid = process->uid;
+	memcpy(owner->comm, process->comm, sizeof(owner->comm));
+	owner->comm[sizeof(owner->comm) - 1] = '\0';
+}
+
+static int take_listener(struct walk *walk, const struct socket_entry *entry)
+{
+	struct ev_listener *listener = add(walk);
+
+	if (!listener)
+		return -ENOMEM;
+	*listener = (struct ev_listener){
+		.header = {.len = sizeof(*listener), .version = EV_VERSION, .kind = EV_LISTENER},
+		.conn_id = entry->cookie,
+		.netns = walk->netns,
+		.family = entry->family,
+		.local_port = entry->local.port,
+		.accept_queue_len = entry->rqueue,
+		.limit = entry->wqueue,
+		.drops = entry->drops,
+		.somaxconn = walk->somaxconn,
+	};
+	memcpy(listener->local, entry->local.addr, sizeof(listener->local));
+	put_owner(&listener->owner, walk, entry->inode);
+	return 0;
+}
+
+static int take_entry(void *context, const struct socket_entry *entry)
+{
+	struct walk *walk = context;
+
+	if (entry->state == EV_LISTEN)
+		return take_listener(walk, entry);
+	if (entry->kind == SOCKET_REQUEST)
+		walk->requests->by_port[entry->local.port]++;
+	return 0;
+}
+
+/* Dumps until the kernel says that nothing changed meanwhile; the last try
+ * counts in any case. */
+static int dump(struct walk *walk, struct sockdiag *diag)
+{
+	int err = -EAGAIN;
+
+	uint32_t states = SOCKDIAG_LISTENERS;
+
+	if (walk->extras & SNAPSHOT_REQUESTS)
+		states |= 1U << EV_SYN_RECV;
+	for (int i = 0; i < REPEATS && err == -EAGAIN; i++) {
+		walk->count = walk->begin;
+		memset(walk->requests, 0, sizeof(*walk->requests));
+		err = sockdiag__dump(diag, states, SOCKDIAG_DROPS, take_entry, walk);
+	}
+	return err == -EAGAIN ? 0 : err;
+}
+
+static int inside(void *context, const struct netns *netns)
+{
+	struct walk *walk = context;
+	struct sockdiag *diag;
+	struct sysctls *sysctls;
+	int64_t somaxconn = 0;
+	int err;
+
+	if (walk->only && netns->inode != walk->only)
+		return 0;
+	diag = sockdiag__new();
+	if (!diag)
+		return -errno;
+	walk->begin = walk->count;
+	walk->netns = netns->inode;
+	sysctls = calloc(1, sizeof(*sysctls));
+	if (sysctls) {
+		sysctls__load(sysctls);
+		sysctls__get(sysctls, SYSCTL_SOMAXCONN, &somaxconn);
+		free(sysctls);
+	}
+	walk->somaxconn = (uint32_t)somaxconn;
+	err = dump(walk, diag);
+	sockdiag__free(diag);
+	for (size_t i = walk->begin; i < walk->count && !err; i++)
+		walk->found[i].syn_queue_len = walk->requests->by_port[walk->found[i].local_port];
+	return err;
+}
+
+static int hand_out(const struct walk *walk, source_take_fn take, void *context)
+{
+	uint64_t now_ns = clock__boot_ns();
+	int err = 0;
+
+	for (size_t i = 0; i < walk->count && !err; i++) {
+		walk->found[i].header.time_ns = now_ns;
+		err = take(context, &walk->found[i], sizeof(walk->found[i]));
+	}
+	return err;
+}
+
+int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
+{
+	struct walk walk = {.extras = extras, .only = netns, .requests = malloc(sizeof(struct requests))};
+	struct netns_visitor visitor = {.inside = inside, .context = &walk};
+	struct procs procs;
+	int err = -ENOMEM;
+
+	if (!walk.requests)
+		return err;
+	if (extras & SNAPSHOT_OWNERS && !procs__init(&procs))
+		walk.procs = &procs;
+	err = netns__walk(&visitor, NULL);
+	if (!err)
+		err = hand_out(&walk, take, context);
+	if (walk.procs)
+		procs__fini(&procs);
+	free(walk.found);
+	free(walk.requests);
+	return err;
+}
+
+static int still_poll(struct source *source, source_take_fn take, void *context)
+{
+	(void)source;
+	(void)take;
+	(void)context;
+	return SOURCE_END;
+}
+
+static int still_stop(struct source *source, source_take_fn take, void *context)
+{
+	(void)source;
+	(void)take;
+	(void)context;
+	return 0;
+}
+
+static void still_free(struct source *source)
+{
+	free(source);
+}
+
+struct source *snapshot__source(void)
+{
+	static const struct source_ops ops = {.poll = still_poll, .stop = still_stop, .free = still_free};
+	struct source *source = calloc(1, sizeof(*source));
+	struct utsname name;
+
+	if (!source)
+		return NULL;
+	uname(&name);
+	source->ops = &ops;
+	snprintf(source->info.kernel, sizeof(source->info.kernel), "%.63s", name.release);
+	snprintf(source->info.tool, sizeof(source->info.tool), "%s", TCPSAGA_VERSION);
+	snprintf(source->info.source, sizeof(source->info.source), "tables");
+	source->info.realtime_offset_ns = clock__realtime_offset_ns();
+	source->info.start_ns = clock__boot_ns();
+	return source;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Samples of the kernel's own tables as records, beside the stream of events:
+ * the listeners of every network namespace, with their queues. What existed
+ * before the start is there from the first sample on.
+ */
+#ifndef TCPSAGA_SOURCE_SNAPSHOT_H
+#define TCPSAGA_SOURCE_SNAPSHOT_H
+
+#include "source/source.h"
+
+enum {
+	SNAPSHOT_OWNERS = 1 << 0, /* who holds the sockets: scans /proc, for the first sample */
+	/* How many requests are in the SYN queues, where no event tells: walks the
+	 * whole table of connections, 25 ms for 100,000 (6.18). */
+	SNAPSHOT_REQUESTS = 1 << 1,
+};
+
+/*
+ * Hands out an EV_LISTENER record for each listening TCP socket. netns 0 means
+ * every namespace, else only that one. Returns 0, what take returned, or -errno
+ * (-ENOENT: the kernel has no sock_diag for TCP).
+ */
+int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take, void *context);
+
+/* A source without events: for --once, which looks at the tables only and needs
+ * no BPF. NULL with errno ENOMEM. */
+struct source *snapshot__source(void);
+
+#endif
