@@ -73,7 +73,10 @@ enum {
 	EV_F_FILE_CLOSED = 1 << 3,
 	/* A subflow of an MPTCP connection (tcp_sock.is_mptcp). */
 	EV_F_MPTCP = 1 << 4,
-	EV_F_ALL = (1 << 5) - 1
+	/* Told by the stand-in (state.bpf.c). In a rare race the same transition
+	 * is told twice; the second one has this flag. */
+	EV_F_STAND_IN = 1 << 5,
+	EV_F_ALL = (1 << 6) - 1
 };
 
 /* What every record begins with. */

@@ -18,6 +18,8 @@ enum { LEDGER_KINDS = 32 }; /* kinds that a BPF program sends are below it */
 struct ledger_cpu {
 	__u64 attempted[LEDGER_KINDS];
 	__u64 lost_ring_full[LEDGER_KINDS];
+	__u64 nested; /* events that the state program missed and its stand-in took */
+	__u64 pad[7];
 };
 
 _Static_assert(sizeof(struct ledger_cpu) % 64 == 0, "CPUs would share a cache line");

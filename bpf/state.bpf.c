@@ -6,6 +6,17 @@
  *   tp_btf/inet_sock_set_state    one record for each transition: a full one at
  *                                 birth and at CLOSE, the owner with close() and
  *                                 shutdown(), a compact one otherwise
+ *   the same, a second time       stands in where the first was not run
+ *
+ * The kernel does not run a program inside itself: when a softirq, or on newer
+ * kernels another task, makes a transition on a CPU where on_state is just at
+ * work, on_state is skipped and the kernel only counts it. on_state_stand_in
+ * runs behind it for every event, sees that on_state has not been there, and
+ * takes the event over.
+ *
+ * Map
+ *   seen  per CPU: the last event that on_state began with, one for sockets
+ *         locked by a task and one for the rest, which is what a softirq has.
  *
  * It fires before sk_state is written, so the states are its arguments. MPTCP's
  * own sockets (protocol 262) and SCTP pass the same tracepoint and are skipped;
@@ -73,11 +84,12 @@ struct step {
 	__u16 local_port;
 	__u16 remote_port;
 	bool in_syscall;
+	__u16 flags; /* EV_F_* to begin with */
 };
 
 static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
 {
-	__u16 flags = 0;
+	__u16 flags = step->flags;
 
 	t->old_state = step->old_state;
 	t->new_state = step->new_state;
@@ -206,10 +218,33 @@ static __always_inline bool is_birth(const struct step *step)
 	       step->old_state == EV_SYN_RECV;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_state, struct sock *sk, int old, int new)
+struct seen {
+	__u64 sk[2]; /* by in_syscall */
+	__u32 states[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct seen);
+} seen SEC(".maps");
+
+static __always_inline struct seen *my_seen(void)
 {
-	struct step step = {.sk = sk, .old_state = old, .new_state = new};
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&seen, &zero);
+}
+
+static __always_inline __u32 states_of(int old, int new)
+{
+	return (__u8)old << 8 | (__u8)new;
+}
+
+static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
+{
+	struct step step = {.sk = sk, .old_state = old, .new_state = new, .flags = flags};
 
 	/* tcp_close_state() sets the state again that it is in already when
 	 * close() comes after shutdown(): no transition. */
@@ -238,4 +273,38 @@ int BPF_PROG(on_state, struct sock *sk, int old, int new)
 	else
 		send_compact(&step);
 	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int old, int new)
+{
+	struct seen *last = my_seen();
+	bool locked = sk->sk_lock.owned;
+
+	if (last) {
+		last->sk[locked] = (__u64)sk;
+		last->states[locked] = states_of(old, new);
+	}
+	return tell(sk, old, new, 0);
+}
+
+static __always_inline void count_nested(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ledger_cpu *book = bpf_map_lookup_elem(&ledger, &cpu);
+
+	if (book)
+		__sync_fetch_and_add(&book->nested, 1);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state_stand_in, struct sock *sk, int old, int new)
+{
+	struct seen *last = my_seen();
+	bool locked = sk->sk_lock.owned;
+
+	if (!last || (last->sk[locked] == (__u64)sk && last->states[locked] == states_of(old, new)))
+		return 0;
+	count_nested();
+	return tell(sk, old, new, EV_F_STAND_IN);
 }

@@ -11,6 +11,7 @@ struct model {
 	struct flow_table flows;
 	struct listeners listeners;
 	struct children children;
+	uint64_t doubles; /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
 
@@ -454,6 +455,12 @@ static int apply_transition(struct model *model, const struct record *record, st
 
 	if (t->old_state == EV_LISTEN && t->new_state == EV_SYN_RECV) {
 		children__hold(&model->children, t->conn_id, t->header.time_ns);
+		return 0;
+	}
+	life = flow_table__find(&model->flows, t->conn_id);
+	if (t->flags & EV_F_STAND_IN && (life ? life->state == t->new_state : t->new_state == EV_STATE_CLOSE)) {
+		/* The first one has told it already. */
+		model->doubles++;
 		return 0;
 	}
 	life = life_of(model, record, changes);

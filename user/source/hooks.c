@@ -14,7 +14,7 @@ const struct hook hooks[HOOK_COUNT] = {
 		.label = "transitions",
 		.shows = "every state transition of every TCP socket",
 		.without = "nothing can be told",
-		.points = {{"inet_sock_set_state", "on_state", NULL, false}},
+		.points = {{"inet_sock_set_state", "on_state", "on_state_stand_in", false}},
 	},
 	[HOOK_SYN] = {
 		.name = "syn",

@@ -45,7 +45,7 @@ enum hook_choice {
 struct hook_point {
 	const char *target; /* tracepoint or function */
 	const char *on_entry; /* program, or NULL */
-	const char *on_return;
+	const char *on_return; /* of a tracepoint: runs behind on_entry */
 	bool optional; /* not in every kernel; a twin of another point stands in */
 };
 

@@ -213,8 +213,10 @@ static void each_program(struct live *live, const struct trial *trial,
 			continue;
 		for (int p = 0; hook__points(&hooks[i], kind)[p].target; p++) {
 			const struct hook_point *point = &hook__points(&hooks[i], kind)[p];
-			struct bpf_program *programs[] = {program_of(live, point->on_return, kind),
-							  program_of(live, point->on_entry, kind)};
+			bool in_order = kind == HOOK_TRACEPOINT; /* programs run as they were attached */
+			struct bpf_program *programs[] = {
+				program_of(live, in_order ? point->on_entry : point->on_return, kind),
+				program_of(live, in_order ? point->on_return : point->on_entry, kind)};
 
 			if (!trial->present[i][p])
 				continue;
@@ -369,12 +371,15 @@ static void describe(struct live *live, const struct live_config *config,
 
 static void read_book(const struct live *live, struct book *book)
 {
+	uint64_t nested = 0, *missed = &book->lost[EV_LOST_RECURSION][EV_TRANSITION];
+
 	memset(book, 0, sizeof(*book));
 	for (int cpu = 0; cpu < live->cpus; cpu++) {
 		for (int kind = 0; kind < LEDGER_KINDS; kind++) {
 			book->attempted += live->ledger[cpu].attempted[kind];
 			book->lost[EV_LOST_RING_FULL][kind] += live->ledger[cpu].lost_ring_full[kind];
 		}
+		nested += live->ledger[cpu].nested;
 	}
 	/* The kernel does not run a program inside itself on the same CPU (a
 	 * softirq in the middle of connect()): it counts the event and goes on. */
@@ -387,6 +392,10 @@ static void read_book(const struct live *live, struct book *book)
 		book->attempted += info.recursion_misses;
 		book->lost[EV_LOST_RECURSION][live->senders[i].kind] += info.recursion_misses;
 	}
+	/* What the stand-in took over is not lost. */
+	nested = nested < *missed ? nested : *missed;
+	book->attempted -= nested;
+	*missed -= nested;
 }
 
 static struct ev_header header_of(enum ev_kind kind, size_t len, uint64_t time_ns)
