@@ -2,6 +2,8 @@
 /*
  * tcpsaga: a table of verbs.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +28,13 @@ static const struct verb verbs[] = {
 
 enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
 
+static int written(FILE *out)
+{
+	if (!fflush(out) && !ferror(out))
+		return EXIT_DONE;
+	return errno == EPIPE ? EXIT_DONE : fail(EXIT_FAILED, "cannot write standard output: %m");
+}
+
 static int help(FILE *out)
 {
 	fprintf(out, "Usage: tcpsaga VERB [OPTION...] [FILTER]\n"
@@ -38,7 +47,7 @@ static int help(FILE *out)
 		     "  tcpsaga flows -o json --duration 10 | jq .history\n"
 		     "  tcpsaga probe\n\n"
 		     "tcpsaga VERB --help tells a verb's options.\n");
-	return fflush(out) ? EXIT_FAILED : EXIT_DONE;
+	return written(out);
 }
 
 static int unknown_verb(const char *word)
@@ -58,6 +67,8 @@ static int unknown_verb(const char *word)
 
 int main(int argc, char **argv)
 {
+	/* A reader that goes away is told by write(), and is no failure. */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;
@@ -66,7 +77,7 @@ int main(int argc, char **argv)
 		return help(stdout);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
 		printf("tcpsaga " TCPSAGA_VERSION "\n");
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+		return written(stdout);
 	}
 	for (int i = 0; i < VERBS; i++)
 		if (!strcmp(argv[1], verbs[i].name))

@@ -4,17 +4,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 static void say(const char *format, va_list args)
 {
 	char line[1024];
+	struct strbuf safe;
 	int len = vsnprintf(line, sizeof(line), format, args);
 
-	for (int i = 0; i < len && i < (int)sizeof(line) - 1; i++)
-		if ((unsigned char)line[i] < ' ' && line[i] != '\n')
-			line[i] = '?';
+	if (len < 0)
+		return;
+	strbuf__init(&safe);
+	text__plain(&safe, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
 	/* stdout first, so that the two keep their order on a terminal. */
 	fflush(stdout);
-	fprintf(stderr, "tcpsaga: %s\n", line);
+	fprintf(stderr, "tcpsaga: %s\n", strbuf__text(&safe));
+	strbuf__fini(&safe);
 }
 
 void log__line(const char *format, ...)

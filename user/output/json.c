@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "output/printer.h"
-#include "output/text.h"
+#include "base/text.h"
 
 #define LITERAL(buf, text) strbuf__append(buf, text, sizeof(text) - 1)
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "output/printer.h"
-#include "output/text.h"
+#include "base/text.h"
 
 enum {
 	WIDE_COLUMNS = 110, /* from here on trace shows the process too */

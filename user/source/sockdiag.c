@@ -12,7 +12,8 @@
 #include <string.h>
 
 /* netlink_dump() fills at most 32 KiB for a reader that offers as much, and a
- * page or two for one that offers less. */
+ * page or two for one that offers less. A multiple of four: libmnl rounds the
+ * length of a message up. */
 enum { BUFFER_BYTES = 32 * 1024 };
 
 struct sockdiag {

@@ -78,6 +78,10 @@ enum {
 #define SOCKDIAG_LISTENERS (1U << EV_LISTEN)
 #define SOCKDIAG_ALL_STATES ((1U << EV_STATE_END) - 2)
 
+/* Sockets with a port that neither listen nor connect, told as CLOSE. From 6.8
+ * (91051f003948); older kernels tell none. sockdiag__find() finds none. */
+#define SOCKDIAG_BOUND (1U << 13)
+
 /* Borrowed for the call. 0 to go on; anything else ends the dump, which returns
  * it. */
 typedef int (*sockdiag_take_fn)(void *context, const struct socket_entry *entry);

@@ -44,6 +44,7 @@ static const struct argp_option option_table[] = {
 	{"ipv6", '6', NULL, 0, "Only IPv6 on the wire", 2},
 	{"timestamp", 'T', NULL, 0, "Full UTC time in tables", 3},
 	{"wide", 'w', NULL, 0, "Wide tables: room for IPv6, network namespace", 3},
+	HELP_OPTION,
 	{0},
 };
 
@@ -81,7 +82,7 @@ static int parse_duration(struct parse *parse, const char *arg)
 
 	if (end == arg || *end || !(seconds > 0 && seconds < 1e9))
 		return say(parse, "--duration", arg, "seconds above 0");
-	parse->options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S);
+	parse->options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S) + 1; /* 0 is "none" */
 	return 0;
 }
 
@@ -304,9 +305,8 @@ static void long_names(const struct argp *argp, const char **names, size_t max)
 	size_t count = 0;
 
 	for (const struct argp_option *o = argp->options; o->name || o->key || o->doc; o++)
-		if (o->name && count + 2 < max)
+		if (o->name && count + 1 < max)
 			names[count++] = o->name;
-	names[count++] = "help";
 	names[count] = NULL;
 }
 
@@ -337,11 +337,22 @@ struct argp_watch {
 	int next; /* index behind the word that failed; 0 none */
 };
 
+/* argp's own --help is silenced together with its error messages. */
+static void print_help(const struct argp *argp, char *name)
+{
+	argp_help(argp, stdout, ARGP_HELP_STD_HELP, name);
+	if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE)
+		exit(fail(EXIT_FAILED, "cannot write standard output: %m"));
+	exit(EXIT_DONE);
+}
+
 static error_t watch(int key, char *arg, struct argp_state *state)
 {
 	struct argp_watch *watched = state->input;
 	error_t err;
 
+	if (key == KEY_HELP)
+		print_help(watched->argp, state->argv[0]);
 	if (key == ARGP_KEY_ERROR)
 		watched->next = state->next;
 	state->input = watched->input;
@@ -362,7 +373,7 @@ int options__argp(const struct argp *argp, const char *verb, int argc, char **ar
 	argv[0] = name;
 	watching.parser = watch;
 	/* argp would add a second line about --help to every error. */
-	err = argp_parse(&watching, argc, argv, ARGP_NO_ERRS, NULL, &watched);
+	err = argp_parse(&watching, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &watched);
 	argv[0] = (char *)verb;
 	if (*said)
 		return *said;

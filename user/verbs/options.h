@@ -21,6 +21,10 @@ enum {
 	EVENTS_ALL = (1 << 4) - 1
 };
 
+/* The option that every table of options__argp() has to hold. */
+enum { KEY_HELP = 0x1000 };
+#define HELP_OPTION {"help", KEY_HELP, NULL, 0, "This help", -1}
+
 /* What a verb takes of the shared options, and what it is. */
 struct verb_syntax {
 	const char *name;
@@ -57,7 +61,7 @@ void options__fini(struct options *options);
 
 /* For verbs with other options: parses with argp, one line for what is wrong.
  * *said is the exit status of an error that the parser has already told.
- * Returns 0 or that or EXIT_USAGE. */
+ * Returns 0 or that or EXIT_USAGE; --help prints and ends the program. */
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said);
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "output/text.h"
+#include "base/text.h"
 #include "source/live.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
@@ -28,6 +28,7 @@ struct probe {
 static const struct argp_option option_table[] = {
 	{"output", 'o', "table|json", 0, "Output format; table is the default", 0},
 	{"hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0, "Try only this kind of hook", 0},
+	HELP_OPTION,
 	{0},
 };
 

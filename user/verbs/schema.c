@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ int verb_schema(int argc, char **argv)
 	} else {
 		fwrite(_binary_schema_json_start, 1, len, stdout);
 	}
-	if (fflush(stdout))
-		return fail(EXIT_FAILED, "cannot write standard output: %m");
+	if (fflush(stdout) || ferror(stdout))
+		return errno == EPIPE ? EXIT_DONE : fail(EXIT_FAILED, "cannot write standard output: %m");
 	return EXIT_DONE;
 }

@@ -3,8 +3,8 @@
  * Text from outside made safe: names of processes are arbitrary bytes, chosen
  * by strangers (DESIGN, section 6).
  */
-#ifndef TCPSAGA_OUTPUT_TEXT_H
-#define TCPSAGA_OUTPUT_TEXT_H
+#ifndef TCPSAGA_BASE_TEXT_H
+#define TCPSAGA_BASE_TEXT_H
 
 #include "base/strbuf.h"
 
