@@ -35,9 +35,8 @@ static void format_second(struct utc_formatter *formatter, uint64_t second)
 	struct tm tm;
 
 	/* A recording may claim any time; one that has no date is shown as 0. */
-	if (!gmtime_r(&seconds, &tm) || tm.tm_year > 9999 - 1900)
-		memset(&tm, 0, sizeof(tm));
-	if (strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.000000Z", &tm) != UTC_TEXT_LEN)
+	if (!gmtime_r(&seconds, &tm) || tm.tm_year > 9999 - 1900 ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.000000Z", &tm) != UTC_TEXT_LEN)
 		memcpy(text, "0000-00-00T00:00:00.000000Z", UTC_TEXT_LEN);
 	memcpy(formatter->text, text, UTC_TEXT_LEN);
 	formatter->second = second;

@@ -22,13 +22,15 @@ char *strbuf__grow(struct strbuf *buf, size_t n)
 	size_t capacity = buf->capacity ? buf->capacity : 256;
 	char *data;
 
-	if (buf->failed || want < n)
+	if (buf->failed || want < n) {
+		buf->failed = true;
 		return NULL;
+	}
 	if (want <= buf->capacity)
 		return buf->data + buf->len;
-	while (capacity < want)
+	while (capacity < want && capacity <= SIZE_MAX / 2)
 		capacity *= 2;
-	data = realloc(buf->data, capacity);
+	data = capacity < want ? NULL : realloc(buf->data, capacity);
 	if (!data) {
 		buf->failed = true;
 		return NULL;

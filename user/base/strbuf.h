@@ -44,7 +44,7 @@ static inline void strbuf__clear(struct strbuf *buf)
 
 static inline void strbuf__append(struct strbuf *buf, const void *bytes, size_t n)
 {
-	if (n <= buf->capacity - buf->len || strbuf__grow(buf, n)) {
+	if (n && !buf->failed && (n <= buf->capacity - buf->len || strbuf__grow(buf, n))) {
 		memcpy(buf->data + buf->len, bytes, n);
 		buf->len += n;
 	}

@@ -27,20 +27,32 @@ unsigned int utf8__sequence(const unsigned char *s, size_t len)
 	return 0;
 }
 
-static void json_ascii(struct strbuf *buf, unsigned char c)
+static void json_escape(struct strbuf *buf, unsigned char code)
 {
 	static const char hex[] = "0123456789abcdef";
 
+	strbuf__str(buf, "\\u00");
+	strbuf__char(buf, hex[code >> 4]);
+	strbuf__char(buf, hex[code & 15]);
+}
+
+static void json_ascii(struct strbuf *buf, unsigned char c)
+{
 	if (c == '"' || c == '\\') {
 		strbuf__char(buf, '\\');
 		strbuf__char(buf, (char)c);
 	} else if (c < ' ' || c == 0x7f) {
-		strbuf__str(buf, "\\u00");
-		strbuf__char(buf, hex[c >> 4]);
-		strbuf__char(buf, hex[c & 15]);
+		json_escape(buf, c);
 	} else {
 		strbuf__char(buf, (char)c);
 	}
+}
+
+/* U+0080 to U+009F: a terminal takes them for control characters, and JSON does
+ * get printed on one. */
+static bool is_c1_sequence(const unsigned char *s, unsigned int n)
+{
+	return n == 2 && s[0] == 0xc2 && s[1] < 0xa0;
 }
 
 bool text__json(struct strbuf *buf, const char *bytes, size_t len)
@@ -54,6 +66,8 @@ bool text__json(struct strbuf *buf, const char *bytes, size_t len)
 
 		if (n == 1) {
 			json_ascii(buf, s[i]);
+		} else if (is_c1_sequence(s + i, n)) {
+			json_escape(buf, s[i + 1]);
 		} else if (n) {
 			strbuf__append(buf, s + i, n);
 		} else {

@@ -160,8 +160,32 @@ static void ended(struct life *life, const struct ev_transition *t, unsigned int
 	}
 }
 
+/* The states behind a FIN tell whose came first, also when the FIN itself was
+ * not seen. */
+static void infer_first(struct life *life, unsigned int state)
+{
+	switch (state) {
+	case EV_FIN_WAIT1:
+	case EV_FIN_WAIT2:
+		first_is(life, CLOSED_LOCAL);
+		break;
+	case EV_CLOSE_WAIT:
+	case EV_LAST_ACK:
+		first_is(life, CLOSED_REMOTE);
+		break;
+	case EV_CLOSING:
+		first_is(life, CLOSED_BOTH);
+		break;
+	default:
+		break;
+	}
+}
+
 void life__judge(struct life *life, const struct ev_transition *t, const struct ev_totals *totals)
 {
+	unsigned int error;
+
+	infer_first(life, t->old_state);
 	switch (t->new_state) {
 	case EV_FIN_WAIT1:
 		first_is(life, CLOSED_LOCAL);
@@ -177,8 +201,9 @@ void life__judge(struct life *life, const struct ev_transition *t, const struct 
 		life->how = (uint8_t)own_fin(t);
 		break;
 	case EV_STATE_CLOSE:
-		life->error = totals ? (uint8_t)fresh_error(life, t, totals->error) : 0;
-		ended(life, t, life->error);
+		error = totals ? fresh_error(life, t, totals->error) : 0;
+		life->error = error <= UINT8_MAX ? (uint8_t)error : 0; /* beyond: no errno */
+		ended(life, t, error);
 		break;
 	default:
 		break;
