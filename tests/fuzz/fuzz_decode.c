@@ -37,9 +37,25 @@ static void check_parts(const struct record *r, const void *data, size_t len)
 	check_part(r->owner, sizeof(*r->owner), data, len);
 	check_part(r->totals, sizeof(*r->totals), data, len);
 	check_part(r->birth, sizeof(*r->birth), data, len);
-	check_part(r->syn, sizeof(*r->syn), data, len);
+	check_part(r->handshake, sizeof(*r->handshake), data, len);
+	check_part(r->accept, sizeof(*r->accept), data, len);
+	check_part(r->listener, sizeof(*r->listener), data, len);
 	check_part(r->loss, sizeof(*r->loss), data, len);
 	check_part(r->stop, sizeof(*r->stop), data, len);
+}
+
+static bool is_inet(uint8_t family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* The model indexes its counters by detail. */
+static void check_handshake(const struct ev_handshake *h)
+{
+	require(is_inet(h->family) && h->outcome < EV_OUTCOME_END);
+	require((h->header.kind == EV_SYN) == (h->outcome <= EV_SYN_DROPPED));
+	require(h->outcome != EV_SYN_DROPPED || h->detail < EV_DROP_END);
+	require(h->outcome != EV_REQUEST_COMPLETED || h->detail < EV_VIA_END);
 }
 
 /* What a reader relies on: indices into tables, and strings that end. */
@@ -50,11 +66,15 @@ static void check_values(const struct record *r)
 		require(r->transition->new_state >= 1 && r->transition->new_state < EV_STATE_END);
 	}
 	if (r->place)
-		require(r->place->family == AF_INET || r->place->family == AF_INET6);
+		require(is_inet(r->place->family));
 	if (r->owner)
 		require(r->owner->pid && memchr(r->owner->comm, '\0', EV_COMM_BYTES));
-	if (r->syn)
-		require(r->syn->outcome < EV_SYN_OUTCOME_END);
+	if (r->handshake)
+		check_handshake(r->handshake);
+	if (r->accept)
+		require(is_inet(r->accept->family) && r->accept->by_address <= 1);
+	if (r->listener)
+		require(is_inet(r->listener->family) && r->listener->local_port);
 	if (r->loss)
 		require(r->loss->reason < EV_LOSS_REASON_END && r->loss->count &&
 			r->loss->since_ns <= r->header->time_ns);

@@ -1,7 +1,7 @@
-# lives.jq: each `connection` as one line of compact text.
+# lives.jq: `connection` lines to compact text, one line each.
 include "common";
 
-inputs | select(.type == "connection")
+def lives: .[] | select(.type == "connection")
 | (.history | map(.state)) as $states
 | [ .role,
     "\(.proto)/\(.family)",
@@ -16,4 +16,4 @@ inputs | select(.type == "connection")
                  elif has("handshake_us") then "yes" else "no" end)",
     "incomplete=\(.incomplete)",
     "owner=\(.process | owner)"
-  ] | join(" ")
+  ] | join(" ");

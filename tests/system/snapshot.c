@@ -182,6 +182,26 @@ static int count_socket(void *context, const struct socket_entry *e)
 	return 0;
 }
 
+/* What the reader's own namespace is must be that of this thread. */
+static void print_readings(void)
+{
+	struct sysctls sysctls;
+	struct netstat stat;
+	int64_t somaxconn = -1;
+	uint64_t opens = 0;
+	int err;
+
+	sysctls__load(&sysctls);
+	sysctls__get(&sysctls, SYSCTL_SOMAXCONN, &somaxconn);
+	netstat__init(&stat);
+	err = netstat__load(&stat);
+	if (err)
+		die(err, "netstat");
+	netstat__get(&stat, "Tcp", "ActiveOpens", &opens);
+	netstat__fini(&stat);
+	printf(",\"somaxconn\":%" PRId64 ",\"active_opens\":%" PRIu64, somaxconn, opens);
+}
+
 static int print_namespace(void *context, const struct netns *netns)
 {
 	struct sockdiag *diag = new_diag();
@@ -191,8 +211,10 @@ static int print_namespace(void *context, const struct netns *netns)
 	(void)context;
 	netns__own(&inode);
 	dump(diag, count_socket, &count);
-	printf("{\"netns\":%u,\"inside\":%u,\"path\":\"%s\",\"sockets\":%u}\n", netns->inode, inode,
+	printf("{\"netns\":%u,\"inside\":%u,\"path\":\"%s\",\"sockets\":%u", netns->inode, inode,
 	       netns->path, count);
+	print_readings();
+	puts("}");
 	sockdiag__free(diag);
 	return 0;
 }

@@ -5,7 +5,7 @@ include "common";
 def begins: .old == "CLOSE" or (.old == "LISTEN" and .new == "SYN_RECV");
 
 def gather:
-  reduce (inputs | select(.type == "transition")) as $t ({now: {}, lives: []};
+  reduce (.[] | select(.type == "transition")) as $t ({now: {}, lives: []};
     if ($t | begins) or .now[$t.conn] == null
     then .now[$t.conn] = (.lives | length) | .lives += [[$t]]
     else .lives[.now[$t.conn]] += [$t] end)
@@ -38,7 +38,7 @@ def owner_at_connect:
   if .[0].new == "SYN_SENT" and .[0].process == null
   then "(none at connect())" else "" end;
 
-gather
+def transitions: gather
 | [ kind,
     (map("\(.proto)/\(.family)") | unique | join("+")),
     tuples,
@@ -46,4 +46,4 @@ gather
      elif (.[0].local.port // 0) == 0 then "unbound" else "bound" end),
     (map("\(.old)>\(.new)") | join(" ")),
     "owner=\(owners // "-")\(owner_at_connect)\(killer)"
-  ] | join(" ")
+  ] | join(" ");

@@ -20,14 +20,16 @@ union sample {
 	struct ev_transition_owned owned;
 	struct ev_birth birth;
 	struct ev_close close;
-	struct ev_syn syn;
+	struct ev_handshake handshake;
+	struct ev_accept accept;
+	struct ev_listener listener;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	unsigned char bytes[256];
 };
 
-static const uint8_t mapped[16] = { [10] = 0xff, 0xff, 10, 0, 0, 5 };
-static const uint8_t global[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
+static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 0, 0, 5};
+static const uint8_t global[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 
 static void put_transition(struct ev_transition *transition)
 {
@@ -57,20 +59,47 @@ static void put_owner(struct ev_owner *owner)
 	memcpy(owner->comm, "php-fpm", 7);
 }
 
-static void put_syn(struct ev_syn *syn)
+static void put_handshake(struct ev_handshake *handshake, uint8_t outcome)
 {
-	syn->listener_id = 9;
-	syn->netns = 4026531840u;
-	syn->family = AF_INET;
-	syn->outcome = EV_SYN_QUEUED;
-	syn->flags = EV_SYN_F_REMOTE;
-	memcpy(syn->local, mapped, sizeof(mapped));
-	memcpy(syn->remote, mapped, sizeof(mapped));
+	handshake->conn_id = 0x1f3b;
+	handshake->listener_id = 9;
+	handshake->listener_socket = 8;
+	handshake->netns = 4026531840u;
+	handshake->family = AF_INET;
+	handshake->outcome = outcome;
+	handshake->local_port = 80;
+	handshake->remote_port = 4000;
+	memcpy(handshake->local, mapped, sizeof(mapped));
+	memcpy(handshake->remote, mapped, sizeof(mapped));
+}
+
+static void put_accept(struct ev_accept *accept)
+{
+	accept->conn_id = 0x1f3b;
+	accept->listener_id = 9;
+	accept->listener_socket = 8;
+	accept->netns = 4026531840u;
+	accept->family = AF_INET;
+	accept->local_port = 80;
+	accept->remote_port = 4000;
+	memcpy(accept->local, mapped, sizeof(mapped));
+	memcpy(accept->remote, mapped, sizeof(mapped));
+	put_owner(&accept->owner);
+}
+
+static void put_listener(struct ev_listener *listener)
+{
+	listener->conn_id = 9;
+	listener->netns = 4026531840u;
+	listener->family = AF_INET;
+	listener->local_port = 80;
+	memcpy(listener->local, mapped, sizeof(mapped));
+	put_owner(&listener->owner);
 }
 
 static union sample make_sample(unsigned int kind)
 {
-	union sample sample = { 0 };
+	union sample sample = {0};
 
 	sample.header.len = record__size(kind);
 	sample.header.version = EV_VERSION;
@@ -85,7 +114,13 @@ static union sample make_sample(unsigned int kind)
 		put_owner(&sample.birth.owner);
 	}
 	if (kind == EV_SYN)
-		put_syn(&sample.syn);
+		put_handshake(&sample.handshake, EV_SYN_QUEUED);
+	if (kind == EV_HANDSHAKE)
+		put_handshake(&sample.handshake, EV_REQUEST_TIMED_OUT);
+	if (kind == EV_ACCEPT)
+		put_accept(&sample.accept);
+	if (kind == EV_LISTENER)
+		put_listener(&sample.listener);
 	if (kind == EV_LOSS) {
 		sample.loss.since_ns = 900;
 		sample.loss.count = 17;
@@ -100,7 +135,8 @@ static union sample make_sample(unsigned int kind)
 }
 
 static const unsigned int kinds[] = {
-	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN, EV_LOSS, EV_STOP,
+	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
+	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 };
 
 static int decode(const union sample *sample)
@@ -119,13 +155,36 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_TRANSITION_OWNED), sizeof(struct ev_transition_owned));
 	assert_int_equal(record__size(EV_BIRTH), sizeof(struct ev_birth));
 	assert_int_equal(record__size(EV_CLOSE), sizeof(struct ev_close));
-	assert_int_equal(record__size(EV_SYN), sizeof(struct ev_syn));
+	assert_int_equal(record__size(EV_SYN), sizeof(struct ev_handshake));
+	assert_int_equal(record__size(EV_HANDSHAKE), sizeof(struct ev_handshake));
+	assert_int_equal(record__size(EV_ACCEPT), sizeof(struct ev_accept));
 	assert_int_equal(record__size(EV_LOSS), sizeof(struct ev_loss));
 	assert_int_equal(record__size(EV_STOP), sizeof(struct ev_stop));
+	assert_int_equal(record__size(EV_LISTENER), sizeof(struct ev_listener));
 	assert_int_equal(record__size(0), 0);
-	assert_int_equal(record__size(EV_SYN + 1), 0);
+	assert_int_equal(record__size(EV_ACCEPT + 1), 0);
+	assert_int_equal(record__size(EV_LOSS - 1), 0);
+	assert_int_equal(record__size(EV_LISTENER + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
+}
+
+static const void *owner_in(const union sample *sample)
+{
+	switch (sample->header.kind) {
+	case EV_TRANSITION_OWNED:
+		return &sample->owned.owner;
+	case EV_BIRTH:
+		return &sample->birth.owner;
+	case EV_CLOSE:
+		return &sample->close.owner;
+	case EV_ACCEPT:
+		return &sample->accept.owner;
+	case EV_LISTENER:
+		return &sample->listener.owner;
+	default:
+		return NULL;
+	}
 }
 
 /* Each part of each kind: at its place, or NULL. */
@@ -136,8 +195,6 @@ static void test_parts(void **state)
 		unsigned int kind = kinds[i];
 		union sample s = make_sample(kind);
 		bool full = kind == EV_BIRTH || kind == EV_CLOSE;
-		const void *owner = full ? &s.birth.owner :
-			kind == EV_TRANSITION_OWNED ? &s.owned.owner : NULL;
 		struct record r;
 
 		memset(&r, 0xee, sizeof(r));
@@ -145,10 +202,12 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.header, &s);
 		assert_ptr_equal(r.transition, kind <= EV_CLOSE ? &s : NULL);
 		assert_ptr_equal(r.place, full ? &s.birth.place : NULL);
-		assert_ptr_equal(r.owner, owner);
+		assert_ptr_equal(r.owner, owner_in(&s));
 		assert_ptr_equal(r.totals, kind == EV_CLOSE ? &s.close.totals : NULL);
 		assert_ptr_equal(r.birth, kind == EV_BIRTH ? &s : NULL);
-		assert_ptr_equal(r.syn, kind == EV_SYN ? &s : NULL);
+		assert_ptr_equal(r.handshake, kind == EV_SYN || kind == EV_HANDSHAKE ? &s : NULL);
+		assert_ptr_equal(r.accept, kind == EV_ACCEPT ? &s : NULL);
+		assert_ptr_equal(r.listener, kind == EV_LISTENER ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
@@ -164,9 +223,21 @@ static void test_unknown_owner_is_null(void **state)
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), 0);
 	assert_null(record.owner);
 	assert_non_null(record.totals);
+
+	sample = make_sample(EV_ACCEPT);
+	memset(&sample.accept.owner, 0, sizeof(sample.accept.owner));
+	assert_int_equal(record__decode(&record, &sample, sample.header.len), 0);
+	assert_null(record.owner);
+	assert_non_null(record.accept);
+
+	sample = make_sample(EV_LISTENER);
+	memset(&sample.listener.owner, 0, sizeof(sample.listener.owner));
+	assert_int_equal(record__decode(&record, &sample, sample.header.len), 0);
+	assert_null(record.owner);
+	assert_non_null(record.listener);
 }
 
-/* Every state, flag, outcome, reason and kind at the edge of its range. */
+/* Every state, flag, reason and kind at the edge of its range. */
 static void test_limits_are_accepted(void **state)
 {
 	union sample sample = make_sample(EV_TRANSITION);
@@ -180,14 +251,8 @@ static void test_limits_are_accepted(void **state)
 	sample.transition.flags = EV_F_ALL;
 	assert_int_equal(decode(&sample), 0);
 
-	sample = make_sample(EV_SYN);
-	for (int i = EV_SYN_UNKNOWN; i < EV_SYN_OUTCOME_END; i++) {
-		sample.syn.outcome = i;
-		assert_int_equal(decode(&sample), 0);
-	}
-
 	sample = make_sample(EV_LOSS);
-	for (int i = 0; i <= EV_SYN; i++) {
+	for (int i = 0; i <= EV_ACCEPT; i++) {
 		sample.loss.of_kind = i;
 		assert_int_equal(decode(&sample), 0);
 	}
@@ -198,12 +263,46 @@ static void test_limits_are_accepted(void **state)
 	sample = make_sample(EV_STOP);
 	sample.stop.lost[EV_LOSS_REASON_END - 1] = UINT64_MAX;
 	assert_int_equal(decode(&sample), 0);
+
+	sample = make_sample(EV_ACCEPT);
+	sample.accept.by_address = 1;
+	sample.accept.listener_id = sample.accept.listener_socket = 0;
+	sample.accept.accept_queue_len = sample.accept.limit = UINT32_MAX;
+	assert_int_equal(decode(&sample), 0);
+}
+
+/* How many details an outcome of this kind may have, 0: it is not the kind's. */
+static unsigned int details_of(unsigned int kind, unsigned int outcome)
+{
+	if (outcome >= EV_OUTCOME_END || (outcome <= EV_SYN_DROPPED) != (kind == EV_SYN))
+		return 0;
+	return outcome == EV_SYN_DROPPED	 ? EV_DROP_END
+	       : outcome == EV_REQUEST_COMPLETED ? EV_VIA_END
+						 : 1;
+}
+
+/* All there are: a byte of outcome and a byte of detail, for both kinds. */
+static void test_outcomes_and_details(void **state)
+{
+	(void)state;
+	for (unsigned int kind = EV_SYN; kind <= EV_HANDSHAKE; kind++) {
+		union sample sample = make_sample(kind);
+
+		for (unsigned int both = 0; both <= UINT16_MAX; both++) {
+			unsigned int outcome = both >> 8, detail = both & 0xff;
+
+			sample.handshake.outcome = outcome;
+			sample.handshake.detail = detail;
+			assert_int_equal(decode(&sample),
+					 detail < details_of(kind, outcome) ? 0 : -EBADMSG);
+		}
+	}
 }
 
 static void test_addresses(void **state)
 {
 	union sample sample = make_sample(EV_BIRTH);
-	static const uint8_t any[16] = { [10] = 0xff, 0xff };
+	static const uint8_t any[16] = {[10] = 0xff, 0xff};
 
 	(void)state;
 	memcpy(sample.birth.place.local, any, sizeof(any));
@@ -227,24 +326,62 @@ static void test_comm_is_any_bytes_that_end(void **state)
 	assert_int_equal(decode(&sample), 0);
 }
 
-/* Without the flag there is no peer: the wildcard in the listener's family. */
-static void test_syn_without_remote(void **state)
+/* The family is the socket's: IPv4 on AF_INET6 is mapped, IPv6 on AF_INET is
+ * not possible. A listener may have every address as its own. */
+static void test_addresses_of_handshakes(void **state)
 {
-	union sample sample = make_sample(EV_SYN);
+	union sample accept = make_sample(EV_ACCEPT), listener = make_sample(EV_LISTENER);
+	union sample handshake = make_sample(EV_HANDSHAKE);
+	static const uint8_t any[16] = {[10] = 0xff, 0xff};
 
 	(void)state;
-	sample.syn.flags = 0;
-	assert_int_equal(decode(&sample), -EBADMSG);
-	memset(sample.syn.remote + 12, 0, 4);
-	assert_int_equal(decode(&sample), 0);
-	memset(sample.syn.remote, 0, 16);
-	assert_int_equal(decode(&sample), -EBADMSG);
-	sample.syn.family = AF_INET6;
-	assert_int_equal(decode(&sample), 0);
-	memcpy(sample.syn.remote, global, sizeof(global));
-	assert_int_equal(decode(&sample), -EBADMSG);
-	sample.syn.flags = EV_SYN_F_REMOTE;
-	assert_int_equal(decode(&sample), 0);
+	accept.accept.family = listener.listener.family = handshake.handshake.family = AF_INET6;
+	assert_int_equal(decode(&accept), 0);
+	assert_int_equal(decode(&listener), 0);
+	assert_int_equal(decode(&handshake), 0);
+	memcpy(accept.accept.local, global, sizeof(global));
+	memcpy(handshake.handshake.local, global, sizeof(global));
+	memset(listener.listener.local, 0, 16);
+	assert_int_equal(decode(&accept), 0);
+	assert_int_equal(decode(&listener), 0);
+	assert_int_equal(decode(&handshake), 0);
+	accept.accept.family = listener.listener.family = handshake.handshake.family = AF_INET;
+	assert_int_equal(decode(&accept), -EBADMSG);
+	assert_int_equal(decode(&listener), -EBADMSG);
+	assert_int_equal(decode(&handshake), -EBADMSG);
+	memcpy(listener.listener.local, any, sizeof(any));
+	assert_int_equal(decode(&listener), 0);
+}
+
+/* Without a port there is no peer: the wildcard in the listener's family. */
+static void test_handshake_without_peer(void **state)
+{
+	(void)state;
+	for (unsigned int kind = EV_SYN; kind <= EV_HANDSHAKE; kind++) {
+		union sample sample = make_sample(kind);
+		struct ev_handshake *h = &sample.handshake;
+
+		h->remote_port = 0;
+		assert_int_equal(decode(&sample), -EBADMSG);
+		memset(h->remote + 12, 0, 4);
+		assert_int_equal(decode(&sample), 0);
+		h->family = AF_INET6;
+		assert_int_equal(decode(&sample), 0);
+		memset(h->remote, 0, 16);
+		assert_int_equal(decode(&sample), 0);
+		h->family = AF_INET;
+		assert_int_equal(decode(&sample), -EBADMSG);
+		h->family = AF_INET6;
+		for (int i = 0; i < 16; i++) {
+			h->remote[i] = 1;
+			assert_int_equal(decode(&sample), -EBADMSG);
+			h->remote[i] = 0;
+		}
+		memcpy(h->remote, global, sizeof(global));
+		assert_int_equal(decode(&sample), -EBADMSG);
+		h->remote_port = 1;
+		assert_int_equal(decode(&sample), 0);
+	}
 }
 
 /* ---- what is refused ---------------------------------------------------- */
@@ -256,40 +393,50 @@ struct spoiled {
 	uint64_t value;
 };
 
-#define SPOIL(kind, type, field, value) \
-	{ kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), value }
+#define SPOIL(kind, type, field, value)                                                      \
+	{                                                                                    \
+		kind, offsetof(struct type, field), sizeof(((struct type *)0)->field), value \
+	}
 /* One byte inside an array. */
-#define SPOIL_BYTE(kind, type, field, index, value) \
-	{ kind, offsetof(struct type, field) + (index), 1, value }
-#define SPOIL_TRANSITION(kind) \
-	SPOIL(kind, ev_transition, old_state, 0), \
-	SPOIL(kind, ev_transition, old_state, EV_STATE_END), \
-	SPOIL(kind, ev_transition, old_state, 0xff), \
-	SPOIL(kind, ev_transition, new_state, 0), \
-	SPOIL(kind, ev_transition, new_state, EV_STATE_END), \
-	SPOIL(kind, ev_transition, new_state, 0xff), \
-	SPOIL(kind, ev_transition, flags, EV_F_ALL + 1), \
-	SPOIL(kind, ev_transition, flags, 0x8000)
-#define SPOIL_PLACE(kind, type) \
-	SPOIL(kind, type, place.family, 0), \
-	SPOIL(kind, type, place.family, AF_UNIX), \
-	SPOIL(kind, type, place.family, 0xff), \
-	SPOIL_BYTE(kind, type, place.pad, 0, 1), \
-	SPOIL_BYTE(kind, type, place.pad, 1, 1), \
-	SPOIL_BYTE(kind, type, place.pad, 2, 0x80), \
-	SPOIL_BYTE(kind, type, place.local, 0, 1), \
-	SPOIL_BYTE(kind, type, place.local, 7, 1), \
-	SPOIL_BYTE(kind, type, place.local, 8, 1), \
-	SPOIL_BYTE(kind, type, place.local, 10, 0), \
-	SPOIL_BYTE(kind, type, place.local, 11, 0xfe), \
-	SPOIL_BYTE(kind, type, place.remote, 0, 1), \
-	SPOIL_BYTE(kind, type, place.remote, 7, 1), \
-	SPOIL_BYTE(kind, type, place.remote, 9, 1), \
-	SPOIL_BYTE(kind, type, place.remote, 11, 0)
-#define SPOIL_OWNER(kind, type) \
-	SPOIL(kind, type, owner.pid, 0), \
-	SPOIL(kind, type, owner.pad, 1), \
-	SPOIL_BYTE(kind, type, owner.comm, EV_COMM_BYTES - 1, 'x')
+#define SPOIL_BYTE(kind, type, field, index, value)                    \
+	{                                                              \
+		kind, offsetof(struct type, field) + (index), 1, value \
+	}
+#define SPOIL_TRANSITION(kind)                                                                         \
+	SPOIL(kind, ev_transition, old_state, 0), SPOIL(kind, ev_transition, old_state, EV_STATE_END), \
+		SPOIL(kind, ev_transition, old_state, 0xff), SPOIL(kind, ev_transition, new_state, 0), \
+		SPOIL(kind, ev_transition, new_state, EV_STATE_END),                                   \
+		SPOIL(kind, ev_transition, new_state, 0xff),                                           \
+		SPOIL(kind, ev_transition, flags, EV_F_ALL + 1),                                       \
+		SPOIL(kind, ev_transition, flags, 0x8000)
+#define SPOIL_PLACE(kind, type)                                                                         \
+	SPOIL(kind, type, place.family, 0), SPOIL(kind, type, place.family, AF_UNIX),                   \
+		SPOIL(kind, type, place.family, 0xff), SPOIL_BYTE(kind, type, place.pad, 0, 1),         \
+		SPOIL_BYTE(kind, type, place.pad, 1, 1), SPOIL_BYTE(kind, type, place.pad, 2, 0x80),    \
+		SPOIL_BYTE(kind, type, place.local, 0, 1), SPOIL_BYTE(kind, type, place.local, 7, 1),   \
+		SPOIL_BYTE(kind, type, place.local, 8, 1), SPOIL_BYTE(kind, type, place.local, 10, 0),  \
+		SPOIL_BYTE(kind, type, place.local, 11, 0xfe),                                          \
+		SPOIL_BYTE(kind, type, place.remote, 0, 1), SPOIL_BYTE(kind, type, place.remote, 7, 1), \
+		SPOIL_BYTE(kind, type, place.remote, 9, 1), SPOIL_BYTE(kind, type, place.remote, 11, 0)
+#define SPOIL_OWNER(kind, type)                                           \
+	SPOIL(kind, type, owner.pid, 0), SPOIL(kind, type, owner.pad, 1), \
+		SPOIL_BYTE(kind, type, owner.comm, EV_COMM_BYTES - 1, 'x')
+
+#define SPOIL_LOCAL(kind, type)                                                           \
+	SPOIL(kind, type, family, 0), SPOIL(kind, type, family, AF_UNIX),                 \
+		SPOIL(kind, type, family, 0xff), SPOIL_BYTE(kind, type, local, 0, 1),     \
+		SPOIL_BYTE(kind, type, local, 7, 1), SPOIL_BYTE(kind, type, local, 8, 1), \
+		SPOIL_BYTE(kind, type, local, 10, 0), SPOIL_BYTE(kind, type, local, 11, 0xfe)
+#define SPOIL_ADDRESSES(kind, type)                                                         \
+	SPOIL_LOCAL(kind, type), SPOIL_BYTE(kind, type, remote, 0, 1),                      \
+		SPOIL_BYTE(kind, type, remote, 7, 1), SPOIL_BYTE(kind, type, remote, 9, 1), \
+		SPOIL_BYTE(kind, type, remote, 11, 0)
+/* The sample has an outcome without detail, and a peer. */
+#define SPOIL_HANDSHAKE(kind)                                                                   \
+	SPOIL_ADDRESSES(kind, ev_handshake), SPOIL(kind, ev_handshake, remote_port, 0),         \
+		SPOIL(kind, ev_handshake, outcome, EV_OUTCOME_END),                             \
+		SPOIL(kind, ev_handshake, outcome, 0xff), SPOIL(kind, ev_handshake, detail, 1), \
+		SPOIL(kind, ev_handshake, detail, 0xff)
 
 static const struct spoiled spoiled[] = {
 	SPOIL_TRANSITION(EV_TRANSITION),
@@ -301,24 +448,34 @@ static const struct spoiled spoiled[] = {
 	SPOIL_TRANSITION(EV_CLOSE),
 	SPOIL_PLACE(EV_CLOSE, ev_close),
 	SPOIL_OWNER(EV_CLOSE, ev_close),
-	SPOIL(EV_SYN, ev_syn, family, 0),
-	SPOIL(EV_SYN, ev_syn, family, AF_UNIX),
-	SPOIL(EV_SYN, ev_syn, outcome, EV_SYN_OUTCOME_END),
-	SPOIL(EV_SYN, ev_syn, outcome, 0xff),
-	SPOIL(EV_SYN, ev_syn, flags, EV_SYN_F_REMOTE | (EV_SYN_F_ALL + 1)),
-	SPOIL(EV_SYN, ev_syn, flags, 0x80 | EV_SYN_F_REMOTE),
-	SPOIL(EV_SYN, ev_syn, pad, 1),
-	SPOIL_BYTE(EV_SYN, ev_syn, local, 0, 1),
-	SPOIL_BYTE(EV_SYN, ev_syn, local, 10, 0),
-	SPOIL_BYTE(EV_SYN, ev_syn, remote, 7, 1),
-	SPOIL_BYTE(EV_SYN, ev_syn, remote, 11, 0),
+	SPOIL_HANDSHAKE(EV_SYN),
+	SPOIL(EV_SYN, ev_handshake, outcome, EV_REQUEST_RETRANSMITTED),
+	SPOIL_HANDSHAKE(EV_HANDSHAKE),
+	SPOIL(EV_HANDSHAKE, ev_handshake, outcome, EV_SYN_DROPPED),
+	SPOIL(EV_HANDSHAKE, ev_handshake, outcome, EV_SYN_UNKNOWN),
+	SPOIL_ADDRESSES(EV_ACCEPT, ev_accept),
+	SPOIL(EV_ACCEPT, ev_accept, by_address, 2),
+	SPOIL(EV_ACCEPT, ev_accept, by_address, 0xff),
+	SPOIL_BYTE(EV_ACCEPT, ev_accept, pad, 0, 1),
+	SPOIL_BYTE(EV_ACCEPT, ev_accept, pad, 1, 0x80),
+	SPOIL(EV_ACCEPT, ev_accept, pad2, 1),
+	SPOIL(EV_ACCEPT, ev_accept, pad2, 0x80000000),
+	SPOIL_OWNER(EV_ACCEPT, ev_accept),
+	SPOIL_LOCAL(EV_LISTENER, ev_listener),
+	SPOIL(EV_LISTENER, ev_listener, local_port, 0),
+	SPOIL_BYTE(EV_LISTENER, ev_listener, pad, 0, 1),
+	SPOIL_BYTE(EV_LISTENER, ev_listener, pad, 1, 1),
+	SPOIL_BYTE(EV_LISTENER, ev_listener, pad, 2, 0x80),
+	SPOIL(EV_LISTENER, ev_listener, pad2, 1),
+	SPOIL(EV_LISTENER, ev_listener, pad2, 0x8000),
+	SPOIL_OWNER(EV_LISTENER, ev_listener),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),
 	SPOIL(EV_LOSS, ev_loss, reason, 0),
 	SPOIL(EV_LOSS, ev_loss, reason, EV_LOSS_REASON_END),
 	SPOIL(EV_LOSS, ev_loss, reason, UINT32_MAX),
-	SPOIL(EV_LOSS, ev_loss, of_kind, EV_SYN + 1),
+	SPOIL(EV_LOSS, ev_loss, of_kind, EV_ACCEPT + 1),
 	SPOIL(EV_LOSS, ev_loss, of_kind, 256 + EV_BIRTH),
 	SPOIL(EV_LOSS, ev_loss, of_kind, UINT32_MAX),
 	SPOIL(EV_STOP, ev_stop, lost[0], 1),
@@ -332,8 +489,10 @@ static void spoil(union sample *sample, const struct spoiled *how)
 	uint8_t v8 = how->value;
 	uint16_t v16 = how->value;
 	uint32_t v32 = how->value;
-	const void *value = how->size == 1 ? (void *)&v8 : how->size == 2 ? (void *)&v16 :
-		how->size == 4 ? (void *)&v32 : (void *)&how->value;
+	const void *value = how->size == 1   ? (void *)&v8
+			    : how->size == 2 ? (void *)&v16
+			    : how->size == 4 ? (void *)&v32
+					     : (void *)&how->value;
 
 	memcpy(sample->bytes + how->offset, value, how->size);
 }
@@ -356,13 +515,20 @@ static void test_spoiled_fields_are_refused(void **state)
 static void test_owner_without_pid_is_empty(void **state)
 {
 	(void)state;
-	for (size_t i = sizeof(uint32_t); i < sizeof(struct ev_owner); i++) {
-		union sample sample = make_sample(EV_BIRTH);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		union sample sample = make_sample(kinds[k]);
+		const void *owner = owner_in(&sample);
+		size_t at = owner ? (size_t)((const unsigned char *)owner - sample.bytes) : 0;
 
-		memset(&sample.birth.owner, 0, sizeof(sample.birth.owner));
+		if (!owner)
+			continue;
+		memset(sample.bytes + at, 0, sizeof(struct ev_owner));
 		assert_int_equal(decode(&sample), 0);
-		sample.bytes[offsetof(struct ev_birth, owner) + i] = 1;
-		assert_int_equal(decode(&sample), -EBADMSG);
+		for (size_t i = sizeof(uint32_t); i < sizeof(struct ev_owner); i++) {
+			sample.bytes[at + i] = 1;
+			assert_int_equal(decode(&sample), -EBADMSG);
+			sample.bytes[at + i] = 0;
+		}
 	}
 }
 
@@ -380,8 +546,7 @@ static void test_lengths(void **state)
 
 			assert_non_null(copy);
 			memcpy(copy, &sample, len);
-			assert_int_equal(record__decode(&record, copy, len),
-					 len == size ? 0 : -EBADMSG);
+			assert_int_equal(record__decode(&record, copy, len), len == size ? 0 : -EBADMSG);
 			if (len >= sizeof(*copy)) {
 				copy->len = len;
 				assert_int_equal(record__decode(&record, copy, len),
@@ -418,9 +583,11 @@ static void test_future(void **state)
 	assert_null(record.transition);
 
 	sample = make_sample(EV_BIRTH);
-	sample.header.kind = EV_SYN + 1;
+	sample.header.kind = EV_ACCEPT + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
+	sample.header.kind = EV_LISTENER + 1;
+	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 
@@ -451,9 +618,11 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_unknown_owner_is_null),
 		cmocka_unit_test(test_limits_are_accepted),
+		cmocka_unit_test(test_outcomes_and_details),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_comm_is_any_bytes_that_end),
-		cmocka_unit_test(test_syn_without_remote),
+		cmocka_unit_test(test_addresses_of_handshakes),
+		cmocka_unit_test(test_handshake_without_peer),
 		cmocka_unit_test(test_spoiled_fields_are_refused),
 		cmocka_unit_test(test_owner_without_pid_is_empty),
 		cmocka_unit_test(test_lengths),

@@ -95,7 +95,7 @@ static uint32_t code_point(const unsigned char *s, unsigned int n)
  * text: zero-width and directional formatting, line separators, BOM. */
 static bool is_hostile(uint32_t code)
 {
-	return code < ' ' || (code >= 0x7f && code <= 0x9f) || (code >= 0x200b && code <= 0x200f) ||
+	return code < ' ' || (code >= 0x7f && code <= 0x9f) || code == 0x061c || (code >= 0x200b && code <= 0x200f) ||
 	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
 }
 
