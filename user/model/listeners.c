@@ -6,6 +6,15 @@
 #include <string.h>
 #include <xxhash.h>
 
+static const uint8_t any6[16];
+static const uint8_t any4[16] = {[10] = 0xff, [11] = 0xff};
+
+/* How far a client is whose SYN was dropped. */
+enum {
+	CLIENT_BLOCKED = 1, /* it waits */
+	CLIENT_QUEUED, /* counted as delayed: a dropped third ACK must not count it again */
+};
+
 int listeners__init(struct listeners *listeners, struct owners *owners, uint64_t seed)
 {
 	*listeners = (struct listeners){.owners = owners};
@@ -34,29 +43,36 @@ struct listener *listeners__find(const struct listeners *listeners, uint64_t key
 	return index == IDMAP_NONE ? NULL : listeners->all[index];
 }
 
-static bool is_wildcard(const uint8_t addr[16])
+/* How well a listener fits a local end, 0: not at all. An address goes before a
+ * wildcard and, for IPv4, an AF_INET socket before a dual-stack one: as in
+ * compute_score() of net/ipv4/inet_hashtables.c. */
+static int fit_of(const struct listener *l, uint32_t netns, const uint8_t addr[16], uint16_t port)
 {
-	static const uint8_t any6[16], any4[16] = {[10] = 0xff, [11] = 0xff};
-
-	return !memcmp(addr, any6, 16) || !memcmp(addr, any4, 16);
+	if (l->flags & LISTENER_CLOSED || l->netns != netns || l->local.port != port)
+		return 0;
+	if (!memcmp(l->local.addr, addr, 16))
+		return 3;
+	if (!memcmp(l->local.addr, any4, 16))
+		return memcmp(addr, any4, 12) ? 0 : 2;
+	return !memcmp(l->local.addr, any6, 16);
 }
 
 struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns, const uint8_t addr[16],
 				    uint16_t port)
 {
-	struct listener *wildcard = NULL;
+	struct listener *found = NULL;
+	int best = 0;
 
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		struct listener *l = listeners->all[i];
+		int fit = l ? fit_of(l, netns, addr, port) : 0;
 
-		if (!l || l->flags & LISTENER_CLOSED || l->netns != netns || l->local.port != port)
-			continue;
-		if (!memcmp(l->local.addr, addr, 16))
-			return l;
-		if (is_wildcard(l->local.addr))
-			wildcard = l;
+		if (fit > best) {
+			best = fit;
+			found = l;
+		}
 	}
-	return wildcard;
+	return found;
 }
 
 static void forget(struct listeners *listeners, uint32_t index)
@@ -84,25 +100,6 @@ static uint32_t find_place(struct listeners *listeners)
 	return IDMAP_NONE;
 }
 
-struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
-				  const uint8_t addr[16], uint16_t port)
-{
-	struct listener *listener = listeners__find(listeners, key);
-	struct listener *sample = listener ? NULL : listeners__serving(listeners, netns, addr, port);
-	uint32_t place;
-
-	/* Bound to another socket already: this one is of the same group. */
-	if (!sample || !(sample->flags & LISTENER_PREEXISTING) || sample->flags & LISTENER_ADOPTED)
-		return listener ? listener : listeners__get(listeners, key);
-	place = idmap__find(&listeners->by_key, sample->key);
-	if (idmap__put(&listeners->by_key, key, place))
-		return sample;
-	idmap__remove(&listeners->by_key, sample->key);
-	sample->key = key;
-	sample->flags |= LISTENER_ADOPTED;
-	return sample;
-}
-
 struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 {
 	struct listener *listener = listeners__find(listeners, key);
@@ -120,6 +117,57 @@ struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 	listener->key = key;
 	listener->owner = OWNER_NONE;
 	listeners->all[place] = listener;
+	return listener;
+}
+
+static bool is_adoptable(const struct listener *l)
+{
+	return (l->flags & (LISTENER_PREEXISTING | LISTENER_DROPS_KNOWN | LISTENER_ADOPTED)) ==
+	       (LISTENER_PREEXISTING | LISTENER_DROPS_KNOWN);
+}
+
+/* The one sample among those that fit best, NULL when there is none, or more
+ * than one: then it is not known which of the group this is. */
+static struct listener *sample_of(const struct listeners *listeners, uint32_t netns, const uint8_t addr[16],
+				  uint16_t port)
+{
+	struct listener *found = NULL;
+	int best = 1, count = 0;
+
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		struct listener *l = listeners->all[i];
+		int fit = l ? fit_of(l, netns, addr, port) : 0;
+
+		if (fit > best) {
+			best = fit;
+			count = 0;
+		}
+		if (fit == best && is_adoptable(l)) {
+			found = l;
+			count++;
+		}
+	}
+	return count == 1 ? found : NULL;
+}
+
+struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
+				  const uint8_t addr[16], uint16_t port)
+{
+	struct listener *listener = listeners__find(listeners, key);
+
+	if (listener)
+		return listener;
+	listener = sample_of(listeners, netns, addr, port);
+	if (!listener) {
+		listener = listeners__get(listeners, key);
+	} else if (!idmap__put(&listeners->by_key, key, idmap__find(&listeners->by_key, listener->key))) {
+		idmap__remove(&listeners->by_key, listener->key);
+		listener->key = key;
+	} else {
+		return listener; /* no memory: it stays as it is */
+	}
+	if (listener)
+		listener->flags |= LISTENER_ADOPTED;
 	return listener;
 }
 
@@ -149,26 +197,42 @@ static void client_blocked(struct listeners *listeners, struct listener *listene
 			   const struct ev_handshake *step)
 {
 	uint64_t client = client_hash(listeners, listener, step);
+	bool full = step->detail == EV_DROP_SYN_QUEUE_FULL || step->detail == EV_DROP_ACCEPT_QUEUE_FULL;
 
 	if (!step->remote_port || idmap__find(&listeners->blocked, client) != IDMAP_NONE ||
 	    listeners->blocked.used >= BLOCKED_MAX)
 		return;
-	if (idmap__put(&listeners->blocked, client, 1))
+	if (idmap__put(&listeners->blocked, client, CLIENT_BLOCKED))
 		return;
 	listener->blocked++;
-	if (listener->limit + listener->blocked > listener->needed)
+	/* No backlog helps against the other causes. */
+	if (full && listener->limit + listener->blocked > listener->needed)
 		listener->needed = listener->limit + listener->blocked;
 }
 
-static void client_served(struct listeners *listeners, struct listener *listener,
+/* It waits no more. Returns how far it was, IDMAP_NONE when none of its SYNs
+ * was dropped. */
+static uint32_t take_client(struct listeners *listeners, struct listener *listener,
+			    const struct ev_handshake *step)
+{
+	uint32_t was = IDMAP_NONE;
+
+	if (listeners->blocked.used)
+		was = idmap__remove(&listeners->blocked, client_hash(listeners, listener, step));
+	if (was == CLIENT_BLOCKED && listener->blocked)
+		listener->blocked--;
+	return was;
+}
+
+static void client_queued(struct listeners *listeners, struct listener *listener,
 			  const struct ev_handshake *step)
 {
-	if (!listeners->blocked.used ||
-	    idmap__remove(&listeners->blocked, client_hash(listeners, listener, step)) == IDMAP_NONE)
+	uint32_t was = take_client(listeners, listener, step);
+
+	if (was == IDMAP_NONE)
 		return;
-	listener->delayed++;
-	if (listener->blocked)
-		listener->blocked--;
+	listener->delayed += was == CLIENT_BLOCKED;
+	idmap__put(&listeners->blocked, client_hash(listeners, listener, step), CLIENT_QUEUED);
 }
 
 static void count_syn(struct listeners *listeners, struct listener *listener, const struct ev_handshake *step)
@@ -178,7 +242,7 @@ static void count_syn(struct listeners *listeners, struct listener *listener, co
 	case EV_SYN_QUEUED:
 		listener->queued++;
 		deepen(&listener->syn_queue, step->syn_queue_len + 1);
-		client_served(listeners, listener, step);
+		client_queued(listeners, listener, step);
 		break;
 	case EV_SYN_COOKIE:
 		listener->cookies++;
@@ -186,7 +250,7 @@ static void count_syn(struct listeners *listeners, struct listener *listener, co
 	case EV_SYN_FASTOPEN:
 		listener->fastopen++;
 		deepen(&listener->accept_queue, step->accept_queue_len + 1);
-		client_served(listeners, listener, step);
+		listener->delayed += take_client(listeners, listener, step) == CLIENT_BLOCKED;
 		break;
 	case EV_SYN_DROPPED:
 		listener->dropped[step->detail]++;
@@ -200,9 +264,10 @@ static void count_syn(struct listeners *listeners, struct listener *listener, co
 static void count_completed(struct listeners *listeners, struct listener *listener,
 			    const struct ev_handshake *step, uint64_t took_us, bool was_blocked)
 {
+	uint32_t was = take_client(listeners, listener, step);
+
 	if (step->detail == EV_VIA_COOKIE) {
 		listener->completed_by_cookie++;
-		client_served(listeners, listener, step);
 	} else {
 		listener->completed++;
 		listener->syn_queue.len = step->syn_queue_len ? step->syn_queue_len - 1 : 0;
@@ -210,7 +275,7 @@ static void count_completed(struct listeners *listeners, struct listener *listen
 	deepen(&listener->accept_queue, step->accept_queue_len + 1);
 	if (took_us != UINT64_MAX)
 		histogram__add(&listener->handshake_us, took_us);
-	if (was_blocked)
+	if (was == CLIENT_BLOCKED || (was == IDMAP_NONE && was_blocked))
 		listener->delayed++;
 }
 
@@ -240,12 +305,13 @@ static void count_request(struct listeners *listeners, struct listener *listener
 		return;
 	}
 	listener->syn_queue.len = step->syn_queue_len ? step->syn_queue_len - 1 : 0;
+	take_client(listeners, listener, step);
 }
 
-static void learn_place(struct listener *listener, const struct ev_handshake *step)
+static void learn_queues(struct listener *listener, const struct ev_handshake *step)
 {
 	listener->limit = step->limit;
-	listener->syn_queue.len = step->syn_queue_len;
+	deepen(&listener->syn_queue, step->syn_queue_len);
 	deepen(&listener->accept_queue, step->accept_queue_len);
 	if (listener->flags & LISTENER_PLACE_KNOWN)
 		return;
@@ -258,44 +324,51 @@ static void learn_place(struct listener *listener, const struct ev_handshake *st
 	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_PREEXISTING;
 }
 
-static bool same_place(const struct listener *l, const struct ev_listener *sample)
+/* Made by events, at the sample's place, and not sampled so far. What a step
+ * has made under a cookie is another socket, or it had been found by that. */
+static bool awaits_sample(const struct listener *l, const struct ev_listener *sample)
 {
-	return !(l->flags & LISTENER_CLOSED) && l->netns == sample->netns &&
-	       l->local.port == sample->local_port && !memcmp(l->local.addr, sample->local, 16);
+	return !(l->flags & (LISTENER_CLOSED | LISTENER_DROPS_KNOWN)) &&
+	       (!(l->flags & LISTENER_PREEXISTING) || l->flags & LISTENER_ADOPTED) &&
+	       fit_of(l, sample->netns, sample->local, sample->local_port) == 3;
 }
 
-/* The one open listener at the sample's place, NULL when there are several: a
- * group of SO_REUSEPORT cannot be told apart by place. */
-static struct listener *only_one_at(const struct listeners *listeners, const struct ev_listener *sample)
+/* By the cookie of an earlier sample, else by place, NULL when several may be
+ * meant: a group of SO_REUSEPORT cannot be told apart by place. */
+static struct listener *sampled(const struct listeners *listeners, const struct ev_listener *sample)
 {
-	struct listener *found = NULL;
+	struct listener *found = listeners__find(listeners, sample->conn_id);
+	int count = 0;
 
-	for (uint32_t i = 0; i < listeners->used; i++) {
-		if (!listeners->all[i] || !same_place(listeners->all[i], sample))
-			continue;
-		if (found)
-			return NULL;
-		found = listeners->all[i];
+	for (uint32_t i = 0; !found && i < listeners->used; i++) {
+		struct listener *l = listeners->all[i];
+
+		if (l && l->flags & LISTENER_DROPS_KNOWN && l->cookie == sample->conn_id)
+			found = l;
 	}
-	return found;
+	if (found)
+		return found;
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		if (!listeners->all[i] || !awaits_sample(listeners->all[i], sample))
+			continue;
+		found = listeners->all[i];
+		count++;
+	}
+	return count == 1 ? found : NULL;
 }
 
-static struct listener *sampled(struct listeners *listeners, const struct ev_listener *sample)
-{
-	struct listener *listener = listeners__find(listeners, sample->conn_id);
-
-	return listener ? listener : only_one_at(listeners, sample);
-}
-
-static void begin_sampled(struct listeners *listeners, struct listener *listener,
-			  const struct ev_listener *sample)
+/* Also of one that a SYN made known: where that went and who listens are two
+ * things that only the sample tells. */
+static void learn_sample(struct listeners *listeners, struct listener *listener,
+			 const struct ev_listener *sample)
 {
 	listener->netns = sample->netns;
 	listener->family = sample->family;
 	listener->local.port = sample->local_port;
 	memcpy(listener->local.addr, sample->local, sizeof(listener->local.addr));
-	listener->flags = LISTENER_PLACE_KNOWN | LISTENER_PREEXISTING;
-	if (sample->owner.pid)
+	listener->cookie = sample->conn_id;
+	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_DROPS_KNOWN;
+	if (sample->owner.pid && listener->owner == OWNER_NONE)
 		listener->owner = owners__intern(listeners->owners, &sample->owner);
 }
 
@@ -307,20 +380,22 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 		listener = listeners__get(listeners, sample->conn_id);
 		if (!listener)
 			return;
-		begin_sampled(listeners, listener, sample);
+		listener->flags = LISTENER_PREEXISTING;
 	}
+	learn_sample(listeners, listener, sample);
 	listener->limit = sample->limit;
 	listener->somaxconn = sample->somaxconn;
 	listener->sk_drops = sample->drops;
-	listener->flags |= LISTENER_DROPS_KNOWN;
-	deepen(&listener->syn_queue, sample->syn_queue_len);
+	/* Where SYNs are seen they tell the depth, and the sample has counted none. */
+	if (sample->syn_queue_len || !listener->syns)
+		deepen(&listener->syn_queue, sample->syn_queue_len);
 	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
 void listeners__step(struct listeners *listeners, struct listener *listener, const struct ev_handshake *step,
 		     uint64_t took_us, bool was_blocked)
 {
-	learn_place(listener, step);
+	learn_queues(listener, step);
 	if (step->header.kind == EV_SYN)
 		count_syn(listeners, listener, step);
 	else

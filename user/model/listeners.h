@@ -27,7 +27,7 @@ enum {
 	LISTENER_CLOSED = 1 << 1,
 	LISTENER_PREEXISTING = 1 << 2, /* it listened before the start: counts begin there */
 	LISTENER_DROPS_KNOWN = 1 << 3,
-	LISTENER_ADOPTED = 1 << 4, /* a sample that an event has given its key */
+	LISTENER_ADOPTED = 1 << 4, /* its key is an address that an event has given */
 };
 
 /* Depths are samples: they race with other CPUs (KERNEL.md, section 3). */
@@ -38,6 +38,7 @@ struct queue_depth {
 
 struct listener {
 	uint64_t key; /* conn_id, or the obscured address where there is none */
+	uint64_t cookie; /* of its samples: LISTENER_DROPS_KNOWN */
 	uint32_t netns;
 	uint32_t owner; /* index into owners: the task that called listen() */
 	uint8_t family;
@@ -52,7 +53,8 @@ struct listener {
 	struct queue_depth syn_queue;
 	struct queue_depth accept_queue;
 
-	/* SYNs: syns = queued + cookies + fastopen + all of dropped[]. */
+	/* SYNs: syns = queued + cookies + fastopen + all of dropped[], and those
+	 * of EV_SYN_UNKNOWN, which have no counter of their own. */
 	uint64_t syns;
 	uint64_t queued;
 	uint64_t cookies;
@@ -77,7 +79,7 @@ struct listeners {
 	struct listener **all; /* owned; NULL: free place */
 	uint32_t used;
 	struct idmap by_key;
-	struct idmap blocked; /* hash of (listener, client) whose SYN was dropped */
+	struct idmap blocked; /* hash of (listener, client) whose SYN was dropped, to how far it is */
 	struct owners *owners; /* borrowed */
 	uint64_t not_kept;
 };
@@ -88,19 +90,21 @@ void listeners__fini(struct listeners *listeners);
 /* The listener with this key, made if there is none; NULL when there is no
  * room or memory. */
 struct listener *listeners__get(struct listeners *listeners, uint64_t key);
-/* The same for a listener known by its address only (5.10, kprobes): takes over
- * a sample of that place, which stands under a cookie that no event names. */
+/* The same for a listener known by its address only (5.10): takes over the
+ * sample of that place, which stands under a cookie that no event names. Of
+ * several samples none: a SO_REUSEPORT group cannot be told apart by place. */
 struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
 				  const uint8_t addr[16], uint16_t port);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
 /* The open listener that serves this local end: the one bound to the address,
- * else a wildcard one. NULL when there is none; of a SO_REUSEPORT group any. */
+ * else a wildcard one, for IPv4 rather that of an AF_INET socket. NULL when there is none; of a SO_REUSEPORT group any. */
 struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
 				    const uint8_t addr[16], uint16_t port);
 
 /* A sample from the kernel's tables: makes the listener if it is new. Where the
- * kernel gives programs no cookie (5.10) the sample is matched by place. */
+ * kernel gives programs no cookie (5.10) the first sample is matched by place,
+ * the others by the cookie it had. */
 void listeners__sample(struct listeners *listeners, const struct ev_listener *sample);
 
 /* A step of a handshake. took_us is the time since the SYN, UINT64_MAX when it

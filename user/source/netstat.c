@@ -117,7 +117,7 @@ static int add_pair(struct netstat *stat, struct span group, struct span names, 
 	uint64_t value;
 	int err = 0;
 
-	while (!err && names.len && values.len) {
+	while (!err && names.len) {
 		struct span name = split(&names, ' ');
 		struct span word = split(&values, ' ');
 

@@ -56,14 +56,14 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal}, before;
 
-	/* Without SA_RESTART, so that a wait ends at once. What was ignored, as
-	 * SIGHUP under nohup, stays ignored. */
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (!sigaction(ends[i], NULL, &before) && before.sa_handler != SIG_IGN)
-			sigaction(ends[i], &action, NULL);
+	/* Without SA_RESTART, so that a wait ends at once. */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	/* Under nohup it stays ignored. */
+	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 }
 
 /* ---- output ---- */
