@@ -56,9 +56,8 @@ struct life *flow_table__find(const struct flow_table *table, uint64_t key)
 	return index == NOWHERE ? NULL : at(table, index);
 }
 
-uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t local[16],
-			       const uint8_t remote[16], uint16_t local_port, uint16_t remote_port,
-			       uint32_t netns)
+static uint64_t hash_tuple(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
+			   uint16_t remote_port, uint32_t netns, uint64_t seed)
 {
 	struct {
 		uint8_t addrs[32];
@@ -68,7 +67,20 @@ uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t loc
 
 	memcpy(tuple.addrs, local, 16);
 	memcpy(tuple.addrs + 16, remote, 16);
-	return XXH3_64bits_withSeed(&tuple, sizeof(tuple), table->seed);
+	return XXH3_64bits_withSeed(&tuple, sizeof(tuple), seed);
+}
+
+uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t local[16],
+			       const uint8_t remote[16], uint16_t local_port, uint16_t remote_port,
+			       uint32_t netns)
+{
+	return hash_tuple(local, remote, local_port, remote_port, netns, table->seed);
+}
+
+uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
+			 uint16_t remote_port, uint32_t netns)
+{
+	return hash_tuple(local, remote, local_port, remote_port, netns, 0);
 }
 
 static uint64_t tuple_hash(const struct flow_table *table, const struct life *life)

@@ -31,10 +31,15 @@ const char *how__name(enum how how)
 	return how < HOW_END ? names[how] : NULL;
 }
 
+static uint64_t span(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
 void life__enter(struct life *life, unsigned int state, uint64_t now_ns)
 {
 	/* Records of two CPUs may reach us a little out of order. */
-	uint64_t since = now_ns > life->start_ns ? now_ns - life->start_ns : 0;
+	uint64_t since = span(life->start_ns, now_ns);
 	unsigned int at = life->history_count;
 
 	if (at == LIFE_HISTORY_MAX) {
@@ -49,6 +54,18 @@ void life__enter(struct life *life, unsigned int state, uint64_t now_ns)
 	life->flags |= LIFE_ENTERED_KNOWN;
 }
 
+uint64_t life__lasted_ns(const struct life *life)
+{
+	if (!life__closed(life) || !(life->flags & LIFE_START_KNOWN))
+		return UINT64_MAX;
+	return span(life->start_ns, life->entered_ns);
+}
+
+uint64_t life__step_ns(const struct life *life, unsigned int i)
+{
+	return span(history_ns(life->history[i]), history_ns(life->history[i + 1]));
+}
+
 uint64_t life__handshake_ns(const struct life *life)
 {
 	bool sent = false;
@@ -61,7 +78,7 @@ uint64_t life__handshake_ns(const struct life *life)
 			sent = true;
 			sent_ns = history_ns(life->history[i]);
 		} else if (state == EV_ESTABLISHED && sent) {
-			return history_ns(life->history[i]) - sent_ns;
+			return span(sent_ns, history_ns(life->history[i]));
 		}
 	}
 	return UINT64_MAX;

@@ -125,6 +125,20 @@ void life__enter(struct life *life, unsigned int state, uint64_t now_ns);
 void life__judge(struct life *life, const struct ev_transition *transition,
 		 const struct ev_totals *totals);
 
+/* True when its CLOSE was seen; a life that ended without it has no end time
+ * and no outcome. */
+static inline bool life__closed(const struct life *life)
+{
+	return life->flags & LIFE_ENDED && life->state == EV_STATE_CLOSE;
+}
+
+/* Nanoseconds from its first sign to CLOSE, UINT64_MAX when one was not seen. */
+uint64_t life__lasted_ns(const struct life *life);
+
+/* Nanoseconds between entering history[i] and history[i + 1]. Records of two
+ * CPUs may be a little out of order: then 0. */
+uint64_t life__step_ns(const struct life *life, unsigned int i);
+
 /* 4 or 6: the family on the wire. The local address decides where there is no
  * remote one, as with a listener. */
 unsigned int life__family(const struct life *life);

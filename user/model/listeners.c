@@ -428,3 +428,8 @@ uint64_t listener__drops(const struct listener *listener)
 		sum += listener->dropped[cause];
 	return sum;
 }
+
+void listener__restart(struct listener *listener)
+{
+	*listener = (struct listener){.key = listener->key, .owner = listener->owner};
+}

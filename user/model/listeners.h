@@ -116,6 +116,9 @@ void listeners__step(struct listeners *listeners, struct listener *listener,
  * limit are only in the record where the hook saw the listener. */
 void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us);
 
+/* Another socket listens under the same key: counts begin anew. */
+void listener__restart(struct listener *listener);
+
 /* Requests in the SYN queue by the books. */
 uint64_t listener__pending(const struct listener *listener);
 

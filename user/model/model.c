@@ -160,14 +160,24 @@ static void settle_tuple(struct model *model, struct life *life)
 	flow_table__join_tuple(&model->flows, life);
 }
 
+/* Decided at ESTABLISHED: there a fallback to TCP clears the socket's mark. */
+static void learn_mptcp(struct life *life, const struct ev_transition *t)
+{
+	for (unsigned int i = 0; i < life->history_count; i++)
+		if (history_state(life->history[i]) == EV_ESTABLISHED)
+			return;
+	life->flags &= (uint16_t)~LIFE_MPTCP;
+	if (t->flags & EV_F_MPTCP)
+		life->flags |= LIFE_MPTCP;
+}
+
 static void learn(struct model *model, struct life *life, const struct record *record)
 {
 	learn_place(life, record);
 	settle_tuple(model, life);
 	if (record->owner && life->owner == OWNER_NONE)
 		life->owner = owners__intern(&model->flows.owners, record->owner);
-	if (record->transition->flags & EV_F_MPTCP)
-		life->flags |= LIFE_MPTCP;
+	learn_mptcp(life, record->transition);
 	if (record->totals) {
 		life->flags |= LIFE_TOTALS_KNOWN;
 		life->bytes_sent = record->totals->bytes_sent;
@@ -186,7 +196,7 @@ static void add_transition(struct model *model, const struct record *record, str
 	change->owner = actor(model, record, life);
 	change->old_state = t->old_state;
 	change->new_state = t->new_state;
-	if (life->flags & LIFE_ENTERED_KNOWN)
+	if (life->flags & LIFE_ENTERED_KNOWN && life->state == t->old_state)
 		change->in_old_ns = t->header.time_ns > life->entered_ns ?
 					    t->header.time_ns - life->entered_ns :
 					    0;
@@ -281,6 +291,9 @@ static void follow_listener(struct model *model, const struct record *record, co
 		listener = listeners__get(&model->listeners, t->conn_id);
 		if (!listener)
 			return;
+		/* The address of one that has closed is used again (5.10). */
+		if (listener->flags & LISTENER_CLOSED)
+			listener__restart(listener);
 		listener->netns = life->netns;
 		listener->family = life->family;
 		listener->local = life->local;
@@ -305,7 +318,11 @@ static struct life *begin_request(struct model *model, const struct ev_handshake
 
 	if (!life)
 		return NULL;
-	life->conn = step->conn_id ? step->conn_id : key ^ now_ns * 0x9e3779b97f4a7c15ULL;
+	life->conn = step->conn_id;
+	if (!life->conn)
+		life->conn = tuple__shown_id(step->local, step->remote, step->local_port, step->remote_port,
+					     step->netns) ^
+			     now_ns;
 	life->start_ns = now_ns;
 	life->role = ROLE_SERVER;
 	life->first_old = EV_LISTEN;

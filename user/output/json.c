@@ -181,13 +181,13 @@ static void put_span(struct printer *printer, const struct life *life)
 		LITERAL(out, ",\"start\":");
 		put_time(printer, life->start_ns);
 	}
-	if (!(life->flags & LIFE_ENDED))
+	if (!life__closed(life))
 		return;
 	LITERAL(out, ",\"end\":");
 	put_time(printer, life->entered_ns);
 	if (life->flags & LIFE_START_KNOWN) {
 		LITERAL(out, ",\"duration_us\":");
-		strbuf__u64(out, (life->entered_ns - life->start_ns) / NS_PER_US);
+		strbuf__u64(out, life__lasted_ns(life) / NS_PER_US);
 	}
 }
 
@@ -231,7 +231,7 @@ static void put_life(struct printer *printer, const struct change *change)
 	strbuf__str(out, state__name(life->state));
 	strbuf__char(out, '"');
 	put_history(out, life);
-	if (life->flags & LIFE_ENDED)
+	if (life__closed(life))
 		put_outcome(out, life);
 	if (handshake_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"handshake_us\":");

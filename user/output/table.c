@@ -391,49 +391,39 @@ static void lives_heading(struct printer *printer)
 	strbuf__str(out, "LASTED\n");
 }
 
-static uint64_t lasted_ns(const struct life *life)
-{
-	if (!(life->flags & LIFE_ENDED) || !(life->flags & LIFE_START_KNOWN))
-		return UNKNOWN_NS;
-	return life->entered_ns - life->start_ns;
-}
-
+/* "ESTABLISHED 2.10ms": a state with the time spent in it. */
 static void put_step(struct strbuf *out, const struct life *life, unsigned int i)
 {
-	if (i) {
-		put_duration(out, history_ns(life->history[i]) - history_ns(life->history[i - 1]), 0);
-		strbuf__str(out, " > ");
-	}
 	strbuf__str(out, state__name(history_state(life->history[i])));
-	if (i + 1 < life->history_count)
+	if (i + 1 < life->history_count) {
 		strbuf__char(out, ' ');
+		put_duration(out, life__step_ns(life, i), 0);
+	}
 }
 
-/* "SYN_SENT 412us > ESTABLISHED 2.10ms > CLOSE": each state with the time
- * spent in it, broken between states when it is long. */
+/* "SYN_SENT 412us > ESTABLISHED 2.10ms > CLOSE", broken between states when it
+ * is long. */
 static void put_timeline(struct strbuf *out, const struct life *life)
 {
 	size_t line = out->len;
+	struct strbuf step;
 
+	strbuf__init(&step);
 	pad_to(out, line, INDENT);
 	for (unsigned int i = 0; i < life->history_count; i++) {
-		size_t before = out->len;
-
-		put_step(out, life, i);
-		if (out->len - line > TIMELINE_COLUMNS && !out->failed) {
-			char step[64];
-			size_t len = out->len - before;
-
-			memcpy(step, out->data + before, len < sizeof(step) ? len : sizeof(step));
-			out->len = before;
+		strbuf__clear(&step);
+		strbuf__str(&step, i ? " > " : "");
+		put_step(&step, life, i);
+		if (out->len - line + step.len > TIMELINE_COLUMNS) {
 			strbuf__char(out, '\n');
 			line = out->len;
-			pad_to(out, line, (size_t)2 * INDENT);
-			strbuf__append(out, step, len < sizeof(step) ? len : sizeof(step));
+			pad_to(out, line, (size_t)2 * INDENT - 1);
 		}
+		strbuf__append(out, step.data, step.len);
 	}
 	if (life->flags & LIFE_HISTORY_CUT)
 		strbuf__str(out, " (cut)");
+	strbuf__fini(&step);
 	finish_line(out);
 }
 
@@ -444,13 +434,15 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 	strbuf__str(out, "    ");
 	if (!(life->flags & LIFE_ENDED)) {
 		strbuf__str(out, "still open");
+	} else if (!life__closed(life)) {
+		strbuf__str(out, "its end was not seen");
 	} else {
 		if (life->closed_first == CLOSED_NONE)
 			strbuf__str(out, how ? how : "ended");
 		else
 			strbuf__printf(out, "closed first: %s (%s)", closed_first__name(life->closed_first),
 				       how ? how : "?");
-		if (life->error)
+		if (life->error && strerrorname_np(life->error))
 			strbuf__printf(out, ", %s", strerrorname_np(life->error));
 	}
 	if (life->flags & LIFE_TOTALS_KNOWN) {
@@ -488,7 +480,7 @@ static void put_life(struct printer *printer, const struct change *change)
 	put_end(out, life->local.addr, life->local.port, known, width);
 	put_end(out, life->remote.addr, life->remote.port, known, width);
 	end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
-	put_duration(out, lasted_ns(life), 0);
+	put_duration(out, life__lasted_ns(life), 0);
 	finish_line(out);
 	put_timeline(out, life);
 	put_end_of_life(out, life);

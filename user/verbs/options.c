@@ -82,7 +82,9 @@ static int parse_duration(struct parse *parse, const char *arg)
 
 	if (end == arg || *end || !(seconds > 0 && seconds < 1e9))
 		return say(parse, "--duration", arg, "seconds above 0");
-	parse->options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S) + 1; /* 0 is "none" */
+	parse->options->duration_ns = (uint64_t)(seconds * (double)NS_PER_S);
+	if (!parse->options->duration_ns)
+		parse->options->duration_ns = 1; /* 0 is "none" */
 	return 0;
 }
 

@@ -50,7 +50,7 @@ static enum filter_verdict judge_step(const struct select *select, const struct 
 		.local_port = step ? step->local_port : accept->local_port,
 		.remote_port = remote_port,
 		.netns = step ? step->netns : accept->netns,
-		.states = 1U << (step ? EV_SYN_RECV : EV_ESTABLISHED),
+		.states = step ? 1U << EV_LISTEN | 1U << EV_SYN_RECV : 1U << EV_ESTABLISHED,
 		.pid = change->owner ? change->owner->pid : 0,
 		.comm = change->owner ? change->owner->comm : NULL,
 		.role = ROLE_SERVER,
@@ -86,7 +86,7 @@ static struct change past_transition(const struct select *select, const struct l
 	};
 
 	if (i)
-		past.in_old_ns = history_ns(life->history[i]) - history_ns(life->history[i - 1]);
+		past.in_old_ns = life__step_ns(life, i - 1);
 	return past;
 }
 

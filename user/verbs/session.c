@@ -41,6 +41,7 @@ struct session {
 	uint64_t until_ns; /* boot time of the source; UINT64_MAX: none */
 	uint64_t last_ns; /* of the last record: where a cut recording ends */
 	bool enough; /* no more is to be shown */
+	bool time_up; /* --duration is over: no more is to be looked at */
 	bool stopped; /* EV_STOP has come */
 	bool closed; /* standard output's reader has gone */
 	int error; /* -errno of the first output that failed */
@@ -109,10 +110,10 @@ static void show(void *context, const struct change *change)
 	struct session *session = context;
 	struct printer *printer = &session->printer;
 
-	if (session->enough || !session->config->prints)
+	if (session->enough || !session->config->prints || change->kind == CHANGE_STOP)
 		return;
 	printer->ops->change(printer, change);
-	if (change->kind == CHANGE_LOSS)
+	if (change->kind == CHANGE_LOSS) /* not one of those that --count counts */
 		return;
 	if (++session->shown == session->options->count)
 		session->enough = true;
@@ -148,7 +149,7 @@ static void account(struct session *session, const struct record *record)
 	if (record->stop)
 		close_books(session, record->stop);
 	else if (record->header->time_ns >= session->until_ns)
-		session->enough = true;
+		session->time_up = true;
 }
 
 static int take(void *context, const void *data, size_t len)
@@ -165,8 +166,10 @@ static int take(void *context, const void *data, size_t len)
 		session->ledger.malformed++;
 		return 0;
 	}
-	session->last_ns = record.header->time_ns;
 	account(session, &record);
+	if (session->time_up && !record.stop)
+		return ENOUGH;
+	session->last_ns = record.header->time_ns;
 	err = model__apply(session->model, &record, &changes);
 	if (err)
 		return err;
@@ -411,7 +414,7 @@ static int pump(struct session *session)
 	int verdict = SOURCE_MORE;
 
 	snapshot(session);
-	while (verdict == SOURCE_MORE && !session->enough && !interrupted && !time_is_up(session)) {
+	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted && !time_is_up(session)) {
 		verdict = source__poll(session->source, take, session);
 		snapshot(session);
 		flush(session);
@@ -502,7 +505,8 @@ static int verdict_of(struct session *session, int pump_error, int stop_error, i
 		replay__explain(session->source, pump_error, message, sizeof(message));
 		return fail(pump_error == -ENODATA ? EXIT_DONE : EXIT_FAILED, "%s", message);
 	}
-	if (!session->stopped && session->options->replay && !session->enough && !interrupted)
+	if (!session->stopped && session->options->replay && !session->enough && !session->time_up &&
+	    !interrupted)
 		log__line("%s has no end: its capture was killed, or the file was cut between two records",
 			  session->options->replay);
 	if (pump_error || stop_error)
