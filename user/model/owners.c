@@ -6,7 +6,12 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { OWNERS_FIRST = 64 };
+enum { CHUNK_OWNERS = 64 };
+
+static struct owner_entry *entry_at(const struct owners *owners, uint32_t index)
+{
+	return &owners->chunks[index / CHUNK_OWNERS][index % CHUNK_OWNERS];
+}
 
 int owners__init(struct owners *owners, uint64_t seed)
 {
@@ -17,8 +22,11 @@ int owners__init(struct owners *owners, uint64_t seed)
 void owners__fini(struct owners *owners)
 {
 	idmap__fini(&owners->by_hash);
-	free(owners->entries);
-	owners->entries = NULL;
+	for (uint32_t i = 0; i < owners->capacity / CHUNK_OWNERS; i++)
+		free(owners->chunks[i]);
+	free(owners->chunks);
+	owners->chunks = NULL;
+	owners->capacity = 0;
 }
 
 static uint64_t hash_of(const struct owners *owners, const struct owner *owner)
@@ -26,15 +34,18 @@ static uint64_t hash_of(const struct owners *owners, const struct owner *owner)
 	return XXH3_64bits_withSeed(owner, sizeof(*owner), owners->seed);
 }
 
-static int add_capacity(struct owners *owners)
+static int add_owner_chunk(struct owners *owners)
 {
-	uint32_t capacity = owners->capacity ? owners->capacity * 2 : OWNERS_FIRST;
-	struct owner_entry *entries = realloc(owners->entries, capacity * sizeof(*entries));
+	uint32_t count = owners->capacity / CHUNK_OWNERS;
+	struct owner_entry **chunks = realloc(owners->chunks, (count + 1) * sizeof(*chunks));
 
-	if (!entries)
+	if (!chunks)
 		return -ENOMEM;
-	owners->entries = entries;
-	owners->capacity = capacity;
+	owners->chunks = chunks;
+	chunks[count] = malloc(CHUNK_OWNERS * sizeof(struct owner_entry));
+	if (!chunks[count])
+		return -ENOMEM;
+	owners->capacity += CHUNK_OWNERS;
 	return 0;
 }
 
@@ -43,17 +54,17 @@ static uint32_t take_entry(struct owners *owners)
 	uint32_t index = owners->free;
 
 	if (index != OWNER_NONE) {
-		owners->free = owners->entries[index].next;
+		owners->free = entry_at(owners, index)->next;
 		return index;
 	}
-	if (owners->count == owners->capacity && add_capacity(owners))
+	if (owners->count == owners->capacity && add_owner_chunk(owners))
 		return OWNER_NONE;
 	return owners->count++;
 }
 
 static void give_back(struct owners *owners, uint32_t index)
 {
-	owners->entries[index].next = owners->free;
+	entry_at(owners, index)->next = owners->free;
 	owners->free = index;
 }
 
@@ -66,9 +77,9 @@ uint32_t owners__intern(struct owners *owners, const struct ev_owner *from)
 	memcpy(owner.comm, from->comm, sizeof(owner.comm));
 	hash = hash_of(owners, &owner);
 	first = idmap__find(&owners->by_hash, hash);
-	for (index = first; index != OWNER_NONE; index = owners->entries[index].next) {
-		if (!memcmp(&owners->entries[index].owner, &owner, sizeof(owner))) {
-			owners->entries[index].references++;
+	for (index = first; index != OWNER_NONE; index = entry_at(owners, index)->next) {
+		if (!memcmp(&entry_at(owners, index)->owner, &owner, sizeof(owner))) {
+			entry_at(owners, index)->references++;
 			return index;
 		}
 	}
@@ -79,31 +90,31 @@ uint32_t owners__intern(struct owners *owners, const struct ev_owner *from)
 		give_back(owners, index);
 		return OWNER_NONE;
 	}
-	owners->entries[index] = (struct owner_entry){.owner = owner, .references = 1, .next = first};
+	*entry_at(owners, index) = (struct owner_entry){.owner = owner, .references = 1, .next = first};
 	return index;
 }
 
 static void unlink_entry(struct owners *owners, uint32_t index)
 {
-	uint64_t hash = hash_of(owners, &owners->entries[index].owner);
-	uint32_t next = owners->entries[index].next;
-	uint32_t at = idmap__find(&owners->by_hash, hash);
+	uint64_t hash = hash_of(owners, &entry_at(owners, index)->owner);
+	uint32_t next = entry_at(owners, index)->next;
+	uint32_t position = idmap__find(&owners->by_hash, hash);
 
-	if (at == index) {
+	if (position == index) {
 		if (next == OWNER_NONE)
 			idmap__remove(&owners->by_hash, hash);
 		else
 			idmap__put(&owners->by_hash, hash, next); /* in place: cannot fail */
 		return;
 	}
-	while (owners->entries[at].next != index)
-		at = owners->entries[at].next;
-	owners->entries[at].next = next;
+	while (entry_at(owners, position)->next != index)
+		position = entry_at(owners, position)->next;
+	entry_at(owners, position)->next = next;
 }
 
 void owners__release(struct owners *owners, uint32_t index)
 {
-	if (index == OWNER_NONE || --owners->entries[index].references)
+	if (index == OWNER_NONE || --entry_at(owners, index)->references)
 		return;
 	unlink_entry(owners, index);
 	give_back(owners, index);
@@ -111,5 +122,5 @@ void owners__release(struct owners *owners, uint32_t index)
 
 const struct owner *owners__get(const struct owners *owners, uint32_t index)
 {
-	return index == OWNER_NONE ? NULL : &owners->entries[index].owner;
+	return index == OWNER_NONE ? NULL : &entry_at(owners, index)->owner;
 }

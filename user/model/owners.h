@@ -29,9 +29,9 @@ struct owner_entry {
 
 struct owners {
 	struct idmap by_hash; /* hash to the first of its chain */
-	struct owner_entry *entries; /* owned */
+	struct owner_entry **chunks; /* owned; an entry never moves */
 	uint32_t count; /* entries ever used */
-	uint32_t capacity;
+	uint32_t capacity; /* entries in the chunks */
 	uint32_t free; /* head of the free list */
 	uint64_t seed;
 };
@@ -46,7 +46,7 @@ uint32_t owners__intern(struct owners *owners, const struct ev_owner *owner);
 /* Drops one reference; the last one frees the entry. OWNER_NONE is accepted. */
 void owners__release(struct owners *owners, uint32_t index);
 
-/* Borrowed until the next intern. NULL for OWNER_NONE. */
+/* Borrowed until its last reference is dropped. NULL for OWNER_NONE. */
 const struct owner *owners__get(const struct owners *owners, uint32_t index);
 
 #endif

@@ -72,20 +72,37 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 	return filter__match(select->filter, &subject);
 }
 
+/*
+ * What is withheld of a life, in one word: for each of its first transitions
+ * four bits, the state it came from, 0 when it is not withheld. The history
+ * has the rest; the old state need not be the one before in it, when a record
+ * between was lost.
+ */
+enum { OLD_STATE_BITS = 4, WITHHELD_TRANSITIONS = 32 / OLD_STATE_BITS };
+
+_Static_assert(EV_STATE_END <= 1 << OLD_STATE_BITS, "an old state would not fit");
+
+static unsigned int old_state_of(uint32_t withheld, unsigned int i)
+{
+	return withheld >> i * OLD_STATE_BITS & ((1U << OLD_STATE_BITS) - 1);
+}
+
 /* The i-th transition of a life, from its history. */
-static struct change past_transition(const struct select *select, const struct life *life, unsigned int i)
+static struct change past_transition(const struct select *select, const struct life *life, unsigned int i,
+				     unsigned int old_state)
 {
 	struct change past = {
 		.kind = CHANGE_TRANSITION,
 		.life = life,
 		.owner = model__owner(select->model, life),
-		.old_state = i ? (uint8_t)history_state(life->history[i - 1]) : life->first_old,
+		.old_state = (uint8_t)old_state,
 		.new_state = (uint8_t)history_state(life->history[i]),
 		.time_ns = life->start_ns + history_ns(life->history[i]),
 		.in_old_ns = UNKNOWN_NS,
+		.took_ns = UNKNOWN_NS,
 	};
 
-	if (i)
+	if (i && history_state(life->history[i - 1]) == old_state)
 		past.in_old_ns = life__step_ns(life, i - 1);
 	return past;
 }
@@ -97,6 +114,10 @@ static unsigned int index_of(const struct change *change)
 	const struct life *life = change->life;
 	unsigned int i;
 
+	/* Where the SYN was seen the history begins with it, and not with the
+	 * child's first transition. */
+	if (change->old_state == EV_LISTEN && life->flags & LIFE_SYN_SEEN)
+		return 0;
 	for (i = 0; i < life->history_count; i++)
 		if (history_state(life->history[i]) == change->new_state &&
 		    life->start_ns + history_ns(life->history[i]) == change->time_ns)
@@ -106,15 +127,16 @@ static unsigned int index_of(const struct change *change)
 
 static void show_withheld(struct select *select, const struct life *life, select_show_fn show, void *context)
 {
-	uint32_t which = idmap__remove(&select->withheld, life->key);
+	uint32_t withheld = idmap__remove(&select->withheld, life->key);
 
-	if (which == IDMAP_NONE)
+	if (withheld == IDMAP_NONE)
 		return;
-	for (unsigned int i = 0; i < life->history_count; i++) {
-		struct change past = past_transition(select, life, i);
+	for (unsigned int i = 0; i < life->history_count && i < WITHHELD_TRANSITIONS; i++) {
+		unsigned int old_state = old_state_of(withheld, i);
+		struct change past = past_transition(select, life, i, old_state);
 
 		/* The filter may be about the states of one transition. */
-		if (which & 1U << i && judge(select, &past) != FILTER_NO)
+		if (old_state && judge(select, &past) != FILTER_NO)
 			show(context, &past);
 	}
 }
@@ -123,15 +145,16 @@ static void show_withheld(struct select *select, const struct life *life, select
 static bool withhold(struct select *select, const struct change *change)
 {
 	uint64_t key = change->life->key;
-	uint32_t which = idmap__find(&select->withheld, key);
+	uint32_t withheld = idmap__find(&select->withheld, key);
 	unsigned int index = index_of(change);
 
-	if (which == IDMAP_NONE && select->withheld.used >= SELECT_WITHHELD_MAX)
+	if (withheld == IDMAP_NONE && select->withheld.used >= SELECT_WITHHELD_MAX)
 		return false;
-	if (index == LIFE_HISTORY_MAX)
+	if (index >= WITHHELD_TRANSITIONS)
 		return false;
-	which = which == IDMAP_NONE ? 0 : which;
-	return idmap__put(&select->withheld, key, which | 1U << index) == 0;
+	withheld = withheld == IDMAP_NONE ? 0 : withheld;
+	withheld |= (uint32_t)change->old_state << index * OLD_STATE_BITS;
+	return idmap__put(&select->withheld, key, withheld) == 0;
 }
 
 static void select_transition(struct select *select, const struct change *change, select_show_fn show,
@@ -150,8 +173,6 @@ static void select_transition(struct select *select, const struct change *change
 		show_withheld(select, life, show, context);
 		show(context, change);
 	}
-	if (change->new_state == EV_STATE_CLOSE && select->withheld.used)
-		idmap__remove(&select->withheld, life->key);
 }
 
 static void show_step(struct select *select, bool wanted, const struct change *change, select_show_fn show,
@@ -178,6 +199,9 @@ void select__change(struct select *select, const struct change *change, select_s
 		show_step(select, select->accepts, change, show, context);
 		break;
 	case CHANGE_LIFE:
+		/* Its id may be used again. */
+		if (change->life->flags & LIFE_ENDED && select->withheld.used)
+			idmap__remove(&select->withheld, change->life->key);
 		/* A listener is not a connection. */
 		if (select->lives && change->life->role != ROLE_LISTENER &&
 		    judge(select, change) == FILTER_YES)

@@ -24,7 +24,7 @@ struct select {
 	bool handshakes;
 	bool accepts;
 	bool lives;
-	struct idmap withheld; /* life.key to the bits of history[] withheld */
+	struct idmap withheld; /* life.key to what is withheld of it */
 };
 
 /* Called for each change to show. */
