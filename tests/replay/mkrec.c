@@ -61,7 +61,7 @@ bad(const struct line *line, const char *format, ...)
 
 static char unescape_hex(const struct line *line, const char *digits)
 {
-	char text[3] = { digits[0], digits[0] ? digits[1] : '\0', '\0' };
+	char text[3] = {digits[0], digits[0] ? digits[1] : '\0', '\0'};
 	long value = 0;
 
 	if (isxdigit((unsigned char)text[0]) && isxdigit((unsigned char)text[1]))
@@ -123,7 +123,7 @@ static char *scan_bare(char **in)
 static struct word scan_word(const struct line *line, char **in)
 {
 	size_t len = strspn(*in, "abcdefghijklmnopqrstuvwxyz_");
-	struct word word = { 0 };
+	struct word word = {0};
 
 	if (len && (*in)[len] == '=') {
 		word.key = *in;
@@ -156,33 +156,66 @@ struct name {
 };
 
 static const struct name flag_names[] = {
-	{ "id_is_address", EV_F_ID_IS_ADDRESS }, { "in_syscall", EV_F_IN_SYSCALL },
-	{ "no_socket", EV_F_NO_SOCKET },         { "file_closed", EV_F_FILE_CLOSED },
-	{ "mptcp", EV_F_MPTCP },                 { 0 },
+	{"id_is_address", EV_F_ID_IS_ADDRESS},
+	{"in_syscall", EV_F_IN_SYSCALL},
+	{"no_socket", EV_F_NO_SOCKET},
+	{"file_closed", EV_F_FILE_CLOSED},
+	{"mptcp", EV_F_MPTCP},
+	{"stand_in", EV_F_STAND_IN},
+	{0},
 };
 
-static const struct name outcome_names[] = {
-	{ "unknown", EV_SYN_UNKNOWN },   { "queued", EV_SYN_QUEUED },
-	{ "cookie", EV_SYN_COOKIE },     { "fastopen", EV_SYN_FASTOPEN },
-	{ "dropped", EV_SYN_DROPPED },   { 0 },
+static const struct name syn_outcome_names[] = {
+	{"unknown", EV_SYN_UNKNOWN},   {"queued", EV_SYN_QUEUED},   {"cookie", EV_SYN_COOKIE},
+	{"fastopen", EV_SYN_FASTOPEN}, {"dropped", EV_SYN_DROPPED}, {0},
+};
+
+static const struct name cause_names[] = {
+	{"other", EV_DROP_OTHER},
+	{"syn_queue_full", EV_DROP_SYN_QUEUE_FULL},
+	{"accept_queue_full", EV_DROP_ACCEPT_QUEUE_FULL},
+	{"last_quarter", EV_DROP_LAST_QUARTER},
+	{0},
+};
+
+static const struct name request_outcome_names[] = {
+	{"synack_retransmitted", EV_REQUEST_RETRANSMITTED},
+	{"completed", EV_REQUEST_COMPLETED},
+	{"timed_out", EV_REQUEST_TIMED_OUT},
+	{"reset", EV_REQUEST_RESET},
+	{"accept_queue_full", EV_REQUEST_OVERFLOW},
+	{"listener_closed", EV_REQUEST_LISTENER_CLOSED},
+	{0},
+};
+
+static const struct name via_names[] = {
+	{"syn_queue", EV_VIA_SYN_QUEUE},
+	{"cookie", EV_VIA_COOKIE},
+	{0},
 };
 
 static const struct name reason_names[] = {
-	{ "ring_full", EV_LOST_RING_FULL }, { "recursion", EV_LOST_RECURSION }, { 0 },
+	{"ring_full", EV_LOST_RING_FULL},
+	{"recursion", EV_LOST_RECURSION},
+	{0},
 };
 
 static const struct name kind_names[] = {
-	{ "unknown", 0 },
-	{ "transition", EV_TRANSITION },
-	{ "transition_owned", EV_TRANSITION_OWNED },
-	{ "birth", EV_BIRTH },
-	{ "close", EV_CLOSE },
-	{ "syn", EV_SYN },
-	{ 0 },
+	{"unknown", 0},
+	{"transition", EV_TRANSITION},
+	{"transition_owned", EV_TRANSITION_OWNED},
+	{"birth", EV_BIRTH},
+	{"close", EV_CLOSE},
+	{"syn", EV_SYN},
+	{"handshake", EV_HANDSHAKE},
+	{"accept", EV_ACCEPT},
+	{0},
 };
 
 static const struct name family_names[] = {
-	{ "inet", AF_INET }, { "inet6", AF_INET6 }, { 0 },
+	{"inet", AF_INET},
+	{"inet6", AF_INET6},
+	{0},
 };
 
 /* The value of the next word with this key, or without any for NULL. */
@@ -340,7 +373,7 @@ static struct known *get_known(struct scenario *scenario, const struct line *lin
 	if (scenario->known_count == KNOWN_MAX)
 		bad(line, "more than %d connections", KNOWN_MAX);
 	known = &scenario->known[scenario->known_count++];
-	*known = (struct known){ .id = id };
+	*known = (struct known){.id = id, .place.socket_id = id};
 	return known;
 }
 
@@ -375,7 +408,7 @@ static struct side parse_side(const struct line *line, const char *text)
 {
 	const char *colon = strrchr(text, ':');
 	size_t len = colon ? (size_t)(colon - text) : 0;
-	struct side side = { .family = *text == '[' ? AF_INET6 : AF_INET };
+	struct side side = {.family = *text == '[' ? AF_INET6 : AF_INET};
 	char address[INET6_ADDRSTRLEN + 2] = "";
 	struct in_addr v4;
 	int parsed = 0;
@@ -399,10 +432,10 @@ static struct side parse_side(const struct line *line, const char *text)
 
 static struct side any_side(uint8_t family)
 {
-	struct side side = { .family = family };
+	struct side side = {.family = family};
 
 	if (family == AF_INET)
-		put_v4(side.address, (struct in_addr){ 0 });
+		put_v4(side.address, (struct in_addr){0});
 	return side;
 }
 
@@ -437,15 +470,14 @@ static uint32_t take_netns(struct scenario *scenario, struct line *line, uint32_
 }
 
 /* A family beside the addresses' own is for IPv4 on an AF_INET6 socket. */
-static uint8_t take_family(struct line *line, const struct side *local,
-			   const struct side *remote)
+static uint8_t take_family(struct line *line, const struct side *local, const struct side *remote)
 {
 	bool inet6 = local->family == AF_INET6 || remote->family == AF_INET6;
 
 	return take_name(line, "family", family_names, inet6 ? AF_INET6 : AF_INET);
 }
 
-/* Reads "LOCAL [REMOTE]" off the line, if it is there. */
+/* Reads "LOCAL [REMOTE]" off the line, if it is there, and the namespace. */
 static void take_place(struct scenario *scenario, struct line *line, struct known *known)
 {
 	const char *text = take(line, NULL);
@@ -465,8 +497,6 @@ static void take_place(struct scenario *scenario, struct line *line, struct know
 		known->remote_port = remote.port;
 	}
 	place->netns = take_netns(scenario, line, known->placed ? place->netns : scenario->netns);
-	place->socket_id = take_number(line, "socket", known->placed ? place->socket_id : known->id,
-				       UINT64_MAX);
 	known->placed = true;
 }
 
@@ -497,7 +527,9 @@ union any_record {
 	struct ev_transition_owned owned;
 	struct ev_birth birth;
 	struct ev_close close;
-	struct ev_syn syn;
+	struct ev_handshake handshake;
+	struct ev_accept accept;
+	struct ev_listener listener;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	uint8_t bytes[256];
@@ -512,8 +544,10 @@ static struct known *put_transition(struct scenario *scenario, struct line *line
 	transition->conn_id = take_id(line, "id");
 	known = get_known(scenario, line, transition->conn_id);
 	put_states(line, transition);
-	if (place)
+	if (place) {
 		take_place(scenario, line, known);
+		known->place.socket_id = take_number(line, "socket", known->place.socket_id, UINT64_MAX);
+	}
 	known->local_port = take_number(line, "lport", known->local_port, UINT16_MAX);
 	known->remote_port = take_number(line, "rport", known->remote_port, UINT16_MAX);
 	transition->local_port = known->local_port;
@@ -541,6 +575,8 @@ static void put_birth(struct scenario *scenario, struct line *line, union any_re
 	put_owner(line, &birth->owner);
 	birth->error = take_number(line, "error", 0, UINT32_MAX);
 	birth->backlog = take_number(line, "backlog", 0, UINT32_MAX);
+	birth->asked = take_number(line, "asked", 0, UINT32_MAX);
+	birth->somaxconn = take_number(line, "somaxconn", 0, UINT32_MAX);
 }
 
 static void put_close(struct scenario *scenario, struct line *line, union any_record *record)
@@ -552,34 +588,104 @@ static void put_close(struct scenario *scenario, struct line *line, union any_re
 	put_totals(line, &closed->totals);
 }
 
-static void put_syn_sides(struct line *line, struct ev_syn *syn)
+/* A listener by its cookie, its address (socket=), or both, as the hook saw it.
+ * False when the line names none. */
+static bool take_listener(struct scenario *scenario, struct line *line, __u64 *id, __u64 *socket)
 {
-	const char *local_text = take(line, NULL), *remote_text = take(line, NULL);
-	struct side local, remote;
+	const char *text = take(line, "listener");
 
-	if (!local_text)
-		bad(line, "the listener's address is missing");
-	local = parse_side(line, local_text);
-	remote = remote_text ? parse_side(line, remote_text) : any_side(local.family);
-	syn->flags = remote_text ? EV_SYN_F_REMOTE : 0;
-	syn->family = take_family(line, &local, &remote);
-	syn->local_port = local.port;
-	syn->remote_port = remote.port;
-	memcpy(syn->local, local.address, sizeof(syn->local));
-	memcpy(syn->remote, remote.address, sizeof(syn->remote));
+	*id = text ? parse_number(line, text, UINT64_MAX) : 0;
+	*socket = *id ? get_known(scenario, line, *id)->place.socket_id : 0;
+	*socket = take_number(line, "socket", *socket, UINT64_MAX);
+	return *id || *socket;
+}
+
+/* What a step and its SYN have in common; an id is a request's, its child's. */
+static void put_step(struct scenario *scenario, struct line *line, struct ev_handshake *step)
+{
+	struct known nobody = {0}, *known = &nobody;
+
+	step->conn_id = take_number(line, "id", 0, UINT64_MAX);
+	if (step->conn_id)
+		known = get_known(scenario, line, step->conn_id);
+	if (!take_listener(scenario, line, &step->listener_id, &step->listener_socket))
+		bad(line, "listener= or socket= is missing");
+	take_place(scenario, line, known);
+	step->netns = known->place.netns;
+	step->family = known->place.family;
+	step->local_port = known->local_port;
+	step->remote_port = known->remote_port;
+	memcpy(step->local, known->place.local, sizeof(step->local));
+	memcpy(step->remote, known->place.remote, sizeof(step->remote));
+	step->retransmits = take_number(line, "retransmits", 0, UINT8_MAX);
+	step->syn_queue_len = take_number(line, "syn_queue", 0, UINT32_MAX);
+	step->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
+	step->limit = take_number(line, "limit", 0, UINT32_MAX);
 }
 
 static void put_syn(struct scenario *scenario, struct line *line, union any_record *record)
 {
-	struct ev_syn *syn = &record->syn;
+	struct ev_handshake *syn = &record->handshake;
 
-	syn->listener_id = take_id(line, "listener");
-	put_syn_sides(line, syn);
-	syn->netns = take_netns(scenario, line, scenario->netns);
-	syn->outcome = take_name(line, "outcome", outcome_names, EV_SYN_UNKNOWN);
-	syn->syn_queue_len = take_number(line, "syn_queue", 0, UINT32_MAX);
-	syn->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
-	syn->limit = take_number(line, "limit", 0, UINT32_MAX);
+	put_step(scenario, line, syn);
+	syn->outcome = take_name(line, "outcome", syn_outcome_names, EV_SYN_UNKNOWN);
+	if (syn->outcome == EV_SYN_DROPPED)
+		syn->detail = take_name(line, "cause", cause_names, EV_DROP_OTHER);
+}
+
+static void put_handshake(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_handshake *step = &record->handshake;
+
+	put_step(scenario, line, step);
+	step->outcome = take_name(line, "outcome", request_outcome_names, 0);
+	if (!step->outcome)
+		bad(line, "outcome= is missing");
+	if (step->outcome == EV_REQUEST_COMPLETED)
+		step->detail = take_name(line, "via", via_names, EV_VIA_SYN_QUEUE);
+}
+
+static void put_accept(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_accept *accept = &record->accept;
+	struct known *known;
+
+	accept->conn_id = take_id(line, "id");
+	accept->by_address = take_number(line, "by_address", 0, 1);
+	known = get_known(scenario, line, accept->conn_id);
+	take_listener(scenario, line, &accept->listener_id, &accept->listener_socket);
+	take_place(scenario, line, known);
+	accept->netns = known->place.netns;
+	accept->family = known->place.family;
+	accept->local_port = known->local_port;
+	accept->remote_port = known->remote_port;
+	memcpy(accept->local, known->place.local, sizeof(accept->local));
+	memcpy(accept->remote, known->place.remote, sizeof(accept->remote));
+	accept->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
+	accept->limit = take_number(line, "limit", 0, UINT32_MAX);
+	put_owner(line, &accept->owner);
+}
+
+static void put_listener(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_listener *listener = &record->listener;
+	struct known *known;
+
+	listener->conn_id = take_id(line, "id");
+	known = get_known(scenario, line, listener->conn_id);
+	take_place(scenario, line, known);
+	if (known->remote_port)
+		bad(line, "a listener has no peer");
+	listener->netns = known->place.netns;
+	listener->family = known->place.family;
+	listener->local_port = known->local_port;
+	memcpy(listener->local, known->place.local, sizeof(listener->local));
+	listener->syn_queue_len = take_number(line, "syn_queue", 0, UINT32_MAX);
+	listener->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
+	listener->limit = take_number(line, "limit", 0, UINT32_MAX);
+	listener->drops = take_number(line, "drops", 0, UINT32_MAX);
+	listener->somaxconn = take_number(line, "somaxconn", 0, UINT32_MAX);
+	put_owner(line, &listener->owner);
 }
 
 /* since= is a time, or -SECONDS before this record; the default is the record
@@ -607,8 +713,8 @@ static void put_stop(struct scenario *scenario, struct line *line, union any_rec
 	uint64_t attempted = scenario->records;
 
 	for (const struct name *name = reason_names; name->name; name++) {
-		stop->lost[name->value] = take_number(line, name->name,
-						      scenario->lost[name->value], UINT64_MAX);
+		stop->lost[name->value] =
+			take_number(line, name->name, scenario->lost[name->value], UINT64_MAX);
 		attempted += stop->lost[name->value];
 	}
 	stop->attempted = take_number(line, "attempted", attempted, UINT64_MAX);
@@ -630,14 +736,17 @@ static const struct verb {
 	uint8_t kind;
 	void (*put)(struct scenario *scenario, struct line *line, union any_record *record);
 } verbs[] = {
-	{ "trans", EV_TRANSITION, put_compact },
-	{ "owned", EV_TRANSITION_OWNED, put_owned },
-	{ "birth", EV_BIRTH, put_birth },
-	{ "close", EV_CLOSE, put_close },
-	{ "syn", EV_SYN, put_syn },
-	{ "loss", EV_LOSS, put_loss },
-	{ "stop", EV_STOP, put_stop },
-	{ "future", 0, put_future },
+	{"trans", EV_TRANSITION, put_compact},
+	{"owned", EV_TRANSITION_OWNED, put_owned},
+	{"birth", EV_BIRTH, put_birth},
+	{"close", EV_CLOSE, put_close},
+	{"syn", EV_SYN, put_syn},
+	{"handshake", EV_HANDSHAKE, put_handshake},
+	{"accept", EV_ACCEPT, put_accept},
+	{"listener", EV_LISTENER, put_listener},
+	{"loss", EV_LOSS, put_loss},
+	{"stop", EV_STOP, put_stop},
+	{"future", 0, put_future},
 };
 
 /* poke=OFFSET:BYTE overwrites one byte, to tell of a record that is damaged. */
@@ -687,15 +796,14 @@ static void take_info(struct scenario *scenario, struct line *line)
 	take_text(line, "tool", info->tool, sizeof(info->tool));
 	take_text(line, "source", info->source, sizeof(info->source));
 	take_text(line, "hooks", info->hooks, sizeof(info->hooks));
-	info->realtime_offset_ns = take_number(line, "offset", info->realtime_offset_ns,
-					       UINT64_MAX);
+	info->realtime_offset_ns = take_number(line, "offset", info->realtime_offset_ns, UINT64_MAX);
 	info->start_ns = take_number(line, "start", info->start_ns, UINT64_MAX);
 	expect_all_taken(line);
 }
 
 static void take_record(struct scenario *scenario, struct line *line, const struct verb *verb)
 {
-	union any_record bytes = { 0 };
+	union any_record bytes = {0};
 	struct record record;
 	bool poked;
 	int err;
@@ -749,7 +857,7 @@ static void take_line(struct scenario *scenario, struct line *line)
 /* NUL bytes would hide the rest of their line. */
 static void read_scenario(struct scenario *scenario, FILE *file)
 {
-	struct line line = { 0 };
+	struct line line = {0};
 	char *text = NULL;
 	size_t size = 0;
 	ssize_t len;
@@ -771,14 +879,15 @@ int main(int argc, char **argv)
 {
 	static struct scenario scenario = {
 		.netns = 4026531840u, /* what the first namespace of a host usually has */
-		.info = {
-			.realtime_offset_ns = 1700000000 * NS_PER_S,
-			.start_ns = NS_PER_S,
-			.kernel = "6.12.0",
-			.tool = "0.1.0",
-			.source = "live",
-			.hooks = "state=tp_btf syn=none",
-		},
+		.info =
+			{
+				.realtime_offset_ns = 1700000000 * NS_PER_S,
+				.start_ns = NS_PER_S,
+				.kernel = "6.12.0",
+				.tool = "0.1.0",
+				.source = "live",
+				.hooks = "state=tp_btf syn=none",
+			},
 	};
 	int err;
 

@@ -1,0 +1,1202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Unit tests of user/model/model.c: records in, changes out. Every record goes
+ * through the decoder first, and its bytes are freed before the next one, so
+ * that ASan sees a model that keeps what it only borrowed.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static bool out_of_memory;
+
+static void *limited_realloc(void *old, size_t size)
+{
+	return out_of_memory ? NULL : realloc(old, size);
+}
+
+#define realloc(old, size) limited_realloc(old, size)
+#define malloc(size) limited_realloc(NULL, size)
+#include "base/histogram.c"
+#include "base/idmap.c"
+#include "event/connection.c"
+#include "event/decode.c"
+#include "model/flow_table.c"
+#include "model/life.c"
+#include "model/listeners.c"
+#include "model/owners.c"
+#undef realloc
+#undef malloc
+#define slot_of children_slot_of /* idmap.c has one, too */
+#include "model/children.c"
+#undef slot_of
+#include "model/model.c"
+
+/* xorshift64: the same numbers in every run and on every machine. */
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint64_t random_u64(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* ---- feeding the model ---- */
+
+#define US 1000ULL
+#define NS_PER_S 1000000000ULL
+#define CALL EV_F_IN_SYSCALL
+#define ORPHAN EV_F_NO_SOCKET
+#define FILE_CLOSED (EV_F_IN_SYSCALL | EV_F_FILE_CLOSED)
+
+/* A connection as its records show it. */
+struct peer {
+	uint64_t id;
+	uint64_t socket_id; /* 0: the id */
+	uint8_t local, remote; /* 10.0.0.N; 0: the wildcard */
+	uint16_t local_port, remote_port;
+	uint32_t netns; /* 0: 1 */
+	uint16_t flags; /* besides those of a record */
+	const char *comm;
+	uint32_t pid; /* 0: no owner in the records */
+	uint32_t error; /* of a birth or a close */
+};
+
+/* The model, what it said last, and the record that it was told. */
+struct saga {
+	struct model *model;
+	struct changes changes;
+	uint64_t now_ns;
+	void *bytes; /* owned: the record */
+};
+
+static void begin_saga(struct saga *saga, uint32_t max_lives, uint32_t max_ended, uint64_t seed)
+{
+	struct model_config config = {.seed = seed, .max_lives = max_lives, .max_ended = max_ended};
+
+	*saga = (struct saga){.model = model__new(&config), .now_ns = 1000 * NS_PER_S};
+	assert_non_null(saga->model);
+}
+
+static void end_saga(struct saga *saga)
+{
+	model__free(saga->model);
+	free(saga->bytes);
+}
+
+static int apply(struct saga *saga, const void *bytes, size_t len)
+{
+	struct record record;
+
+	free(saga->bytes);
+	saga->bytes = malloc(len);
+	memcpy(saga->bytes, bytes, len);
+	assert_int_equal(record__decode(&record, saga->bytes, len), 0);
+	memset(&saga->changes, 0x5a, sizeof(saga->changes));
+	return model__apply(saga->model, &record, &saga->changes);
+}
+
+static struct ev_header header(const struct saga *saga, enum ev_kind kind)
+{
+	return (struct ev_header){.len = (uint16_t)record__size(kind),
+				  .version = EV_VERSION,
+				  .kind = (uint8_t)kind,
+				  .time_ns = saga->now_ns};
+}
+
+static struct ev_transition transition(const struct saga *saga, enum ev_kind kind, const struct peer *peer,
+				       uint8_t old, uint8_t new, uint16_t flags)
+{
+	return (struct ev_transition){
+		.header = header(saga, kind),
+		.conn_id = peer->id,
+		.old_state = old,
+		.new_state = new,
+		.local_port = peer->local_port,
+		.remote_port = peer->remote_port,
+		.flags = flags | peer->flags,
+	};
+}
+
+static void put_v4(uint8_t addr[16], uint8_t last)
+{
+	memset(addr, 0, 16);
+	addr[10] = addr[11] = 0xff;
+	if (last) {
+		addr[12] = 10;
+		addr[15] = last;
+	}
+}
+
+static struct ev_place place(const struct peer *peer)
+{
+	struct ev_place place = {
+		.socket_id = peer->socket_id ? peer->socket_id : peer->id,
+		.netns = peer->netns ? peer->netns : 1,
+		.family = AF_INET,
+	};
+
+	put_v4(place.local, peer->local);
+	put_v4(place.remote, peer->remote);
+	return place;
+}
+
+static struct ev_owner owner(const struct peer *peer)
+{
+	struct ev_owner owner = {.pid = peer->pid};
+
+	if (!peer->pid)
+		return owner;
+	owner.tid = peer->pid;
+	owner.uid = 1000;
+	if (peer->comm)
+		memcpy(owner.comm, peer->comm, strlen(peer->comm));
+	return owner;
+}
+
+/* Each step is so long after the one before. */
+static void wait_us(struct saga *saga, uint64_t us)
+{
+	saga->now_ns += us * US;
+}
+
+static const struct changes *step(struct saga *saga, const struct peer *peer, uint8_t old, uint8_t new,
+				  uint16_t flags)
+{
+	struct ev_transition t = transition(saga, EV_TRANSITION, peer, old, new, flags);
+
+	assert_int_equal(apply(saga, &t, sizeof(t)), 0);
+	return &saga->changes;
+}
+
+static const struct changes *owned(struct saga *saga, const struct peer *peer, uint8_t old, uint8_t new,
+				   uint16_t flags)
+{
+	struct ev_transition_owned r = {
+		.transition = transition(saga, EV_TRANSITION_OWNED, peer, old, new, flags),
+		.owner = owner(peer),
+	};
+
+	assert_int_equal(apply(saga, &r, sizeof(r)), 0);
+	return &saga->changes;
+}
+
+static int try_birth(struct saga *saga, const struct peer *peer, uint8_t old, uint8_t new, uint16_t flags)
+{
+	struct ev_birth r = {
+		.transition = transition(saga, EV_BIRTH, peer, old, new, flags),
+		.place = place(peer),
+		.owner = owner(peer),
+		.error = peer->error,
+	};
+
+	return apply(saga, &r, sizeof(r));
+}
+
+static const struct changes *birth(struct saga *saga, const struct peer *peer, uint8_t old, uint8_t new,
+				   uint16_t flags)
+{
+	assert_int_equal(try_birth(saga, peer, old, new, flags), 0);
+	return &saga->changes;
+}
+
+static const struct changes *closed(struct saga *saga, const struct peer *peer, uint8_t old, uint16_t flags)
+{
+	struct ev_close r = {
+		.transition = transition(saga, EV_CLOSE, peer, old, EV_STATE_CLOSE, flags),
+		.place = place(peer),
+		.owner = owner(peer),
+		.totals = {.bytes_sent = 120, .bytes_received = 4096, .retransmits = 2, .error = peer->error},
+	};
+
+	assert_int_equal(apply(saga, &r, sizeof(r)), 0);
+	return &saga->changes;
+}
+
+/* CLOSE-SYN_SENT, where the port is not known unless it was bound. */
+static const struct changes *connects(struct saga *saga, const struct peer *peer)
+{
+	struct peer unbound = *peer;
+
+	unbound.local_port = 0;
+	return birth(saga, &unbound, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+}
+
+/* The clone's records: up to 6.12 the first one has the listener's address and
+ * no peer; its id is always the socket's. */
+static const struct changes *arrives(struct saga *saga, const struct peer *peer)
+{
+	struct peer clone = *peer;
+
+	clone.id = peer->socket_id;
+	clone.remote = 0;
+	clone.remote_port = 0;
+	clone.flags |= EV_F_ID_IS_ADDRESS;
+	return step(saga, &clone, EV_LISTEN, EV_SYN_RECV, ORPHAN);
+}
+
+static const struct changes *completes(struct saga *saga, const struct peer *peer)
+{
+	struct peer quiet = *peer;
+
+	quiet.pid = 0; /* in softirq nobody acts */
+	return birth(saga, &quiet, EV_SYN_RECV, EV_ESTABLISHED, ORPHAN);
+}
+
+static const struct change *only(const struct changes *changes, enum change_kind kind)
+{
+	assert_int_equal(changes->count, 1);
+	assert_int_equal(changes->change[0].kind, kind);
+	return &changes->change[0];
+}
+
+static const struct change *check_change(const struct change *change, uint8_t old, uint8_t new,
+					 uint64_t in_old_ns)
+{
+	assert_int_equal(change->kind, CHANGE_TRANSITION);
+	assert_int_equal(change->old_state, old);
+	assert_int_equal(change->new_state, new);
+	assert_true(change->in_old_ns == in_old_ns);
+	return change;
+}
+
+static const struct peer client = {.id = 0x10, .local = 1, .remote = 2, .local_port = 43210,
+				   .remote_port = 5432, .pid = 42, .comm = "php-fpm"};
+static const struct peer server = {.id = 0x20, .socket_id = 0xbeef, .local = 2, .remote = 1,
+				   .local_port = 5432, .remote_port = 43210, .pid = 7, .comm = "postgres"};
+
+/* ---- whole lives ---- */
+
+static void a_client_from_connect_to_close(void **state)
+{
+	const struct change *change;
+	const struct life *life;
+	struct saga saga;
+	uint64_t start_ns;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	start_ns = saga.now_ns;
+	change = only(connects(&saga, &client), CHANGE_TRANSITION);
+	check_change(change, EV_STATE_CLOSE, EV_SYN_SENT, UNKNOWN_NS);
+	assert_int_equal(change->time_ns, start_ns);
+	assert_int_equal(change->owner->pid, 42);
+	life = change->life;
+	assert_int_equal(life->conn, 0x10);
+	assert_int_equal(life->role, ROLE_CLIENT);
+	assert_int_equal(life->local.port, 0);
+	assert_int_equal(life->remote.port, 5432);
+	assert_int_equal(life->ordinal, 0);
+	assert_int_equal(life->flags, LIFE_START_KNOWN | LIFE_PLACE_KNOWN | LIFE_ENTERED_KNOWN);
+
+	wait_us(&saga, 412);
+	change = only(step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0), CHANGE_TRANSITION);
+	check_change(change, EV_SYN_SENT, EV_ESTABLISHED, 412 * US);
+	assert_ptr_equal(change->life, life);
+	assert_int_equal(change->owner->pid, 42); /* nobody acted: the life's */
+	assert_int_equal(life->local.port, 43210);
+	assert_int_equal(life->ordinal, 1);
+
+	wait_us(&saga, 2000);
+	check_change(only(owned(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED), CHANGE_TRANSITION),
+		     EV_ESTABLISHED, EV_FIN_WAIT1, 2000 * US);
+	wait_us(&saga, 30);
+	step(&saga, &client, EV_FIN_WAIT1, EV_FIN_WAIT2, ORPHAN);
+	wait_us(&saga, 20);
+	closed(&saga, &client, EV_FIN_WAIT2, ORPHAN);
+	assert_int_equal(saga.changes.count, 2);
+	check_change(&saga.changes.change[0], EV_FIN_WAIT2, EV_STATE_CLOSE, 20 * US);
+	change = &saga.changes.change[1];
+	assert_int_equal(change->kind, CHANGE_LIFE);
+	assert_ptr_equal(change->life, life);
+	assert_int_equal(change->time_ns, saga.now_ns);
+	assert_int_equal(change->owner->pid, 42);
+	assert_int_equal(life->history_count, 5);
+	assert_int_equal(life->start_ns, start_ns);
+	assert_int_equal(life->entered_ns, saga.now_ns);
+	assert_int_equal(life->closed_first, CLOSED_LOCAL);
+	assert_int_equal(life->how, HOW_CLOSE);
+	assert_int_equal(life->bytes_sent, 120);
+	assert_int_equal(life->bytes_received, 4096);
+	assert_int_equal(life->retransmits, 2);
+	assert_false(life->flags & LIFE_INCOMPLETE);
+	assert_true(life->flags & LIFE_TOTALS_KNOWN);
+	assert_true(life->flags & LIFE_ENDED);
+	end_saga(&saga);
+}
+
+/* LISTEN-SYN_RECV comes with the listener's address and no id that lasts: it is
+ * told with the next record, which has both. */
+static void a_childs_first_transition_waits_for_its_tuple(void **state)
+{
+	const struct change *first, *second;
+	struct saga saga;
+	uint64_t start_ns;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	start_ns = saga.now_ns;
+	assert_int_equal(arrives(&saga, &server)->count, 0);
+	wait_us(&saga, 3);
+	completes(&saga, &server);
+	assert_int_equal(saga.changes.count, 2);
+	first = check_change(&saga.changes.change[0], EV_LISTEN, EV_SYN_RECV, UNKNOWN_NS);
+	second = check_change(&saga.changes.change[1], EV_SYN_RECV, EV_ESTABLISHED, 3 * US);
+	assert_int_equal(first->time_ns, start_ns);
+	assert_int_equal(second->time_ns, start_ns + 3 * US);
+	assert_ptr_equal(first->life, second->life);
+	assert_int_equal(first->life->conn, 0x20);
+	assert_int_equal(first->life->role, ROLE_SERVER);
+	assert_int_equal(first->life->start_ns, start_ns);
+	assert_int_equal(first->life->local.port, 5432);
+	assert_int_equal(first->life->remote.port, 43210);
+	assert_int_equal(first->life->remote.addr[15], 1);
+	assert_int_equal(first->life->first_old, EV_LISTEN);
+	assert_int_equal(first->life->ordinal, 1);
+	assert_false(first->life->flags & LIFE_INCOMPLETE);
+	assert_null(first->owner);
+	end_saga(&saga);
+}
+
+/* Many handshakes at once, as their records interleave on several CPUs. */
+static void children_are_told_apart(void **state)
+{
+	enum { MANY = 100 };
+	struct peer peers[MANY];
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 1000, 10, 1);
+	for (unsigned int i = 0; i < MANY; i++) {
+		peers[i] = server;
+		peers[i].id = 0x1000 + i;
+		peers[i].socket_id = 0xffff888000000000 + (uint64_t)i * 2304;
+		peers[i].remote_port = (uint16_t)(50000 + i);
+		assert_int_equal(arrives(&saga, &peers[i])->count, 0);
+		wait_us(&saga, 1);
+	}
+	for (unsigned int i = MANY; i-- > 0;) {
+		const struct life *life;
+
+		completes(&saga, &peers[i]);
+		assert_int_equal(saga.changes.count, 2);
+		life = saga.changes.change[0].life;
+		assert_int_equal(life->start_ns, 1000 * NS_PER_S + i * US);
+		assert_int_equal(life->remote.port, 50000 + i);
+	}
+	end_saga(&saga);
+}
+
+/* What is known of a passive connection's owner is who closes it. */
+static void a_child_is_owned_by_its_first_caller(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	arrives(&saga, &server);
+	completes(&saga, &server);
+	step(&saga, &server, EV_ESTABLISHED, EV_CLOSE_WAIT, 0);
+	assert_null(saga.changes.change[0].owner);
+	owned(&saga, &server, EV_CLOSE_WAIT, EV_LAST_ACK, FILE_CLOSED);
+	assert_string_equal(saga.changes.change[0].owner->comm, "postgres");
+	closed(&saga, &server, EV_LAST_ACK, ORPHAN);
+	assert_int_equal(saga.changes.change[1].owner->pid, 7);
+	assert_int_equal(saga.changes.change[1].life->closed_first, CLOSED_REMOTE);
+	end_saga(&saga);
+}
+
+/* A descriptor that was passed on: the life stays who connected, the transition
+ * is told of who made the call. */
+static void who_acts_is_not_who_owns(void **state)
+{
+	struct peer heir = client;
+	struct saga saga;
+
+	(void)state;
+	heir.pid = 99;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	owned(&saga, &heir, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED);
+	assert_int_equal(saga.changes.change[0].owner->pid, 99);
+	assert_int_equal(model__owner(saga.model, saga.changes.change[0].life)->pid, 42);
+	step(&saga, &client, EV_FIN_WAIT1, EV_FIN_WAIT2, ORPHAN);
+	assert_int_equal(saga.changes.change[0].owner->pid, 42);
+	end_saga(&saga);
+}
+
+static void a_self_connect_is_both(void **state)
+{
+	struct peer self = client;
+	struct saga saga;
+
+	(void)state;
+	self.remote = self.local;
+	self.remote_port = self.local_port;
+	begin_saga(&saga, 10, 10, 1);
+	assert_int_equal(connects(&saga, &self)->change[0].life->role, ROLE_CLIENT);
+	step(&saga, &self, EV_SYN_SENT, EV_SYN_RECV, 0);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_BOTH);
+	/* SYN_RECV does not mean server. */
+	birth(&saga, &self, EV_SYN_RECV, EV_ESTABLISHED, 0);
+	only(&saga.changes, CHANGE_TRANSITION);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_BOTH);
+	assert_int_equal(saga.changes.change[0].life->history_count, 3);
+	end_saga(&saga);
+}
+
+static void a_simultaneous_open_is_a_client(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	step(&saga, &client, EV_SYN_SENT, EV_SYN_RECV, 0);
+	birth(&saga, &client, EV_SYN_RECV, EV_ESTABLISHED, 0);
+	only(&saga.changes, CHANGE_TRANSITION);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_CLIENT);
+	assert_false(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
+static void a_listener_is_a_life(void **state)
+{
+	struct peer listener = {.id = 0x30, .local = 0, .local_port = 80, .pid = 7, .comm = "nginx"};
+	const struct change *change;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	change = only(birth(&saga, &listener, EV_STATE_CLOSE, EV_LISTEN, CALL), CHANGE_TRANSITION);
+	assert_int_equal(change->life->role, ROLE_LISTENER);
+	assert_int_equal(change->life->ordinal, 0);
+	closed(&saga, &listener, EV_LISTEN, FILE_CLOSED);
+	assert_int_equal(saga.changes.count, 2);
+	assert_int_equal(saga.changes.change[1].life->role, ROLE_LISTENER);
+	assert_false(saga.changes.change[1].life->flags & LIFE_INCOMPLETE);
+	/* One that was there before tcpsaga: its end still says what it was. */
+	listener.id = 0x31;
+	closed(&saga, &listener, EV_LISTEN, FILE_CLOSED);
+	assert_int_equal(saga.changes.change[1].life->role, ROLE_LISTENER);
+	assert_true(saga.changes.change[1].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
+static void a_subflow_of_mptcp_is_labelled(void **state)
+{
+	struct peer subflow = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &subflow);
+	assert_false(saga.changes.change[0].life->flags & LIFE_MPTCP);
+	subflow.flags = EV_F_MPTCP;
+	step(&saga, &subflow, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_true(saga.changes.change[0].life->flags & LIFE_MPTCP);
+	end_saga(&saga);
+}
+
+/* It fell back to TCP: the kernel clears the mark at ESTABLISHED. */
+static void a_fallback_to_tcp_is_no_subflow(void **state)
+{
+	struct peer subflow = client;
+	struct saga saga;
+
+	(void)state;
+	subflow.flags = EV_F_MPTCP;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &subflow);
+	subflow.flags = 0;
+	step(&saga, &subflow, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_false(saga.changes.change[0].life->flags & LIFE_MPTCP);
+	end_saga(&saga);
+}
+
+/* ---- identity ---- */
+
+static void a_five_tuple_has_successive_lives(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 100, 100, 1);
+	for (uint64_t n = 1; n <= 5; n++) {
+		peer.id = 0x100 + n;
+		connects(&saga, &peer);
+		assert_int_equal(saga.changes.change[0].life->ordinal, 0);
+		step(&saga, &peer, EV_SYN_SENT, EV_ESTABLISHED, 0);
+		assert_int_equal(saga.changes.change[0].life->ordinal, n);
+		closed(&saga, &peer, EV_ESTABLISHED, FILE_CLOSED);
+		assert_int_equal(saga.changes.change[1].life->ordinal, n);
+	}
+	end_saga(&saga);
+}
+
+static void the_same_ports_elsewhere_are_another_tuple(void **state)
+{
+	struct peer there = client;
+	struct saga saga;
+
+	(void)state;
+	there.id = 0x11;
+	there.netns = 2;
+	begin_saga(&saga, 100, 100, 1);
+	birth(&saga, &client, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+	birth(&saga, &there, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+	assert_int_equal(saga.changes.change[0].life->ordinal, 1);
+	end_saga(&saga);
+}
+
+/* On 5.10 the id is the socket's address, which the next socket may get. */
+static void an_address_as_id_is_shown_as_another_each_time(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+	uint64_t shown[3];
+
+	(void)state;
+	peer.flags = EV_F_ID_IS_ADDRESS;
+	begin_saga(&saga, 100, 100, 1);
+	for (unsigned int n = 0; n < 3; n++) {
+		connects(&saga, &peer);
+		shown[n] = saga.changes.change[0].life->conn;
+		assert_int_not_equal(shown[n], peer.id);
+		step(&saga, &peer, EV_SYN_SENT, EV_ESTABLISHED, 0);
+		assert_int_equal(saga.changes.change[0].life->conn, shown[n]);
+		closed(&saga, &peer, EV_ESTABLISHED, CALL);
+		assert_int_equal(saga.changes.change[1].life->conn, shown[n]);
+		for (unsigned int before = 0; before < n; before++)
+			assert_int_not_equal(shown[n], shown[before]);
+		wait_us(&saga, 1);
+	}
+	end_saga(&saga);
+}
+
+/* ---- what is missing ---- */
+
+static void a_lost_birth_is_made_good_by_the_close(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	check_change(only(step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0), CHANGE_TRANSITION), EV_SYN_SENT,
+		     EV_ESTABLISHED, UNKNOWN_NS);
+	life = saga.changes.change[0].life;
+	assert_true(life->flags & LIFE_INCOMPLETE);
+	assert_false(life->flags & (LIFE_PLACE_KNOWN | LIFE_START_KNOWN));
+	assert_int_equal(life->local.port, 43210);
+	assert_null(saga.changes.change[0].owner);
+	wait_us(&saga, 5);
+	closed(&saga, &client, EV_ESTABLISHED, CALL);
+	check_change(&saga.changes.change[0], EV_ESTABLISHED, EV_STATE_CLOSE, 5 * US);
+	life = saga.changes.change[1].life;
+	assert_true(life->flags & LIFE_INCOMPLETE);
+	assert_true(life->flags & LIFE_PLACE_KNOWN);
+	assert_false(life->flags & LIFE_START_KNOWN);
+	assert_int_equal(life->remote.addr[15], 2);
+	assert_int_equal(life->ordinal, 1);
+	assert_int_equal(saga.changes.change[1].owner->pid, 42);
+	end_saga(&saga);
+}
+
+static void a_child_without_its_first_record_is_incomplete(void **state)
+{
+	const struct change *change;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	change = only(completes(&saga, &server), CHANGE_TRANSITION);
+	check_change(change, EV_SYN_RECV, EV_ESTABLISHED, UNKNOWN_NS);
+	assert_true(change->life->flags & LIFE_INCOMPLETE);
+	assert_int_equal(change->life->role, ROLE_SERVER);
+	assert_int_equal(change->life->history_count, 1);
+	end_saga(&saga);
+}
+
+/* Only one child may wait in a slot: the one that came last. */
+static void a_child_that_lost_its_slot_is_incomplete(void **state)
+{
+	struct peer other = server;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	other.id = 0x21;
+	do
+		other.socket_id++;
+	while ((other.socket_id * 0x9e3779b97f4a7c15) >> 52 != (server.socket_id * 0x9e3779b97f4a7c15) >> 52);
+	arrives(&saga, &server);
+	arrives(&saga, &other);
+	completes(&saga, &server);
+	only(&saga.changes, CHANGE_TRANSITION);
+	assert_true(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	completes(&saga, &other);
+	assert_int_equal(saga.changes.count, 2);
+	assert_false(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
+/* How long it was in a state that it was not seen to enter is not known. */
+static void a_record_lost_in_the_middle_marks_the_life(void **state)
+{
+	const struct change *change;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_false(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	wait_us(&saga, 1000000);
+	change = only(step(&saga, &client, EV_FIN_WAIT1, EV_FIN_WAIT2, ORPHAN), CHANGE_TRANSITION);
+	assert_true(change->life->flags & LIFE_INCOMPLETE);
+	check_change(change, EV_FIN_WAIT1, EV_FIN_WAIT2, UNKNOWN_NS);
+	wait_us(&saga, 10);
+	check_change(&closed(&saga, &client, EV_FIN_WAIT2, ORPHAN)->change[0], EV_FIN_WAIT2, EV_STATE_CLOSE,
+		     10 * US);
+	assert_true(saga.changes.change[1].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
+/* The socket's address came back with a new life: the old one must have ended. */
+static void a_lost_close_is_told_when_the_id_comes_again(void **state)
+{
+	const struct change *change;
+	struct peer next = client;
+	struct saga saga;
+	uint64_t seen_ns;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	next.flags = EV_F_ID_IS_ADDRESS;
+	next.remote_port = 443;
+	connects(&saga, &next);
+	step(&saga, &next, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	seen_ns = saga.now_ns;
+	wait_us(&saga, 1000000);
+	next.remote_port = 8080;
+	next.pid = 43;
+	connects(&saga, &next);
+	assert_int_equal(saga.changes.count, 2);
+	change = &saga.changes.change[0];
+	assert_int_equal(change->kind, CHANGE_LIFE);
+	assert_int_equal(change->life->remote.port, 443);
+	assert_int_equal(change->life->state, EV_ESTABLISHED);
+	assert_int_equal(change->time_ns, seen_ns);
+	assert_true(change->life->flags & LIFE_INCOMPLETE);
+	assert_true(change->life->flags & LIFE_ENDED);
+	assert_int_equal(change->owner->pid, 42);
+	change = check_change(&saga.changes.change[1], EV_STATE_CLOSE, EV_SYN_SENT, UNKNOWN_NS);
+	assert_int_equal(change->life->remote.port, 8080);
+	assert_false(change->life->flags & LIFE_INCOMPLETE);
+	assert_int_equal(change->owner->pid, 43);
+	assert_int_not_equal(change->life->conn, saga.changes.change[0].life->conn);
+	end_saga(&saga);
+}
+
+/* The same with so many owners that their table has to move for the new one:
+ * what was said of the old life must not point to where it was. */
+static void owners_of_one_record_are_valid_together(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10000, 1000, 1);
+	peer.pid = 1;
+	connects(&saga, &peer);
+	for (peer.pid = 2; peer.pid <= 600; peer.pid++) {
+		connects(&saga, &peer);
+		assert_int_equal(saga.changes.count, 2);
+		assert_int_equal(saga.changes.change[0].owner->pid, peer.pid - 1);
+		assert_int_equal(saga.changes.change[1].owner->pid, peer.pid);
+	}
+	end_saga(&saga);
+}
+
+/* A socket that is neither connecting nor listening leaves CLOSE: repair mode. */
+static void leaving_close_in_another_way(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	step(&saga, &client, EV_STATE_CLOSE, EV_ESTABLISHED, CALL);
+	assert_true(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_UNKNOWN);
+	end_saga(&saga);
+}
+
+static void time_that_runs_backwards_is_no_time(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	saga.now_ns -= 50;
+	check_change(only(step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0), CHANGE_TRANSITION), EV_SYN_SENT,
+		     EV_ESTABLISHED, 0);
+	end_saga(&saga);
+}
+
+/* ---- sk_err that is left over ---- */
+
+static void a_stale_error_did_not_end_the_next_life(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	peer.error = ECONNRESET; /* tcp_disconnect() leaves it behind */
+	connects(&saga, &peer);
+	step(&saga, &peer, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	closed(&saga, &peer, EV_ESTABLISHED, FILE_CLOSED);
+	assert_int_equal(saga.changes.change[1].life->how, HOW_ABORT);
+	assert_int_equal(saga.changes.change[1].life->error, 0);
+	end_saga(&saga);
+}
+
+static void a_fresh_error_ended_it(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &peer);
+	peer.error = ECONNREFUSED;
+	closed(&saga, &peer, EV_SYN_SENT, CALL);
+	assert_int_equal(saga.changes.change[1].life->how, HOW_REFUSED);
+	assert_int_equal(saga.changes.change[1].life->error, ECONNREFUSED);
+	end_saga(&saga);
+}
+
+/* ---- bounds ---- */
+
+/* What is shown of a record stays valid for it, in the smallest of tables. */
+static void an_ended_life_outlives_its_record(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 2, 1, 1);
+	for (uint64_t n = 0; n < 50; n++) {
+		peer.pid = 100 + (uint32_t)n;
+		peer.remote_port = (uint16_t)(1000 + n);
+		connects(&saga, &peer);
+		if (n % 3 == 0)
+			closed(&saga, &peer, EV_SYN_SENT, CALL);
+		for (unsigned int i = 0; i < saga.changes.count; i++) {
+			const struct change *change = &saga.changes.change[i];
+
+			if (change->kind != CHANGE_LIFE)
+				continue;
+			assert_true(change->life->flags & LIFE_ENDED);
+			assert_int_equal(change->life->remote.port - 1000, change->owner->pid - 100);
+		}
+	}
+	end_saga(&saga);
+}
+
+/* A table that is full of open lives still tells of new ones. */
+static void a_full_table_goes_on(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 100, 10, 1);
+	for (uint64_t n = 0; n < 1000; n++) {
+		peer.id = n;
+		only(connects(&saga, &peer), CHANGE_TRANSITION);
+	}
+	assert_int_equal(model__flows(saga.model)->open, 100);
+	assert_int_equal(model__flows(saga.model)->evicted_open, 900);
+	/* One that was evicted is known again, incomplete. */
+	peer.id = 1;
+	step(&saga, &peer, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_true(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
+static void without_memory_a_record_has_no_effect(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	out_of_memory = true;
+	assert_int_equal(try_birth(&saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL), -ENOMEM);
+	out_of_memory = false;
+	assert_int_equal(saga.changes.count, 0);
+	assert_int_equal(model__flows(saga.model)->open, 0);
+	only(connects(&saga, &peer), CHANGE_TRANSITION);
+	end_saga(&saga);
+	out_of_memory = true;
+	assert_null(model__new(&(struct model_config){.max_lives = 10, .max_ended = 10}));
+	assert_int_equal(errno, ENOMEM);
+	out_of_memory = false;
+	model__free(NULL);
+}
+
+/* ---- records that are no transitions ---- */
+
+/* A step at the listener 0x77; id is the request's, 0 where the kernel gives it
+ * none or there is none. */
+static const struct changes *happens(struct saga *saga, enum ev_kind kind, uint64_t id, uint8_t outcome)
+{
+	struct ev_handshake step = {
+		.header = header(saga, kind),
+		.conn_id = id,
+		.listener_id = 0x77,
+		.listener_socket = 0x770,
+		.netns = 1,
+		.family = AF_INET,
+		.outcome = outcome,
+		.local_port = server.local_port,
+		.remote_port = server.remote_port,
+		.accept_queue_len = 3,
+		.limit = 128,
+	};
+
+	put_v4(step.local, server.local);
+	put_v4(step.remote, server.remote);
+	assert_int_equal(apply(saga, &step, sizeof(step)), 0);
+	return &saga->changes;
+}
+
+static const struct changes *accepts(struct saga *saga, uint32_t pid)
+{
+	struct ev_accept record = {
+		.header = header(saga, EV_ACCEPT),
+		.conn_id = server.id,
+		.listener_id = 0x77,
+		.listener_socket = 0x770,
+		.netns = 1,
+		.family = AF_INET,
+		.local_port = server.local_port,
+		.remote_port = server.remote_port,
+		.owner = {.pid = pid, .tid = pid, .comm = "worker"},
+	};
+
+	put_v4(record.local, server.local);
+	put_v4(record.remote, server.remote);
+	assert_int_equal(apply(saga, &record, sizeof(record)), 0);
+	return &saga->changes;
+}
+
+static void a_syn_knows_its_listener(void **state)
+{
+	struct peer listener = {.id = 0x77, .local = 2, .local_port = 5432, .pid = 7, .comm = "nginx"};
+	const struct change *change;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	birth(&saga, &listener, EV_STATE_CLOSE, EV_LISTEN, CALL);
+	wait_us(&saga, 5);
+	change = only(happens(&saga, EV_SYN, 0, EV_SYN_DROPPED), CHANGE_SYN);
+	assert_int_equal(change->time_ns, saga.now_ns);
+	assert_int_equal(change->handshake->accept_queue_len, 3);
+	assert_int_equal(change->listener->local.port, 5432);
+	assert_string_equal(change->owner->comm, "nginx");
+	assert_null(change->life);
+	end_saga(&saga);
+}
+
+/* With its SYN seen, a passive life begins there, and its history too: the
+ * child joins it at the third ACK. */
+static void a_passive_life_begins_with_its_syn(void **state)
+{
+	const struct change *change;
+	const struct life *life;
+	struct saga saga;
+	uint64_t syn_ns;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	syn_ns = saga.now_ns;
+	change = only(happens(&saga, EV_SYN, server.id, EV_SYN_QUEUED), CHANGE_SYN);
+	life = change->life;
+	assert_int_equal(life->state, EV_SYN_RECV);
+	assert_int_equal(life->role, ROLE_SERVER);
+	assert_int_equal(life->ordinal, 1);
+	wait_us(&saga, 30000);
+	change = only(happens(&saga, EV_HANDSHAKE, server.id, EV_REQUEST_COMPLETED), CHANGE_HANDSHAKE);
+	assert_ptr_equal(change->life, life);
+	assert_int_equal(change->took_ns, 30000 * US);
+	arrives(&saga, &server);
+	assert_int_equal(saga.changes.count, 0);
+	wait_us(&saga, 2);
+	completes(&saga, &server);
+	assert_int_equal(saga.changes.count, 2);
+	check_change(&saga.changes.change[0], EV_LISTEN, EV_SYN_RECV, UNKNOWN_NS);
+	assert_int_equal(saga.changes.change[0].time_ns, saga.now_ns - 2 * US);
+	assert_ptr_equal(saga.changes.change[1].life, life);
+	assert_int_equal(life->start_ns, syn_ns);
+	assert_int_equal(life->history_count, 2);
+	assert_int_equal(history_ns(life->history[1]), 30002 * US);
+	assert_false(life->flags & LIFE_INCOMPLETE);
+	wait_us(&saga, 95);
+	change = only(accepts(&saga, 4242), CHANGE_ACCEPT);
+	assert_ptr_equal(change->life, life);
+	assert_int_equal(change->took_ns, 95 * US);
+	assert_int_equal(change->owner->pid, 4242);
+	assert_int_equal(life->accept_wait_us, 95);
+	assert_int_equal(model__owner(saga.model, life)->pid, 4242);
+	end_saga(&saga);
+}
+
+/* 5.10 gives a request no id: its tuple joins it to its child. */
+static void a_request_without_an_id_joins_its_child(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	life = only(happens(&saga, EV_SYN, 0, EV_SYN_QUEUED), CHANGE_SYN)->life;
+	arrives(&saga, &server);
+	completes(&saga, &server);
+	assert_int_equal(saga.changes.count, 2);
+	assert_ptr_equal(saga.changes.change[1].life, life);
+	closed(&saga, &server, EV_ESTABLISHED, CALL);
+	assert_ptr_equal(saga.changes.change[1].life, life);
+	assert_false(life->flags & LIFE_INCOMPLETE);
+	assert_int_equal(model__flows(saga.model)->open, 0);
+	end_saga(&saga);
+}
+
+/* What is shown must be the same in the capture and in its replay, whose seed is
+ * another one. */
+static void a_request_without_an_id_is_shown_alike(void **state)
+{
+	struct saga a, b;
+
+	(void)state;
+	begin_saga(&a, 10, 10, 1);
+	begin_saga(&b, 10, 10, 2);
+	happens(&a, EV_SYN, 0, EV_SYN_QUEUED);
+	happens(&b, EV_SYN, 0, EV_SYN_QUEUED);
+	assert_int_equal(a.changes.change[0].life->conn, b.changes.change[0].life->conn);
+	end_saga(&a);
+	end_saga(&b);
+}
+
+/* A request that gets no child is a life that ended in SYN_RECV. */
+static void a_request_that_came_to_nothing_is_a_life(void **state)
+{
+	static const struct {
+		uint8_t outcome, how;
+		bool overflow;
+	} ends[] = {
+		{EV_REQUEST_TIMED_OUT, HOW_TIMEOUT, false},
+		{EV_REQUEST_RESET, HOW_RESET_RECEIVED, false},
+		{EV_REQUEST_LISTENER_CLOSED, HOW_LISTENER_CLOSED, false},
+		/* tcp_abort_on_overflow */
+		{EV_REQUEST_RESET, HOW_DROPPED, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const struct life *life;
+		struct saga saga;
+
+		begin_saga(&saga, 10, 10, 1);
+		happens(&saga, EV_SYN, server.id, EV_SYN_QUEUED);
+		happens(&saga, EV_HANDSHAKE, server.id, EV_REQUEST_RETRANSMITTED);
+		if (ends[i].overflow)
+			happens(&saga, EV_HANDSHAKE, server.id, EV_REQUEST_OVERFLOW);
+		only(&saga.changes, CHANGE_HANDSHAKE);
+		happens(&saga, EV_HANDSHAKE, server.id, ends[i].outcome);
+		assert_int_equal(saga.changes.count, 2);
+		assert_int_equal(saga.changes.change[1].kind, CHANGE_LIFE);
+		life = saga.changes.change[1].life;
+		assert_int_equal(life->how, ends[i].how);
+		assert_int_equal(life->state, EV_STATE_CLOSE);
+		assert_true(life->flags & LIFE_ENDED);
+		assert_int_equal(model__flows(saga.model)->open, 0);
+		end_saga(&saga);
+	}
+}
+
+static void losses_and_the_end_are_passed_on(void **state)
+{
+	struct saga saga;
+	struct ev_loss loss;
+	struct ev_stop stop;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	loss = (struct ev_loss){.header = header(&saga, EV_LOSS), .count = 17, .reason = EV_LOST_RING_FULL};
+	assert_int_equal(apply(&saga, &loss, sizeof(loss)), 0);
+	assert_int_equal(only(&saga.changes, CHANGE_LOSS)->loss->count, 17);
+	assert_int_equal(saga.changes.change[0].time_ns, saga.now_ns);
+	stop = (struct ev_stop){.header = header(&saga, EV_STOP), .attempted = 18};
+	assert_int_equal(apply(&saga, &stop, sizeof(stop)), 0);
+	assert_int_equal(only(&saga.changes, CHANGE_STOP)->stop->attempted, 18);
+	end_saga(&saga);
+}
+
+/* ---- anything ---- */
+
+static void random_record(struct saga *saga, uint64_t r)
+{
+	struct peer peer = {
+		.id = 1 + r % 13,
+		.socket_id = 1 + r / 13 % 17,
+		.local = 1,
+		.remote = (uint8_t)(1 + r / 221 % 2),
+		.local_port = (uint16_t)(r >> 12 & 3),
+		.remote_port = (uint16_t)(r >> 14 & 3),
+		.flags = r >> 16 & 1 ? EV_F_ID_IS_ADDRESS : 0,
+		.pid = r >> 17 & 7,
+		.comm = "any",
+		.error = r >> 20 & 1 ? ECONNRESET : 0,
+	};
+	uint8_t old = (uint8_t)(1 + (r >> 24) % (EV_STATE_END - 1));
+	uint8_t new = (uint8_t)(1 + (r >> 32) % (EV_STATE_END - 1));
+	uint16_t flags = r >> 40 & (CALL | ORPHAN | EV_F_FILE_CLOSED);
+
+	saga->now_ns += (r >> 48) % 2000;
+	switch (r >> 44 & 15) {
+	case 0:
+		connects(saga, &peer);
+		break;
+	case 8:
+		happens(saga, EV_SYN, r & 1 ? peer.id : 0, (uint8_t)(r >> 32 & 1 ? EV_SYN_QUEUED : EV_SYN_COOKIE));
+		break;
+	case 9:
+		happens(saga, EV_HANDSHAKE, r & 1 ? peer.id : 0,
+			(uint8_t)(EV_REQUEST_RETRANSMITTED + (r >> 32) % (EV_OUTCOME_END - EV_REQUEST_RETRANSMITTED)));
+		break;
+	case 10:
+		accepts(saga, 1 + (r >> 17 & 7));
+		break;
+	case 1:
+		arrives(saga, &peer);
+		break;
+	case 2:
+		completes(saga, &peer);
+		break;
+	case 3:
+		closed(saga, &peer, old, flags);
+		break;
+	case 4:
+		birth(saga, &peer, old, new, flags);
+		break;
+	case 5:
+		owned(saga, &peer, old, new, flags);
+		break;
+	default:
+		step(saga, &peer, old, new, flags);
+	}
+}
+
+static void expect_same_change(const struct change *a, const struct change *b)
+{
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->old_state, b->old_state);
+	assert_int_equal(a->new_state, b->new_state);
+	assert_true(a->time_ns == b->time_ns && a->in_old_ns == b->in_old_ns);
+	assert_int_equal(!a->owner, !b->owner);
+	if (a->owner)
+		assert_int_equal(a->owner->pid, b->owner->pid);
+	assert_int_equal(!a->life, !b->life);
+	assert_true(a->took_ns == b->took_ns);
+	if (!a->life || a->life->flags & LIFE_SYN_SEEN) /* a request's id may come from its hash */
+		return;
+	assert_int_equal(a->life->conn, b->life->conn);
+	assert_int_equal(a->life->ordinal, b->life->ordinal);
+	assert_int_equal(a->life->flags, b->life->flags);
+	assert_int_equal(a->life->history_count, b->life->history_count);
+	assert_memory_equal(a->life->history, b->life->history,
+			    a->life->history_count * sizeof(a->life->history[0]));
+}
+
+/* Whatever comes in whatever order: never more changes than there is room for,
+ * and the same records give the same changes whatever the seed. */
+static void the_same_records_give_the_same_changes(void **state)
+{
+	struct saga a, b;
+
+	(void)state;
+	for (unsigned int round = 0; round < 40; round++) {
+		begin_saga(&a, 2 + round % 12, 1 + round % 5, round);
+		begin_saga(&b, 2 + round % 12, 1 + round % 5, ~(uint64_t)round);
+		for (int i = 0; i < 3000; i++) {
+			uint64_t r = random_u64();
+
+			random_record(&a, r);
+			random_record(&b, r);
+			assert_in_range(a.changes.count, 0, CHANGES_MAX);
+			assert_int_equal(a.changes.count, b.changes.count);
+			for (unsigned int n = 0; n < a.changes.count; n++)
+				expect_same_change(&a.changes.change[n], &b.changes.change[n]);
+		}
+		end_saga(&a);
+		end_saga(&b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_client_from_connect_to_close),
+		cmocka_unit_test(a_childs_first_transition_waits_for_its_tuple),
+		cmocka_unit_test(children_are_told_apart),
+		cmocka_unit_test(a_child_is_owned_by_its_first_caller),
+		cmocka_unit_test(who_acts_is_not_who_owns),
+		cmocka_unit_test(a_self_connect_is_both),
+		cmocka_unit_test(a_simultaneous_open_is_a_client),
+		cmocka_unit_test(a_listener_is_a_life),
+		cmocka_unit_test(a_subflow_of_mptcp_is_labelled),
+		cmocka_unit_test(a_fallback_to_tcp_is_no_subflow),
+		cmocka_unit_test(a_five_tuple_has_successive_lives),
+		cmocka_unit_test(the_same_ports_elsewhere_are_another_tuple),
+		cmocka_unit_test(an_address_as_id_is_shown_as_another_each_time),
+		cmocka_unit_test(a_lost_birth_is_made_good_by_the_close),
+		cmocka_unit_test(a_child_without_its_first_record_is_incomplete),
+		cmocka_unit_test(a_child_that_lost_its_slot_is_incomplete),
+		cmocka_unit_test(a_record_lost_in_the_middle_marks_the_life),
+		cmocka_unit_test(a_lost_close_is_told_when_the_id_comes_again),
+		cmocka_unit_test(leaving_close_in_another_way),
+		cmocka_unit_test(time_that_runs_backwards_is_no_time),
+		cmocka_unit_test(a_stale_error_did_not_end_the_next_life),
+		cmocka_unit_test(a_fresh_error_ended_it),
+		cmocka_unit_test(an_ended_life_outlives_its_record),
+		cmocka_unit_test(a_full_table_goes_on),
+		cmocka_unit_test(without_memory_a_record_has_no_effect),
+		cmocka_unit_test(a_syn_knows_its_listener),
+		cmocka_unit_test(a_passive_life_begins_with_its_syn),
+		cmocka_unit_test(a_request_without_an_id_joins_its_child),
+		cmocka_unit_test(a_request_without_an_id_is_shown_alike),
+		cmocka_unit_test(a_request_that_came_to_nothing_is_a_life),
+		cmocka_unit_test(losses_and_the_end_are_passed_on),
+		cmocka_unit_test(the_same_records_give_the_same_changes),
+		/* Last: ASan ends the program when this one fails. */
+		cmocka_unit_test(owners_of_one_record_are_valid_together),
+	};
+
+	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
