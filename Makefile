@@ -102,7 +102,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(BUILD)/tests/traffic $(BUILD)/tests/mkrec $(BUILD)/tests/relocs
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock snapshot mkrec relocs)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do.
@@ -110,9 +110,9 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -O1 -g -fsanitize=address,undefined \
-		-fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -o $@
+		-fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -o $@
 
-$(BUILD)/tests/traffic: tests/system/traffic.c
+$(BUILD)/tests/traffic $(BUILD)/tests/knock: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
@@ -122,6 +122,13 @@ $(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -o $@
+
+SNAPSHOT_OBJECTS := $(addprefix $(BUILD)/user/,source/sockdiag.o source/netns.o source/netstat.o \
+	source/procs.o base/clock.o base/idmap.o base/strbuf.o event/connection.o)
+$(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lmnl -lpthread -o $@
 
 $(BUILD)/tests/relocs: tests/vm/relocs.c
 	$(call say,CC,$<)
