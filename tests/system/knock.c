@@ -445,6 +445,9 @@ struct caller {
 static struct caller *callers;
 static long caller_count;
 
+/* TCPTimeouts at the start. */
+static long timeouts_before;
+
 /* Sums that callers do not tell. */
 static struct {
 	long answered; /* SYNs */
@@ -454,7 +457,7 @@ static struct {
 	long cookie_acks_dropped; /* those of them that answered a cookie */
 	long accepted, fastopen; /* connections */
 	long synack_retransmits; /* seen on the wire, raw callers' only */
-	long reset, unreachable, timed_out, refused, listener_closed; /* requests */
+	long reset, unreachable, refused, listener_closed; /* requests */
 	long blocked; /* callers not answered at their first SYN */
 } did;
 
@@ -971,6 +974,15 @@ static void count_syns(void)
 	}
 }
 
+static long real_callers(void)
+{
+	long count = 0;
+
+	for (long i = 0; i < caller_count; i++)
+		count += callers[i].fd >= 0;
+	return count;
+}
+
 static long sum_syns(void)
 {
 	long sum = 0;
@@ -1001,6 +1013,15 @@ static void print_caller(const struct caller *c)
 	printf(",\"syns\":%u,\"fate\":\"%s\"}\n", c->syns, c->fate);
 }
 
+/* The request timer fires once for each SYN-ACK that it repeats, and once more
+ * when it gives up. The timers of real clients' SYNs count there too. */
+static long count_timed_out(void)
+{
+	if (real_callers() > 0)
+		return 0;
+	return counter("TCPTimeouts") - timeouts_before - (did.synack_retransmits - did.duplicates);
+}
+
 static void print_sums(const char *stage)
 {
 	const struct {
@@ -1019,7 +1040,7 @@ static void print_sums(const char *stage)
 		{"accepted", did.accepted},
 		{"reset", did.reset},
 		{"unreachable", did.unreachable},
-		{"timed_out", did.timed_out},
+		{"timed_out", count_timed_out()},
 		{"refused", did.refused},
 		{"listener_closed", did.listener_closed},
 		{"synack_retransmits", did.synack_retransmits},
@@ -1033,19 +1054,30 @@ static void print_sums(const char *stage)
 	printf("}\n");
 }
 
-/* Was its SYN-ACK a request's, or a cookie? */
-static void tell_requests_from_cookies(void)
+static bool is_one_of_fates(const char *fate, const char *a, const char *b)
 {
-	for (long i = 0; i < caller_count && caller_count <= LISTED_MAX; i++)
-		if (strcmp(callers[i].fate, "answered") == 0)
-			callers[i].fate =
-				count_sockets(IN_SYN_RECV, &callers[i].from) ? "queued" : "cookie";
+	return strcmp(fate, a) == 0 || strcmp(fate, b) == 0;
+}
+
+/* What is no longer in the SYN queue has expired; what never was got a cookie. */
+static void update_fates(void)
+{
+	for (long i = 0; i < caller_count && caller_count <= LISTED_MAX; i++) {
+		struct caller *c = &callers[i];
+		bool queued = count_sockets(IN_SYN_RECV, &c->from) > 0;
+
+		if (strcmp(c->fate, "answered") == 0)
+			c->fate = queued ? "queued" : "cookie";
+		else if (!queued && is_one_of_fates(c->fate, "queued", "ack_dropped"))
+			c->fate = "timed_out";
+	}
 }
 
 /* stage: "held", "closing" or "done". */
 static void report(const char *stage)
 {
 	read_wire();
+	count_syns();
 	for (int i = 0; i < listener_count; i++)
 		print_listener(&listeners[i]);
 	for (long i = 0; i < caller_count && caller_count <= LISTED_MAX; i++)
@@ -1054,17 +1086,19 @@ static void report(const char *stage)
 	fflush(stdout);
 }
 
-/* Nothing moves until the test has looked and sends a byte, or is gone. */
+/* Nothing moves, except timers, until the test has looked or is gone: an r asks
+ * for a fresh report. */
 static void hold_still(const char *stage)
 {
-	char byte;
+	char byte = 'r';
 
-	count_syns();
-	tell_requests_from_cookies();
-	report(stage);
-	step = "wait for the test";
 	alarm(HOLD_LIMIT_S);
-	check((int)read(STDIN_FILENO, &byte, 1), "wait for the test");
+	while (byte == 'r') {
+		update_fates();
+		report(stage);
+		step = "wait for the test";
+		check((int)read(STDIN_FILENO, &byte, 1), "wait for the test");
+	}
 	alarm(STEP_LIMIT_S);
 }
 
@@ -1106,23 +1140,6 @@ static void wait_no_requests(void)
 		nap();
 }
 
-/* The request timer fires once for each SYN-ACK that it repeats, and once more
- * when it gives up. */
-static void let_requests_expire(void)
-{
-	wait_no_requests();
-	read_wire();
-	did.timed_out = counter("TCPTimeouts") - (did.synack_retransmits - did.duplicates);
-	for (long i = 0; i < caller_count; i++)
-		if (strcmp(callers[i].fate, "queued") == 0)
-			callers[i].fate = "timed_out";
-}
-
-static bool is_still_queued(const struct caller *c)
-{
-	return strcmp(c->fate, "queued") == 0 || strcmp(c->fate, "ack_dropped") == 0;
-}
-
 /* A request outlives its listener until its timer fires, or until a packet
  * comes for it. */
 static void close_listeners(void)
@@ -1137,7 +1154,7 @@ static void close_listeners(void)
 
 		if (strcmp(c->fate, "completed") == 0)
 			c->fate = "child_closed";
-		if (!is_still_queued(c))
+		if (!is_one_of_fates(c->fate, "queued", "ack_dropped"))
 			continue;
 		if (strcmp(opt.after, "packet") == 0)
 			send_reset(c);
@@ -1149,10 +1166,11 @@ static void close_listeners(void)
 static void close_house(void)
 {
 	count_syns();
-	tell_requests_from_cookies();
+	update_fates();
 	hang_up_all();
 	if (strcmp(opt.after, "expiry") == 0)
-		let_requests_expire();
+		wait_no_requests();
+	update_fates();
 	if (opt.hold)
 		hold_still("closing");
 	close_listeners();
@@ -1555,12 +1573,12 @@ static _Noreturn void accept_late(const long long *knocked, const long long *que
 	_exit(0);
 }
 
-static void note_accepted(long count)
+static void note_accepted(long count, const char *fate)
 {
 	did.accepted += count;
 	listeners[0].accepted += count;
 	for (long i = 0; i < caller_count; i++)
-		callers[i].fate = "accepted";
+		callers[i].fate = fate;
 }
 
 static void play_accept_wait(void)
@@ -1582,7 +1600,7 @@ static void play_accept_wait(void)
 	if (acceptor == 0)
 		accept_late(knocked, queued);
 	reap(acceptor);
-	note_accepted(opt.callers);
+	note_accepted(opt.callers, "accepted");
 	close_house();
 }
 
@@ -1646,7 +1664,7 @@ static void play_sleepers(void)
 		note_completed(c);
 		wait_state(c->fd, TCP_CLOSE, "wait for the reset");
 	}
-	note_accepted(opt.callers);
+	note_accepted(opt.callers, "aborted"); /* by the acceptor */
 	close_house();
 }
 
@@ -1711,8 +1729,7 @@ static const struct option_row {
 	{"--port", 0, MEMBER(port), "8080", NULL, "port of the listener"},
 	{"--backlog", 0, MEMBER(backlog), "4", NULL, "listen()'s"},
 	{"--via", 0, MEMBER(via), "ipv4", "ipv4 ipv6 v4-mapped", "addresses"},
-	{"--hold", 0, MEMBER(hold), "0", NULL,
-	 "1: wait for a byte on stdin at the height and before the end"},
+	{"--hold", 0, MEMBER(hold), "0", NULL, "1: stop at the height and before the end"},
 	{"--after", 0, MEMBER(after), "timer", "timer packet expiry",
 	 "requests left go by: their timer, or an RST, after the listener; or expire before"},
 	{"--peers", PEERS, MEMBER(peers), "raw", "raw real", "who completes handshakes"},
@@ -1830,6 +1847,7 @@ int main(int argc, char **argv)
 	signal(SIGALRM, on_alarm);
 	alarm(STEP_LIMIT_S);
 	open_house();
+	timeouts_before = counter("TCPTimeouts");
 	s->play();
 	report("done");
 	return 0;

@@ -1,7 +1,9 @@
 # load.jq: what transitions.jq and lives.jq tell with addresses, told without,
 # for count_lives.awk and for `sort | uniq -c`. $form is `trace` (conn, is this
 # a birth, text: separated by tabs) or `flows` (text). An end that is not known
-# is named.
+# is named. What sound.jq has to complain about comes along, as lines of their
+# own that nobody expects.
+import "sound" as sound;
 
 def known: if (.port // 0) == 0 or (.addr // "") == "" then "unknown" else "known" end;
 
@@ -32,6 +34,8 @@ def flows:
     "sent=\(.bytes_sent)", "received=\(.bytes_received)",
     "incomplete=\(.incomplete)", "comm=\(owner)" ] | join(" ");
 
-inputs
-| if $form == "trace" then select(.type == "transition") | trace
-  else select(.type == "connection") | flows end
+def text:
+  if $form == "trace" then select(.type == "transition") | trace
+  else select(.type == "connection") | flows end;
+
+sound::complaints(sound::batches; .[] | text; {"\($netns)": true}; $kernel)
