@@ -1,7 +1,7 @@
 # queues.jq: what tcpsaga told about handshakes and queues, and what knock and
-# the kernel's counters say, each as lines of compact text. $form chooses.
+# the kernel's counters say: what differs, line by line, in each of $forms.
 # $saga and $knock are their JSON lines, $moved by how much each counter moved,
-# $other the cause of drops that no counter names.
+# $other the cause of drops that no counter names, $ss the output of ss.
 
 def rows: to_entries[] | select(.value != 0) | "\(.key) \(.value)";
 
@@ -79,7 +79,7 @@ def fate: map(select(.type == "handshake") | .outcome) as $ends
     elif any(.outcome == "queued") then "queued"
     else "dropped" end;
 
-def actual_callers: $saga | map(select(.remote)) | group_by(.remote)[]
+def actual_callers: $saga | map(select((.type | IN("syn", "handshake", "accept")) and .remote)) | group_by(.remote)[]
   | "\(.[0].remote | end_of_caller) syns=\(map(select(.type == "syn")) | length) \(fate)";
 
 # ---- listeners ----
@@ -142,9 +142,10 @@ def actual_sample: last_lines[]
   | "listener \(.local.addr):\(.local.port) accept_queue=\(.accept_queue.len)/\(.accept_queue.limit)"
     + " drops=\(.sk_drops)";
 
-# ---- what ss says ----
+# ---- what ss says: State Recv-Q Send-Q ----
 
-def depths: last_lines[] | "\(.accept_queue.len)/\(.accept_queue.limit)";
+def expected_ss: $ss | split("\n")[] | select(. != "") | [splits(" +")] | "\(.[1])/\(.[2])";
+def actual_ss: last_lines[] | "\(.accept_queue.len)/\(.accept_queue.limit)";
 
 # ---- complaints about single lines ----
 
@@ -230,22 +231,34 @@ def actual_lives: $saga[] | select(.type == "connection" and .role == "server" a
   | select(.history | map(.state) | .[0] == "SYN_RECV")
   | "\(.remote | end_of_caller) \(.history | map(.state) | join(",")) \(.how)";
 
-if $form == "expected-events" then expected_events
-elif $form == "actual-events" then actual_events
-elif $form == "expected-callers" then expected_callers
-elif $form == "actual-callers" then actual_callers
-elif $form == "expected-sums" then expected_sums($stage), expected_causes($stage)
-elif $form == "actual-sums" then actual_sums, actual_causes
-elif $form == "expected-accepts" then sums("done").accepted
-elif $form == "actual-accepts" then $saga | map(select(.type == "accept")) | length
-elif $form == "expected-listeners" then expected_sums($stage), expected_causes($stage), expected_listeners($stage)
-elif $form == "actual-listeners" then actual_sums, actual_causes, actual_listeners
-elif $form == "expected-sample" then expected_sample($stage)
-elif $form == "actual-sample" then actual_sample
-elif $form == "expected-lives" then expected_lives
-elif $form == "actual-lives" then actual_lives
-elif $form == "depths" then depths
-elif $form == "laws" then laws
-elif $form == "waits" then waits
-elif $form == "complaints" then complaints, identities, life_times, waits, handshake_times
-else error("no such form: \($form)") end
+# ---- the verdict ----
+
+# Both sides of a form, as lists of lines.
+def sides($form):
+  if $form == "events" then [[expected_events], [actual_events]]
+  elif $form == "callers" then [[expected_callers], [actual_callers]]
+  elif $form == "lives" then [[expected_lives], [actual_lives]]
+  elif $form == "accepts" then [[sums("done").accepted], [$saga | map(select(.type == "accept")) | length]]
+  elif $form == "sums" then
+    [[expected_sums($stage), expected_causes($stage)], [actual_sums, actual_causes]]
+  elif $form == "listeners" then
+    [[expected_sums($stage), expected_causes($stage), expected_listeners($stage)],
+     [actual_sums, actual_causes, actual_listeners]]
+  elif $form == "sample" then [[expected_sample($stage)], [actual_sample]]
+  elif $form == "ss" then [[expected_ss], [actual_ss]]
+  else error("no such form: \($form)") end;
+
+def counts: reduce (.[] | tostring) as $line ({}; .[$line] += 1);
+
+def differences($form): sides($form) as [$expected, $actual]
+  | ($expected | counts) as $e | ($actual | counts) as $a
+  | if $expected == [] then "\($form): nothing to compare with" else empty end,
+    ($e + $a | keys[] | select($e[.] != $a[.])
+      | "\($form): " + if ($e[.] // 0) > ($a[.] // 0) then "- expected \(.)" else "+ told     \(.)" end);
+
+# Nothing, when all is as it must be.
+$forms | split(" ")[]
+| if . == "laws" then laws
+  elif . == "lines" then complaints, identities, life_times, waits, handshake_times
+  elif . == "waits" then waits
+  else differences(.) end

@@ -66,7 +66,13 @@ teardown() { scenario_teardown; }
 @test "ss -K" { check_killed; }
 
 @test "accepted and closed by a child process" { check accept-in-child; }
-@test "closed by the process that inherited it" { check handover; }
+# Without accept() the first that is known of the connection is who closes it;
+# where accept() is seen it belongs to the process that called it.
+@test "closed by the process that inherited it" {
+    "$TCPSAGA" probe -o json | jq -e '.hooks[] | select(.hook == "accept") | .works | not' >/dev/null ||
+        skip "accept() is seen here and names the acceptor"
+    check handover
+}
 @test "hostile process name" {
     NAME=$'\e[31m\n"\\\t'
     check named --name "$NAME"

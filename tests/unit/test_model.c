@@ -455,6 +455,27 @@ static void a_self_connect_is_both(void **state)
 	end_saga(&saga);
 }
 
+/* Both ends on one host are two sockets, unless the ports are the same, too. */
+static void a_connection_to_ones_own_host_is_not_both(void **state)
+{
+	struct peer near = client;
+	struct saga saga;
+
+	(void)state;
+	near.remote = near.local;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &near);
+	step(&saga, &near, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_CLIENT);
+	near = client;
+	near.id++;
+	near.remote_port = near.local_port;
+	connects(&saga, &near);
+	step(&saga, &near, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(saga.changes.change[0].life->role, ROLE_CLIENT);
+	end_saga(&saga);
+}
+
 static void a_simultaneous_open_is_a_client(void **state)
 {
 	struct saga saga;
@@ -466,6 +487,7 @@ static void a_simultaneous_open_is_a_client(void **state)
 	birth(&saga, &client, EV_SYN_RECV, EV_ESTABLISHED, 0);
 	only(&saga.changes, CHANGE_TRANSITION);
 	assert_int_equal(saga.changes.change[0].life->role, ROLE_CLIENT);
+	assert_int_equal(saga.changes.change[0].life->first_old, EV_STATE_CLOSE);
 	assert_false(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
 	end_saga(&saga);
 }
@@ -652,6 +674,24 @@ static void a_child_that_lost_its_slot_is_incomplete(void **state)
 	end_saga(&saga);
 }
 
+/* A socket's memory is used again: what waited was for its first child only. */
+static void a_slot_serves_one_child(void **state)
+{
+	struct peer again = server;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	arrives(&saga, &server);
+	completes(&saga, &server);
+	closed(&saga, &server, EV_ESTABLISHED, 0);
+	again.id++;
+	completes(&saga, &again);
+	only(&saga.changes, CHANGE_TRANSITION);
+	assert_true(saga.changes.change[0].life->flags & LIFE_INCOMPLETE);
+	end_saga(&saga);
+}
+
 /* How long it was in a state that it was not seen to enter is not known. */
 static void a_record_lost_in_the_middle_marks_the_life(void **state)
 {
@@ -774,6 +814,24 @@ static void a_stale_error_did_not_end_the_next_life(void **state)
 	end_saga(&saga);
 }
 
+/* Only what was there when the life began is left over: a later record of a
+ * birth, at the end of a simultaneous open, may tell of an error of its own. */
+static void an_error_that_came_in_between_is_fresh(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &peer);
+	step(&saga, &peer, EV_SYN_SENT, EV_SYN_RECV, 0);
+	peer.error = ECONNRESET;
+	birth(&saga, &peer, EV_SYN_RECV, EV_ESTABLISHED, 0);
+	closed(&saga, &peer, EV_ESTABLISHED, CALL);
+	assert_int_equal(saga.changes.change[1].life->how, HOW_RESET_RECEIVED);
+	end_saga(&saga);
+}
+
 static void a_fresh_error_ended_it(void **state)
 {
 	struct peer peer = client;
@@ -794,12 +852,15 @@ static void a_fresh_error_ended_it(void **state)
 /* What is shown of a record stays valid for it, in the smallest of tables. */
 static void an_ended_life_outlives_its_record(void **state)
 {
-	struct peer peer = client;
+	struct peer peer = client, other = client;
 	struct saga saga;
 
 	(void)state;
 	begin_saga(&saga, 2, 1, 1);
 	for (uint64_t n = 0; n < 50; n++) {
+		/* It takes the other place. */
+		other.id = 0x1000 + n;
+		connects(&saga, &other);
 		peer.pid = 100 + (uint32_t)n;
 		peer.remote_port = (uint16_t)(1000 + n);
 		connects(&saga, &peer);
@@ -1168,6 +1229,7 @@ int main(void)
 		cmocka_unit_test(a_child_is_owned_by_its_first_caller),
 		cmocka_unit_test(who_acts_is_not_who_owns),
 		cmocka_unit_test(a_self_connect_is_both),
+		cmocka_unit_test(a_connection_to_ones_own_host_is_not_both),
 		cmocka_unit_test(a_simultaneous_open_is_a_client),
 		cmocka_unit_test(a_listener_is_a_life),
 		cmocka_unit_test(a_subflow_of_mptcp_is_labelled),
@@ -1178,11 +1240,13 @@ int main(void)
 		cmocka_unit_test(a_lost_birth_is_made_good_by_the_close),
 		cmocka_unit_test(a_child_without_its_first_record_is_incomplete),
 		cmocka_unit_test(a_child_that_lost_its_slot_is_incomplete),
+		cmocka_unit_test(a_slot_serves_one_child),
 		cmocka_unit_test(a_record_lost_in_the_middle_marks_the_life),
 		cmocka_unit_test(a_lost_close_is_told_when_the_id_comes_again),
 		cmocka_unit_test(leaving_close_in_another_way),
 		cmocka_unit_test(time_that_runs_backwards_is_no_time),
 		cmocka_unit_test(a_stale_error_did_not_end_the_next_life),
+		cmocka_unit_test(an_error_that_came_in_between_is_fresh),
 		cmocka_unit_test(a_fresh_error_ended_it),
 		cmocka_unit_test(an_ended_life_outlives_its_record),
 		cmocka_unit_test(a_full_table_goes_on),

@@ -261,12 +261,13 @@ static void init_printer(struct session *session)
 		.wide = options->wide,
 		.full_time = options->full_time,
 	};
+	const char *no_color = getenv("NO_COLOR");
 	struct winsize window;
 
 	if (isatty(STDOUT_FILENO)) {
 		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &window))
 			config.columns = window.ws_col;
-		config.colour = !getenv("NO_COLOR");
+		config.colour = !no_color || !*no_color; /* no-color.org: empty is not set */
 	}
 	printer__init(&session->printer, options->json ? &json_printer : &table_printer, &config,
 		      session->source->info.realtime_offset_ns);
