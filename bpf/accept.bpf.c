@@ -21,7 +21,8 @@ int BPF_PROG(on_accept, struct sock *listener)
 
 	if (!sk || GET(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	if (!filter_passes(sk, GET(sk, __sk_common.skc_num), bpf_ntohs(GET(sk, __sk_common.skc_dport)), true))
+	if (!filter_passes(sk, GET(sk, __sk_common.skc_num), bpf_ntohs(GET(sk, __sk_common.skc_dport)),
+			   true))
 		return 0;
 	r = reserve(EV_ACCEPT, sizeof(*r));
 	if (!r)

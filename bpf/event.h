@@ -31,11 +31,11 @@ enum {
 enum ev_kind {
 	EV_TRANSITION = 1,   /* struct ev_transition: the compact record */
 	EV_TRANSITION_OWNED, /* struct ev_transition_owned: close(), shutdown() */
-	EV_BIRTH,            /* struct ev_birth: CLOSE-SYN_SENT, SYN_RECV-any, any-LISTEN */
-	EV_CLOSE,            /* struct ev_close: any-CLOSE */
-	EV_SYN,              /* struct ev_handshake: a SYN came to a listener */
-	EV_HANDSHAKE,        /* struct ev_handshake: a step of a request's life */
-	EV_ACCEPT,           /* struct ev_accept */
+	EV_BIRTH,	     /* struct ev_birth: CLOSE-SYN_SENT, SYN_RECV-any, any-LISTEN */
+	EV_CLOSE,	     /* struct ev_close: any-CLOSE */
+	EV_SYN,		     /* struct ev_handshake: a SYN came to a listener */
+	EV_HANDSHAKE,	     /* struct ev_handshake: a step of a request's life */
+	EV_ACCEPT,	     /* struct ev_accept */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
@@ -81,9 +81,9 @@ enum {
 
 /* What every record begins with. */
 struct ev_header {
-	__u16 len; /* of the whole record, bytes, a multiple of 8 */
+	__u16 len;    /* of the whole record, bytes, a multiple of 8 */
 	__u8 version; /* EV_VERSION */
-	__u8 kind; /* enum ev_kind */
+	__u8 kind;    /* enum ev_kind */
 	__u32 cpu;
 	__u64 time_ns;
 };
@@ -103,8 +103,8 @@ struct ev_transition {
 /* Where a connection is. */
 struct ev_place {
 	__u64 socket_id; /* the obscured address: joins LISTEN-SYN_RECV to its child */
-	__u32 netns; /* inode of the network namespace */
-	__u8 family; /* the socket's own: AF_INET or AF_INET6 */
+	__u32 netns;	 /* inode of the network namespace */
+	__u8 family;	 /* the socket's own: AF_INET or AF_INET6 */
 	__u8 pad[3];
 	__u8 local[16];
 	__u8 remote[16];
@@ -116,16 +116,16 @@ struct ev_owner {
 	__u32 tid;
 	__u32 uid;
 	__u32 pad;
-	__u64 cgroup; /* cgroup v2 id */
+	__u64 cgroup;		  /* cgroup v2 id */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 
 /* What the socket had counted when it closed: struct tcp_sock. */
 struct ev_totals {
-	__u64 bytes_sent; /* payload, without retransmissions */
+	__u64 bytes_sent;     /* payload, without retransmissions */
 	__u64 bytes_received; /* payload */
-	__u32 retransmits; /* segments: total_retrans */
-	__u32 error; /* sk_err, an errno or 0 */
+	__u32 retransmits;    /* segments: total_retrans */
+	__u32 error;	      /* sk_err, an errno or 0 */
 };
 
 struct ev_transition_owned {
@@ -137,9 +137,9 @@ struct ev_birth {
 	struct ev_transition transition;
 	struct ev_place place;
 	struct ev_owner owner;
-	__u32 error; /* sk_err left over from an earlier life of the socket */
-	__u32 backlog; /* LISTEN: sk_max_ack_backlog, the effective limit */
-	__u32 asked; /* LISTEN: what listen() was called with; 0 not known */
+	__u32 error;	 /* sk_err left over from an earlier life of the socket */
+	__u32 backlog;	 /* LISTEN: sk_max_ack_backlog, the effective limit */
+	__u32 asked;	 /* LISTEN: what listen() was called with; 0 not known */
 	__u32 somaxconn; /* LISTEN: of its network namespace */
 };
 
@@ -153,15 +153,15 @@ struct ev_close {
 enum ev_outcome {
 	/* EV_SYN: what became of a SYN */
 	EV_SYN_UNKNOWN = 0, /* the hooks that tell are not attached */
-	EV_SYN_QUEUED, /* a request in the SYN queue */
-	EV_SYN_COOKIE, /* answered with a SYN cookie, nothing queued */
-	EV_SYN_FASTOPEN, /* a child at once: TCP Fast Open */
-	EV_SYN_DROPPED, /* detail: enum ev_drop_cause */
+	EV_SYN_QUEUED,	    /* a request in the SYN queue */
+	EV_SYN_COOKIE,	    /* answered with a SYN cookie, nothing queued */
+	EV_SYN_FASTOPEN,    /* a child at once: TCP Fast Open */
+	EV_SYN_DROPPED,	    /* detail: enum ev_drop_cause */
 	/* EV_HANDSHAKE: what happened to a request */
 	EV_REQUEST_RETRANSMITTED, /* another SYN-ACK was sent */
-	EV_REQUEST_COMPLETED, /* third ACK; detail: enum ev_via */
+	EV_REQUEST_COMPLETED,	  /* third ACK; detail: enum ev_via */
 	EV_REQUEST_TIMED_OUT,
-	EV_REQUEST_RESET, /* by the peer, or by us: tcp_abort_on_overflow */
+	EV_REQUEST_RESET,    /* by the peer, or by us: tcp_abort_on_overflow */
 	EV_REQUEST_OVERFLOW, /* third ACK dropped, accept queue full; not an end */
 	EV_REQUEST_LISTENER_CLOSED,
 	EV_OUTCOME_END
@@ -175,29 +175,25 @@ enum ev_drop_cause {
 	EV_DROP_END
 };
 
-enum ev_via {
-	EV_VIA_SYN_QUEUE = 0,
-	EV_VIA_COOKIE,
-	EV_VIA_END
-};
+enum ev_via { EV_VIA_SYN_QUEUE = 0, EV_VIA_COOKIE, EV_VIA_END };
 
 /* One step of a handshake at a listener, with both queues as they were when
  * it began. */
 struct ev_handshake {
 	struct ev_header header;
-	__u64 conn_id; /* the request's and its child's; 0 where there is none */
-	__u64 listener_id; /* conn_id of the listener */
+	__u64 conn_id;	       /* the request's and its child's; 0 where there is none */
+	__u64 listener_id;     /* conn_id of the listener */
 	__u64 listener_socket; /* its obscured address: ev_place.socket_id */
 	__u32 netns;
-	__u8 family; /* of the listener */
+	__u8 family;  /* of the listener */
 	__u8 outcome; /* enum ev_outcome */
 	__u8 detail;
 	__u8 retransmits; /* SYN-ACKs sent again so far */
 	__u16 local_port;
-	__u16 remote_port; /* 0: the peer is not known (no probe reads) */
-	__u32 syn_queue_len; /* icsk_accept_queue.qlen */
+	__u16 remote_port;	/* 0: the peer is not known (no probe reads) */
+	__u32 syn_queue_len;	/* icsk_accept_queue.qlen */
 	__u32 accept_queue_len; /* sk_ack_backlog */
-	__u32 limit; /* sk_max_ack_backlog: bounds both queues */
+	__u32 limit;		/* sk_max_ack_backlog: bounds both queues */
 	__u8 local[16];
 	__u8 remote[16];
 };
@@ -209,7 +205,7 @@ struct ev_accept {
 	__u64 listener_id; /* 0 where the hook does not see the listener */
 	__u64 listener_socket;
 	__u32 netns;
-	__u8 family; /* of the child */
+	__u8 family;	 /* of the child */
 	__u8 by_address; /* conn_id is the child's obscured address */
 	__u8 pad[2];
 	__u16 local_port;
@@ -224,7 +220,7 @@ struct ev_accept {
 
 enum ev_loss_reason {
 	EV_LOST_RING_FULL = 1, /* no room in the ring */
-	EV_LOST_RECURSION, /* the kernel refused to run the program inside itself */
+	EV_LOST_RECURSION,     /* the kernel refused to run the program inside itself */
 	EV_LOSS_REASON_END,
 	EV_LOSS_REASONS_MAX = 8 /* room in struct ev_stop */
 };
@@ -234,7 +230,7 @@ struct ev_loss {
 	struct ev_header header;
 	__u64 since_ns;
 	__u64 count;
-	__u32 reason; /* enum ev_loss_reason */
+	__u32 reason;  /* enum ev_loss_reason */
 	__u32 of_kind; /* enum ev_kind, 0 when not known */
 };
 
@@ -257,7 +253,7 @@ struct ev_listener {
 	__u32 syn_queue_len; /* requests counted; they name a port, not a socket */
 	__u32 accept_queue_len;
 	__u32 limit;
-	__u32 drops; /* sk_drops: all causes, modulo 2^32 */
+	__u32 drops;	 /* sk_drops: all causes, modulo 2^32 */
 	__u32 somaxconn; /* of its namespace */
 	__u8 local[16];
 	struct ev_owner owner;
@@ -266,8 +262,7 @@ struct ev_listener {
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
-	_Static_assert(__builtin_offsetof(struct type, field) == (bytes), \
-		       #type "." #field " moved")
+	_Static_assert(__builtin_offsetof(struct type, field) == (bytes), #type "." #field " moved")
 
 EV_ASSERT_SIZE(ev_header, 16);
 EV_ASSERT_OFFSET(ev_header, version, 2);

@@ -58,7 +58,8 @@ int BPF_PROG(on_queue_add, struct sock *sk, struct request_sock *req)
 }
 
 SEC("fexit/inet_csk_reqsk_queue_add")
-int BPF_PROG(on_queue_add_done, struct sock *sk, struct request_sock *req, struct sock *child, struct sock *ret)
+int BPF_PROG(on_queue_add_done, struct sock *sk, struct request_sock *req, struct sock *child,
+	     struct sock *ret)
 {
 	queue_add_ends(ret);
 	return 0;

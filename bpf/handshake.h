@@ -33,9 +33,9 @@ enum {
 	IN_SYN = 1 << 0,
 	IN_HASHDANCE = 1 << 1,
 	IN_TIMER = 1 << 2,
-	IN_V6_CALL = 1 << 3, /* tcp_v6_syn_recv_sock() hands IPv4 on to the v4 one */
+	IN_V6_CALL = 1 << 3,	/* tcp_v6_syn_recv_sock() hands IPv4 on to the v4 one */
 	SYN_ALLOCATED = 1 << 4, /* a request was made for the SYN in hand */
-	REQUEST_OUT = 1 << 5, /* the hashdance took its request out of the queue */
+	REQUEST_OUT = 1 << 5,	/* the hashdance took its request out of the queue */
 };
 
 struct hands {
@@ -45,7 +45,7 @@ struct hands {
 	__u32 pad;
 	struct ev_handshake syn;
 	struct ev_handshake request; /* hashdance, drop, syn_recv_sock */
-	struct ev_handshake child; /* queue_add */
+	struct ev_handshake child;   /* queue_add */
 };
 
 struct hands_map {
@@ -229,7 +229,7 @@ static __always_inline __u8 drop_cause(const struct hands *in)
 		__s32 left = in->max_syn_backlog - h->syn_queue_len;
 
 		return !in->cookies && left < (__s32)(in->max_syn_backlog >> 2) ? EV_DROP_LAST_QUARTER :
-										   EV_DROP_OTHER;
+										  EV_DROP_OTHER;
 	}
 	if (!in->cookies && h->syn_queue_len > h->limit)
 		return EV_DROP_SYN_QUEUE_FULL;

@@ -33,7 +33,7 @@ struct kernel_filter_net {
  */
 struct kernel_filter {
 	__u32 family; /* AF_INET or AF_INET6 as on the wire; 0 any */
-	__u32 netns; /* inode; 0 any */
+	__u32 netns;  /* inode; 0 any */
 	struct kernel_filter_ports local_ports;
 	struct kernel_filter_ports remote_ports;
 	struct kernel_filter_ports either_ports; /* local or remote */

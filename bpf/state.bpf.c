@@ -237,14 +237,14 @@ static __always_inline struct seen *my_seen(void)
 	return bpf_map_lookup_elem(&seen, &zero);
 }
 
-static __always_inline __u32 states_of(int old, int new)
+static __always_inline __u32 states_of(int from, int to)
 {
-	return (__u8)old << 8 | (__u8)new;
+	return (__u8)from << 8 | (__u8)to;
 }
 
 static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 {
-	struct step step = {.sk = sk, .old_state = old, .new_state = new, .flags = flags};
+	struct step step = { .sk = sk, .old_state = old, .new_state = new, .flags = flags };
 
 	/* tcp_close_state() sets the state again that it is in already when
 	 * close() comes after shutdown(): no transition. */

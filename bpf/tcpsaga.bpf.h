@@ -38,12 +38,12 @@
 /* Settings: written by user/source/live.c before the load, constant after it. */
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
-extern const volatile bool have_socket_cookie; /* not in tp_btf on 5.10 */
-extern const volatile bool may_probe_read; /* not under lockdown=confidentiality */
+extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
+extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
-extern const volatile __u32 accept_args; /* of inet_csk_accept() */
-extern const volatile __u64 id_key; /* hides kernel addresses in ids */
-extern const volatile __u64 wakeup_bytes; /* pending bytes that wake the consumer */
+extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
+extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
+extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 
 /*
  * The return value in a fexit program, which stands behind the function's
@@ -51,11 +51,11 @@ extern const volatile __u64 wakeup_bytes; /* pending bytes that wake the consume
  * not in 5.10. Written as one load with a fixed offset, since the verifier
  * takes no other and the compiler would compute one from the two.
  */
-#define return_behind(ctx, args)                                                                       \
-	({                                                                                             \
-		__u64 value_;                                                                          \
-		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value_) : "r"(ctx), "i"((args) * 8));     \
-		value_;                                                                                \
+#define return_behind(ctx, args)                                                                 \
+	({                                                                                       \
+		__u64 value_;                                                                    \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value_) : "r"(ctx), "i"((args)*8)); \
+		value_;                                                                          \
 	})
 
 struct ring_map {
@@ -243,7 +243,8 @@ static __always_inline bool port_listed(const volatile struct kernel_filter_port
 	return found;
 }
 
-static __always_inline bool in_net(const volatile struct kernel_filter_net *net, const union address *address)
+static __always_inline bool in_net(const volatile struct kernel_filter_net *net,
+				   const union address *address)
 {
 	const volatile union address *want = (const volatile union address *)net->address;
 	const volatile union address *mask = (const volatile union address *)net->mask;

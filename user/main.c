@@ -18,12 +18,12 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"trace", verb_trace, "state transitions and SYNs, one line each, as they happen"},
-	{"flows", verb_flows, "one entry per connection, with the history of its states"},
-	{"queues", verb_queues, "each listener: SYN queue, accept queue, drops by cause, waiting time"},
-	{"record", verb_record, "keep the events in a file; any verb reads it with -r FILE"},
-	{"probe", verb_probe, "what this kernel can show, and what is lost"},
-	{"schema", verb_schema, "the JSON Schema of everything -o json prints"},
+	{ "trace", verb_trace, "state transitions and SYNs, one line each, as they happen" },
+	{ "flows", verb_flows, "one entry per connection, with the history of its states" },
+	{ "queues", verb_queues, "each listener: SYN queue, accept queue, drops by cause, waiting time" },
+	{ "record", verb_record, "keep the events in a file; any verb reads it with -r FILE" },
+	{ "probe", verb_probe, "what this kernel can show, and what is lost" },
+	{ "schema", verb_schema, "the JSON Schema of everything -o json prints" },
 };
 
 enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
@@ -52,7 +52,7 @@ static int help(FILE *out)
 
 static int unknown_verb(const char *word)
 {
-	const char *names[VERBS + 1] = {0};
+	const char *names[VERBS + 1] = { 0 };
 	const char *nearest;
 
 	for (int i = 0; i < VERBS; i++)

@@ -195,11 +195,13 @@ finish_knock() {
 # judge "FORM..." [STAGE]: true when what has been gathered is all as it must be;
 # what is not is in verdict.txt.
 judge() {
+    echo 'verdict: nothing yet' >"$WORK/verdict.txt"
     jq -n -r --arg forms "$1" --arg stage "${2:-done}" --arg other "$CAUSE" \
         --slurpfile saga "$WORK/told.json" --slurpfile knock "$WORK/knock.json" \
-        --slurpfile moved "$WORK/moved.json" --rawfile ss "$WORK/ss.txt" \
-        '$moved[0] as $moved | '"$(cat "$HERE/queues.jq")" >"$WORK/verdict.txt" &&
-        [ ! -s "$WORK/verdict.txt" ]
+        --argjson moved "$(cat "$WORK/moved.json")" --rawfile ss "$WORK/ss.txt" \
+        -f "$HERE/queues.jq" >"$WORK/judged.txt" || return
+    mv "$WORK/judged.txt" "$WORK/verdict.txt"
+    [ ! -s "$WORK/verdict.txt" ]
 }
 
 judge_now() { gather && judge "$@"; }
@@ -215,11 +217,17 @@ judge_once() {
         own_lines "$WORK/once.json" >"$WORK/told.json" && judge "$@"
 }
 
+# Lines to come may mend a difference, but not what is wrong with a line.
+is_settled() {
+    "$@" || ! grep -qE '^[a-z]+: ([-+] |nothing)' "$WORK/verdict.txt"
+}
+
 # until_judged HOW "FORM..." [STAGE]. Lines that never come end the wait: the
 # verdict shows which.
 until_judged() {
-    until_true "$2" "$@" 2>"$WORK/waiting.txt" && return
-    head -n 20 "$WORK/verdict.txt" "$WORK/waiting.txt" >&2
+    until_true "$2" is_settled "$@" 2>"$WORK/waiting.txt" || cat "$WORK/waiting.txt" >&2
+    [ -s "$WORK/verdict.txt" ] || return 0
+    head -n 20 "$WORK/verdict.txt" >&2
     fail "not as expected: $2"
 }
 
@@ -308,6 +316,7 @@ queues_setup() {
     common_setup
     [ -x "$KNOCK" ] || fail "no handshake maker: $KNOCK"
     echo '{}' >"$WORK/moved.json"
+    echo 'verdict: nothing yet' >"$WORK/verdict.txt"
     : >"$WORK/knock.json" >"$WORK/told.json" >"$WORK/ss.txt"
 }
 

@@ -104,23 +104,30 @@ show_difference() { # FORM
         <(sed -n "s/^$1 told: //p" "$WORK/verdict.txt") >&2
 }
 
-# compare WHOLE: is what is in flows.json and trace.json all that they told?
 compare() {
     local form
     jq -n -r -L "$HERE" --slurpfile traffic "$WORK/traffic.json" \
         --slurpfile flows "$WORK/flows.json" --slurpfile trace "$WORK/trace.json" \
-        --arg rows "$ROWS" --arg name "$NAME" --argjson netns "[$INODE]" \
-        --arg kernel "$KERNEL" --argjson whole "$1" \
-        -f "$HERE/check.jq" >"$WORK/verdict.txt" ||
-        fail "lines that are no JSON" || return
+        --arg rows "$ROWS" --arg name "$NAME" -f "$HERE/check.jq" \
+        >"$WORK/verdict.txt" || fail "lines that are no JSON" || return
     [ "$(<"$WORK/verdict.txt")" != $'lives: alike\ntransitions: alike' ] ||
         return 0
     for form in lives transitions; do
         show_difference "$form" || true
     done
-    grep -m 5 -vE '^(lives|transitions)( expected| told|: alike)' \
-        "$WORK/verdict.txt" >&2 || true
-    fail "not as expected"
+    fail "not as expected" "$(grep ': nothing' "$WORK/verdict.txt")"
+}
+
+# check_sound VERB INODE...: all that it told, about these namespaces.
+check_sound() {
+    local file=$TOLD/$1.json known complaints
+    shift
+    known=$(printf '"%s":true,' "$@")
+    complaints=$(jq -n -r -L "$HERE" --argjson netns "{${known%,}}" \
+        --arg kernel "$KERNEL" 'import "sound" as sound;
+            sound::complaints(sound::batches; empty; $netns; $kernel)' "$file") ||
+        fail "a line that is no JSON" || return
+    [ -z "$complaints" ] || fail "$(head -n 5 <<<"$complaints")"
 }
 
 # note_own VERB TYPE: what was told until now; end_shared holds the end against it.
@@ -143,12 +150,13 @@ finish() {
         has_own trace transition "$TRANSITIONS" || true
     if [ "$TOLD" = "$WORK" ]; then
         stop_both
-        compare true
+        check_sound flows "$INODE"
+        check_sound trace "$INODE"
     else
         note_own flows connection
         note_own trace transition
-        compare false
     fi
+    compare
 }
 
 # ---- whole tests ---------------------------------------------------------------
@@ -229,6 +237,7 @@ scenario_teardown() {
     end_process "${FLOWS_PID:-}"
     end_process "${TRACE_PID:-}"
     if is_shared; then
+        # shellcheck disable=SC2086 # none, one or two
         printf '/run/netns/%s\n' $NETNS $OTHER >>"$BATS_FILE_TMPDIR/namespaces"
         NETNS='' OTHER=''
     fi
@@ -237,38 +246,28 @@ scenario_teardown() {
 
 start_shared() {
     is_shared || return 0
-    watch_from "$BATS_FILE_TMPDIR" ||
-        [ -s "$BATS_FILE_TMPDIR/flows.refused" ] ||
-        [ -s "$BATS_FILE_TMPDIR/trace.refused" ]
+    watch_from "$BATS_FILE_TMPDIR" && return
+    end_process "$FLOWS_PID"
+    end_process "$TRACE_PID"
+    FLOWS_PID=''
+    [ -s "$BATS_FILE_TMPDIR/flows.refused" ] || [ -s "$BATS_FILE_TMPDIR/trace.refused" ]
 }
 
 # All lines of all tests once more: none came for a test that was over, none of
 # a namespace that is no test's, each is sound, nothing was lost.
-check_shared() { # VERB
-    local file=$BATS_FILE_TMPDIR/$1.json complaints
-    complaints=$(jq -n -r -L "$HERE" --argjson netns "$INODES" \
-        --arg kernel "$KERNEL" 'import "sound" as sound;
-            (reduce $netns[] as $n ({}; .["\($n)"] = true)) as $known
-            | sound::complaints(sound::batches; empty; $known; $kernel)' "$file") ||
-        fail "a line that is no JSON" || return
-    [ -z "$complaints" ] || fail "$(head -n 5 <<<"$complaints")"
-}
-
 end_shared() {
-    is_shared && [ ! -s "$BATS_FILE_TMPDIR/flows.refused" ] || return 0
+    [ -n "${FLOWS_PID:-}" ] || return 0
+    local inodes
     cd "$BATS_FILE_TMPDIR"
-    stop_both
-    INODES=[$(xargs stat -L -c %i <namespaces | paste -s -d ,)]
+    inodes=$(xargs stat -L -c %i <namespaces)
     sed 's|.*/|netns del |' namespaces | ip -batch -
-    check_shared flows
-    check_shared trace
+    TOLD=$BATS_FILE_TMPDIR
+    stop_both
+    # shellcheck disable=SC2086 # one word each
+    check_sound flows $inodes
+    # shellcheck disable=SC2086
+    check_sound trace $inodes
     count_by_netns flows.json trace.json >counted
-    ! grep -vxFf counted noted >&2 ||
-        fail "lines that came after their test was over (as noted then)"
-}
-
-# setup_file failed halfway: not to leave tcpsaga running.
-abandon_shared() {
-    end_process "${FLOWS_PID:-}"
-    end_process "${TRACE_PID:-}"
+    grep -vxFf counted noted >late || return 0
+    fail "lines that came when their test was over; until then there were" "$(<late)"
 }

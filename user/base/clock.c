@@ -25,7 +25,7 @@ uint64_t clock__realtime_offset_ns(void)
 
 void utc_formatter__init(struct utc_formatter *formatter, uint64_t offset_ns)
 {
-	*formatter = (struct utc_formatter){.offset_ns = offset_ns, .second = UINT64_MAX};
+	*formatter = (struct utc_formatter){ .offset_ns = offset_ns, .second = UINT64_MAX };
 }
 
 static void format_second(struct utc_formatter *formatter, uint64_t second)

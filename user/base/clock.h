@@ -23,7 +23,7 @@ enum { UTC_TEXT_LEN = 27 }; /* 2026-11-22T15:27:00.000000Z */
  * a time down costs twenty times the copy. */
 struct utc_formatter {
 	uint64_t offset_ns; /* added to a boot time to give UTC */
-	uint64_t second; /* the second that text shows */
+	uint64_t second;    /* the second that text shows */
 	char text[UTC_TEXT_LEN];
 };
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-	HISTOGRAM_STEPS = 8, /* in a power of two */
+	HISTOGRAM_STEPS = 8,   /* in a power of two */
 	HISTOGRAM_POWERS = 34, /* up to 2^36 us: 19 hours */
 	HISTOGRAM_BUCKETS = HISTOGRAM_STEPS * HISTOGRAM_POWERS
 };

@@ -35,14 +35,14 @@ static int alloc_slots(struct idmap *map, size_t count)
 
 int idmap__init(struct idmap *map, uint64_t seed)
 {
-	*map = (struct idmap){.seed = seed};
+	*map = (struct idmap){ .seed = seed };
 	return alloc_slots(map, IDMAP_FIRST_SLOTS);
 }
 
 void idmap__fini(struct idmap *map)
 {
 	free(map->slots);
-	*map = (struct idmap){0};
+	*map = (struct idmap){ 0 };
 }
 
 /* The slot that holds key, or the free one where it belongs. */

@@ -24,7 +24,7 @@ struct idmap_slot {
 
 struct idmap {
 	struct idmap_slot *slots; /* owned */
-	size_t mask; /* number of slots - 1 */
+	size_t mask;		  /* number of slots - 1 */
 	size_t used;
 	uint64_t seed;
 };

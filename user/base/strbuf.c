@@ -7,7 +7,7 @@
 
 void strbuf__init(struct strbuf *buf)
 {
-	*buf = (struct strbuf){0};
+	*buf = (struct strbuf){ 0 };
 }
 
 void strbuf__fini(struct strbuf *buf)

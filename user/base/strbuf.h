@@ -26,8 +26,7 @@ void strbuf__fini(struct strbuf *buf);
  * writes there and then adds what it wrote to buf->len. */
 char *strbuf__grow(struct strbuf *buf, size_t n);
 
-void strbuf__printf(struct strbuf *buf, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void strbuf__printf(struct strbuf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Decimal, without sign. */
 void strbuf__u64(struct strbuf *buf, uint64_t value);

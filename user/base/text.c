@@ -83,7 +83,7 @@ bool text__json(struct strbuf *buf, const char *bytes, size_t len)
 
 static uint32_t code_point(const unsigned char *s, unsigned int n)
 {
-	static const unsigned char first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	static const unsigned char first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
 	uint32_t code = s[0] & first[n];
 
 	for (unsigned int i = 1; i < n; i++)
@@ -95,8 +95,9 @@ static uint32_t code_point(const unsigned char *s, unsigned int n)
  * text: zero-width and directional formatting, line separators, BOM. */
 static bool is_hostile(uint32_t code)
 {
-	return code < ' ' || (code >= 0x7f && code <= 0x9f) || code == 0x061c || (code >= 0x200b && code <= 0x200f) ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
+	return code < ' ' || (code >= 0x7f && code <= 0x9f) || code == 0x061c ||
+	       (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
 }
 
 unsigned int text__plain(struct strbuf *buf, const char *bytes, size_t len)

@@ -8,11 +8,11 @@
  * prints the same start line as the live run. */
 struct capture_info {
 	uint64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
-	uint64_t start_ns; /* boot time when the probes were attached */
-	char kernel[64]; /* uname -r, NUL-terminated */
-	char tool[32]; /* version of tcpsaga that captured */
-	char source[16]; /* "live" */
-	char hooks[512]; /* "state=tp_btf syn=fentry ...": space-separated pairs */
+	uint64_t start_ns;	     /* boot time when the probes were attached */
+	char kernel[64];	     /* uname -r, NUL-terminated */
+	char tool[32];		     /* version of tcpsaga that captured */
+	char source[16];	     /* "live" */
+	char hooks[512];	     /* "state=tp_btf syn=fentry ...": space-separated pairs */
 };
 
 #endif

@@ -25,16 +25,11 @@ const char *role__name(enum role role)
 const char *state__name(unsigned int state)
 {
 	static const char *const names[EV_STATE_END] = {
-		[EV_ESTABLISHED] = "ESTABLISHED",
-		[EV_SYN_SENT] = "SYN_SENT",
-		[EV_SYN_RECV] = "SYN_RECV",
-		[EV_FIN_WAIT1] = "FIN_WAIT1",
-		[EV_FIN_WAIT2] = "FIN_WAIT2",
-		[EV_TIME_WAIT] = "TIME_WAIT",
-		[EV_STATE_CLOSE] = "CLOSE",
-		[EV_CLOSE_WAIT] = "CLOSE_WAIT",
-		[EV_LAST_ACK] = "LAST_ACK",
-		[EV_LISTEN] = "LISTEN",
+		[EV_ESTABLISHED] = "ESTABLISHED", [EV_SYN_SENT] = "SYN_SENT",
+		[EV_SYN_RECV] = "SYN_RECV",	  [EV_FIN_WAIT1] = "FIN_WAIT1",
+		[EV_FIN_WAIT2] = "FIN_WAIT2",	  [EV_TIME_WAIT] = "TIME_WAIT",
+		[EV_STATE_CLOSE] = "CLOSE",	  [EV_CLOSE_WAIT] = "CLOSE_WAIT",
+		[EV_LAST_ACK] = "LAST_ACK",	  [EV_LISTEN] = "LISTEN",
 		[EV_CLOSING] = "CLOSING",
 	};
 
@@ -70,18 +65,22 @@ unsigned int state__parse(const char *text, unsigned int len)
 		const char *spelling;
 		unsigned int state;
 	} states[] = {
-		{ "established", EV_ESTABLISHED }, { "estab", EV_ESTABLISHED },
+		{ "established", EV_ESTABLISHED },
+		{ "estab", EV_ESTABLISHED },
 		{ "syn-sent", EV_SYN_SENT },
-		{ "syn-recv", EV_SYN_RECV }, { "syn-rcvd", EV_SYN_RECV },
+		{ "syn-recv", EV_SYN_RECV },
+		{ "syn-rcvd", EV_SYN_RECV },
 		{ "syn-received", EV_SYN_RECV }, /* RFC 9293 */
 		{ "fin-wait-1", EV_FIN_WAIT1 },
 		{ "fin-wait-2", EV_FIN_WAIT2 },
 		{ "time-wait", EV_TIME_WAIT },
-		{ "close", EV_STATE_CLOSE }, { "closed", EV_STATE_CLOSE },
+		{ "close", EV_STATE_CLOSE },
+		{ "closed", EV_STATE_CLOSE },
 		{ "unconn", EV_STATE_CLOSE }, /* ss, of a socket with no peer */
 		{ "close-wait", EV_CLOSE_WAIT },
 		{ "last-ack", EV_LAST_ACK },
-		{ "listen", EV_LISTEN }, { "listening", EV_LISTEN },
+		{ "listen", EV_LISTEN },
+		{ "listening", EV_LISTEN },
 		{ "closing", EV_CLOSING },
 	};
 

@@ -21,7 +21,7 @@ enum role {
 	ROLE_UNKNOWN = 0,
 	ROLE_CLIENT, /* active open: it was in SYN_SENT */
 	ROLE_SERVER, /* passive open: born from a listener */
-	ROLE_BOTH, /* self-connect: both ends are this socket */
+	ROLE_BOTH,   /* self-connect: both ends are this socket */
 	ROLE_LISTENER,
 	ROLE_END
 };

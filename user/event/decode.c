@@ -142,8 +142,7 @@ static bool transition_ok(const struct ev_transition *transition)
 static bool place_ok(const struct ev_place *place)
 {
 	return !(place->pad[0] | place->pad[1] | place->pad[2]) &&
-	       address_ok(place->family, place->local) &&
-	       address_ok(place->family, place->remote);
+	       address_ok(place->family, place->local) && address_ok(place->family, place->remote);
 }
 
 /* The name is arbitrary bytes, but it ends: a reader may take it as a string. */
@@ -191,16 +190,15 @@ static bool listener_ok(const struct ev_listener *listener)
 
 static bool loss_ok(const struct ev_loss *loss)
 {
-	return loss->since_ns <= loss->header.time_ns && loss->count > 0 &&
-	       loss->reason > 0 && loss->reason < EV_LOSS_REASON_END &&
+	return loss->since_ns <= loss->header.time_ns && loss->count > 0 && loss->reason > 0 &&
+	       loss->reason < EV_LOSS_REASON_END &&
 	       (loss->of_kind == 0 || record__size(loss->of_kind) > 0);
 }
 
 static bool stop_ok(const struct ev_stop *stop)
 {
 	return stop->lost[0] == 0 &&
-	       is_zero(&stop->lost[EV_LOSS_REASON_END],
-		       EV_LOSS_REASONS_MAX - EV_LOSS_REASON_END);
+	       is_zero(&stop->lost[EV_LOSS_REASON_END], EV_LOSS_REASONS_MAX - EV_LOSS_REASON_END);
 }
 
 static bool parts_ok(const struct record *record)
@@ -211,8 +209,7 @@ static bool parts_ok(const struct record *record)
 	       (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->listener || listener_ok(record->listener)) &&
-	       (!record->loss || loss_ok(record->loss)) &&
-	       (!record->stop || stop_ok(record->stop));
+	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
 }
 
 /* The length first: nothing else of a record may be read before it is known

@@ -18,7 +18,7 @@
  * memory and be reused when the callback returns.
  */
 struct record {
-	const struct ev_header *header; /* never NULL */
+	const struct ev_header *header;		/* never NULL */
 	const struct ev_transition *transition; /* every kind of transition */
 	const struct ev_place *place;
 	const struct ev_owner *owner; /* NULL also where the owner is not known */

@@ -203,26 +203,22 @@ static enum filter_verdict match_comm(const char *wanted, const char *comm)
 	return verdict_of(!strncmp(wanted, comm, EV_COMM_BYTES));
 }
 
-static enum filter_verdict match_ports(const struct node *node,
-				       const struct filter_subject *subject)
+static enum filter_verdict match_ports(const struct node *node, const struct filter_subject *subject)
 {
 	if (node->side == SIDE_LOCAL)
 		return match_port(node, subject->local_port);
 	if (node->side == SIDE_REMOTE)
 		return match_port(node, subject->remote_port);
-	return either(match_port(node, subject->local_port),
-		      match_port(node, subject->remote_port));
+	return either(match_port(node, subject->local_port), match_port(node, subject->remote_port));
 }
 
-static enum filter_verdict match_nets(const struct node *node,
-				      const struct filter_subject *subject)
+static enum filter_verdict match_nets(const struct node *node, const struct filter_subject *subject)
 {
 	if (node->side == SIDE_LOCAL)
 		return match_net(node, subject->local_addr);
 	if (node->side == SIDE_REMOTE)
 		return match_net(node, subject->remote_addr);
-	return either(match_net(node, subject->local_addr),
-		      match_net(node, subject->remote_addr));
+	return either(match_net(node, subject->local_addr), match_net(node, subject->remote_addr));
 }
 
 static enum filter_verdict match_node(const struct filter *filter, uint32_t index,
@@ -266,8 +262,7 @@ static enum filter_verdict match_node(const struct filter *filter, uint32_t inde
 	case NODE_FAMILY:
 		return match_family(node->number, subject);
 	case NODE_STATE:
-		return subject->states ? verdict_of(subject->states & node->number)
-				       : FILTER_UNDECIDED;
+		return subject->states ? verdict_of(subject->states & node->number) : FILTER_UNDECIDED;
 	case NODE_PID:
 		return match_number(node->number, subject->pid);
 	case NODE_NETNS:
@@ -294,8 +289,7 @@ enum filter_verdict filter__match(const struct filter *filter, const struct filt
  * made as wide as the two together. Wider is always right, only slower.
  */
 
-static void use_narrower_ports(struct kernel_filter_ports *into,
-			       const struct kernel_filter_ports *other)
+static void use_narrower_ports(struct kernel_filter_ports *into, const struct kernel_filter_ports *other)
 {
 	if (other->count && (!into->count || other->count < into->count))
 		*into = *other;
@@ -354,8 +348,7 @@ static void widen_net(struct kernel_filter_net *into, const struct kernel_filter
 
 	if (limit < bits)
 		bits = limit;
-	while (same < bits &&
-	       !((into->address[same / 8] ^ other->address[same / 8]) & 0x80 >> same % 8))
+	while (same < bits && !((into->address[same / 8] ^ other->address[same / 8]) & 0x80 >> same % 8))
 		same++;
 	mask__set(into->mask, same);
 	for (int i = 0; i < 16; i++)
@@ -386,11 +379,9 @@ static bool is_net_set(const struct kernel_filter_net *net)
 static void imply_either(struct kernel_filter *terms)
 {
 	if (!terms->either_ports.count)
-		terms->either_ports = terms->local_ports.count ? terms->local_ports
-							       : terms->remote_ports;
+		terms->either_ports = terms->local_ports.count ? terms->local_ports : terms->remote_ports;
 	if (!is_net_set(&terms->either_net))
-		terms->either_net = is_net_set(&terms->local_net) ? terms->local_net
-								  : terms->remote_net;
+		terms->either_net = is_net_set(&terms->local_net) ? terms->local_net : terms->remote_net;
 }
 
 static void widen(struct kernel_filter *into, const struct kernel_filter *other)
@@ -414,9 +405,9 @@ static void widen(struct kernel_filter *into, const struct kernel_filter *other)
 
 static void port_terms(const struct node *node, struct kernel_filter *terms)
 {
-	struct kernel_filter_ports *ports = node->side == SIDE_LOCAL ? &terms->local_ports
-					  : node->side == SIDE_REMOTE ? &terms->remote_ports
-								      : &terms->either_ports;
+	struct kernel_filter_ports *ports = node->side == SIDE_LOCAL  ? &terms->local_ports :
+					    node->side == SIDE_REMOTE ? &terms->remote_ports :
+									&terms->either_ports;
 
 	if (node->port.high - node->port.low >= KERNEL_FILTER_PORTS)
 		return;
@@ -426,9 +417,9 @@ static void port_terms(const struct node *node, struct kernel_filter *terms)
 
 static void net_terms(const struct node *node, struct kernel_filter *terms)
 {
-	struct kernel_filter_net *net = node->side == SIDE_LOCAL ? &terms->local_net
-				      : node->side == SIDE_REMOTE ? &terms->remote_net
-								  : &terms->either_net;
+	struct kernel_filter_net *net = node->side == SIDE_LOCAL  ? &terms->local_net :
+					node->side == SIDE_REMOTE ? &terms->remote_net :
+								    &terms->either_net;
 
 	memcpy(net->address, node->net.address, 16);
 	memcpy(net->mask, node->net.mask, 16);
@@ -474,8 +465,7 @@ static void node_terms(const struct filter *filter, uint32_t index, bool negated
 	}
 }
 
-static bool ports_imply(const struct kernel_filter_ports *narrow,
-			const struct kernel_filter_ports *wide)
+static bool ports_imply(const struct kernel_filter_ports *narrow, const struct kernel_filter_ports *wide)
 {
 	struct kernel_filter_ports both = *wide;
 
@@ -485,8 +475,7 @@ static bool ports_imply(const struct kernel_filter_ports *narrow,
 	return narrow->count;
 }
 
-static bool net_implies(const struct kernel_filter_net *narrow,
-			const struct kernel_filter_net *wide)
+static bool net_implies(const struct kernel_filter_net *narrow, const struct kernel_filter_net *wide)
 {
 	struct kernel_filter_net both = *narrow;
 

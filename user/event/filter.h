@@ -88,7 +88,7 @@ struct filter *filter__and(struct filter *left, struct filter *right);
  * Writes three lines for stderr: the message, the joined text, and a caret
  * line under the word. Truncates to size; returns the length that it wanted.
  */
-int filter__explain(const struct filter_error *error, const char *const *words, size_t count,
-		    char *out, size_t size);
+int filter__explain(const struct filter_error *error, const char *const *words, size_t count, char *out,
+		    size_t size);
 
 #endif

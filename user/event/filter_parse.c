@@ -64,7 +64,7 @@ struct parser {
 	size_t count;
 	char *text; /* the words, joined */
 	size_t len;
-	struct token token; /* the next one to look at */
+	struct token token;    /* the next one to look at */
 	struct token previous; /* the one before it */
 	unsigned int depth;
 	unsigned int terms;
@@ -255,8 +255,7 @@ static unsigned int edit_distance(const char *a, size_t a_len, const char *b, si
 
 /* One slip, two from five letters on: beyond that a guess is more often a
  * puzzle than a help. */
-static void hold_against(struct guess *guess, const struct parser *p, struct span at,
-			 const char *name)
+static void hold_against(struct guess *guess, const struct parser *p, struct span at, const char *name)
 {
 	size_t len = at.end - at.begin, name_len = strlen(name);
 	unsigned int distance, limit = len >= 5 ? 2 : len >= 2;
@@ -310,8 +309,7 @@ static int add_number(struct parser *p, struct span at, enum node_kind kind, uin
 
 static int reject_value(struct parser *p, const struct keyword *keyword, struct span at)
 {
-	return reject(p, at, "%s wants %s, not \"%.*s\"", keyword->name, keyword->wants,
-		      SHOWN(p, at));
+	return reject(p, at, "%s wants %s, not \"%.*s\"", keyword->name, keyword->wants, SHOWN(p, at));
 }
 
 /* The token where a value is wanted is none. */
@@ -320,8 +318,7 @@ static int reject_missing(struct parser *p, const struct predicate *predicate)
 	const struct keyword *keyword = predicate->keyword;
 
 	if (p->token.kind == TOKEN_END || p->token.kind == TOKEN_CLOSE)
-		return reject(p, predicate->at, "%s wants %s after it", keyword->name,
-			      keyword->wants);
+		return reject(p, predicate->at, "%s wants %s after it", keyword->name, keyword->wants);
 	return reject_value(p, keyword, p->token.at);
 }
 
@@ -350,7 +347,8 @@ static bool next_element(const struct parser *p, struct span *rest, struct span 
 
 static int reject_empty_element(struct parser *p, struct span list)
 {
-	return reject(p, list, "\"%.*s\" has an empty place: write a list with one comma between two and no spaces",
+	return reject(p, list,
+		      "\"%.*s\" has an empty place: write a list with one comma between two and no spaces",
 		      SHOWN(p, list));
 }
 
@@ -371,8 +369,8 @@ static bool read_number(const struct parser *p, struct span at, uint32_t min, ui
 	return at.begin < at.end && value >= min;
 }
 
-static int add_ports(struct parser *p, const struct predicate *predicate, struct span at,
-		     uint32_t low, uint32_t high, uint32_t *node)
+static int add_ports(struct parser *p, const struct predicate *predicate, struct span at, uint32_t low,
+		     uint32_t high, uint32_t *node)
 {
 	int err = add_leaf(p, at, NODE_PORT, node);
 
@@ -404,8 +402,8 @@ static int parse_port_range(struct parser *p, const struct predicate *predicate,
 	if (!read_number(p, last, 1, UINT16_MAX, &high))
 		return reject_value(p, predicate->keyword, last);
 	if (low > high)
-		return reject(p, at, "\"%.*s\" runs backwards: did you mean \"%u-%u\"?",
-			      SHOWN(p, at), high, low);
+		return reject(p, at, "\"%.*s\" runs backwards: did you mean \"%u-%u\"?", SHOWN(p, at),
+			      high, low);
 	return add_ports(p, predicate, at, low, high, node);
 }
 
@@ -479,14 +477,15 @@ static bool read_address(const struct parser *p, struct span at, uint8_t addr[16
 }
 
 static int reject_host_bits(struct parser *p, struct span at, const struct node *net,
-			  const uint8_t addr[16])
+			    const uint8_t addr[16])
 {
 	char network[ADDR_TEXT_MAX], host[ADDR_TEXT_MAX];
 	unsigned int bits = mask__bits(net->net.mask) - (addr__is_v4(net->net.address) ? 96 : 0);
 	int network_len = (int)addr__format(net->net.address, network);
 	int host_len = (int)addr__format(addr, host);
 
-	return reject(p, at, "an address bit is set beyond the length: did you mean \"%.*s/%u\" or \"%.*s\"?",
+	return reject(p, at,
+		      "an address bit is set beyond the length: did you mean \"%.*s/%u\" or \"%.*s\"?",
 		      network_len, network, bits, host_len, host);
 }
 
@@ -545,7 +544,8 @@ static int parse_net(struct parser *p, const struct predicate *predicate, uint32
 	if (err)
 		return err;
 	if (read_address(p, at, addr))
-		return reject(p, at, "net wants a length after the address: add it, or write \"host %.*s\"",
+		return reject(p, at,
+			      "net wants a length after the address: add it, or write \"host %.*s\"",
 			      SHOWN(p, at));
 	return parse_network(p, predicate, at, node);
 }
@@ -885,8 +885,8 @@ static int reject_unknown(struct parser *p)
 	if (p->token.kind == TOKEN_COMPARE)
 		return reject(p, at, "\"%.*s\" has nothing to compare on its left", SHOWN(p, at));
 	if (keyword)
-		return reject(p, at, "\"%.*s\" stands alone: did you mean \"%s %.*s\"?",
-			      SHOWN(p, at), keyword, SHOWN(p, at));
+		return reject(p, at, "\"%.*s\" stands alone: did you mean \"%s %.*s\"?", SHOWN(p, at),
+			      keyword, SHOWN(p, at));
 	for (size_t i = 0; i < COUNT_OF(keywords); i++)
 		hold_against(&guess, p, at, keywords[i].name);
 	for (size_t i = 0; i < COUNT_OF(operators); i++)
@@ -895,8 +895,10 @@ static int reject_unknown(struct parser *p)
 	if (guess.name)
 		return reject(p, at, "unknown word \"%.*s\": did you mean \"%s\"?", SHOWN(p, at),
 			      guess.name);
-	return reject(p, at, "unknown word \"%.*s\": a filter is made of words such as \"port 443\" or \"state time-wait\"",
-		      SHOWN(p, at));
+	return reject(
+		p, at,
+		"unknown word \"%.*s\": a filter is made of words such as \"port 443\" or \"state time-wait\"",
+		SHOWN(p, at));
 }
 
 /* "src port 80" is the keyword "port" with a side. */
@@ -908,8 +910,7 @@ static void take_side(struct parser *p, struct predicate *predicate)
 		return;
 	keyword = find_keyword(p, p->token.at);
 	if (!keyword || keyword->side != SIDE_EITHER ||
-	    (keyword->parse != parse_port && keyword->parse != parse_host &&
-	     keyword->parse != parse_net))
+	    (keyword->parse != parse_port && keyword->parse != parse_host && keyword->parse != parse_net))
 		return;
 	predicate->keyword = keyword;
 	predicate->at = p->token.at;
@@ -921,8 +922,7 @@ static int take_comparison(struct parser *p, struct predicate *predicate)
 	if (p->token.kind != TOKEN_COMPARE)
 		return 0;
 	if (p->token.compare > COMPARE_NOT_EQUAL && predicate->keyword->parse != parse_port)
-		return reject(p, p->token.at, "\"%.*s\" compares ports only",
-			      SHOWN(p, p->token.at));
+		return reject(p, p->token.at, "\"%.*s\" compares ports only", SHOWN(p, p->token.at));
 	predicate->compare = p->token.compare;
 	advance(p);
 	return 0;
@@ -977,7 +977,8 @@ static int reject_operand(struct parser *p)
 static int enter(struct parser *p)
 {
 	if (p->depth == NESTING_MAX)
-		return reject(p, p->token.at, "\"(\" and \"not\" go at most %d deep: write the filter flatter",
+		return reject(p, p->token.at,
+			      "\"(\" and \"not\" go at most %d deep: write the filter flatter",
 			      NESTING_MAX);
 	p->depth++;
 	return 0;
@@ -1047,8 +1048,7 @@ static int parse_chain(struct parser *p, enum node_kind kind, uint32_t *node)
 	int err;
 
 	do {
-		err = kind == NODE_OR ? parse_chain(p, NODE_AND, &operand)
-				      : parse_factor(p, &operand);
+		err = kind == NODE_OR ? parse_chain(p, NODE_AND, &operand) : parse_factor(p, &operand);
 		if (!err)
 			err = chain__add(&chain, &p->filter, operand);
 	} while (!err && take_operator(p, kind));

@@ -19,8 +19,11 @@ static size_t printable_bytes(const char *text, size_t len)
 	/* By length: the lowest code point that needs it, above the controls. */
 	static const uint32_t lowest[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };
 	unsigned char first = (unsigned char)text[0];
-	size_t bytes = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3
-		     : first >> 3 == 30 ? 4 : 0;
+	size_t bytes = first < 0x80	? 1 :
+		       first >> 5 == 6	? 2 :
+		       first >> 4 == 14 ? 3 :
+		       first >> 3 == 30 ? 4 :
+					  0;
 	uint32_t code = bytes < 2 ? first : first & 0x7fU >> bytes;
 
 	if (!bytes || bytes > len)
@@ -95,8 +98,8 @@ static void put_line(struct output *out, const char *const *words, size_t count,
 	put(out, "\n", 1);
 }
 
-int filter__explain(const struct filter_error *error, const char *const *words, size_t count,
-		    char *out, size_t size)
+int filter__explain(const struct filter_error *error, const char *const *words, size_t count, char *out,
+		    size_t size)
 {
 	struct output output = { .text = out, .size = size };
 

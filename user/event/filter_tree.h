@@ -35,10 +35,10 @@ enum side {
 };
 
 struct node {
-	uint8_t kind; /* enum node_kind */
-	uint8_t side; /* enum side, of a port or a net */
+	uint8_t kind;	/* enum node_kind */
+	uint8_t side;	/* enum side, of a port or a net */
 	uint32_t child; /* the first, of a group; the only, of a NOT; 0 none */
-	uint32_t next; /* the next child of the same parent; 0 none */
+	uint32_t next;	/* the next child of the same parent; 0 none */
 	union {
 		struct {
 			uint16_t low;

@@ -12,7 +12,7 @@ _Static_assert(CHILDREN_SLOTS == 1 << (64 - 52), "the shift above selects a slot
 
 void children__hold(struct children *children, uint64_t socket_id, uint64_t time_ns)
 {
-	*slot_of(children, socket_id) = (struct child_slot){.socket_id = socket_id, .time_ns = time_ns};
+	*slot_of(children, socket_id) = (struct child_slot){ .socket_id = socket_id, .time_ns = time_ns };
 }
 
 bool children__fetch(struct children *children, uint64_t socket_id, uint64_t *time_ns)

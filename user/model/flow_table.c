@@ -63,7 +63,7 @@ static uint64_t hash_tuple(const uint8_t local[16], const uint8_t remote[16], ui
 		uint8_t addrs[32];
 		uint16_t ports[2];
 		uint32_t netns;
-	} tuple = {.ports = {local_port, remote_port}, .netns = netns};
+	} tuple = { .ports = { local_port, remote_port }, .netns = netns };
 
 	memcpy(tuple.addrs, local, 16);
 	memcpy(tuple.addrs + 16, remote, 16);

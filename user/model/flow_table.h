@@ -27,11 +27,11 @@ struct flow_table {
 	uint32_t oldest_ended;
 	uint32_t newest_ended;
 	uint32_t limbo; /* an ended request, discarded by the next begin */
-	uint32_t hand; /* where the search for an open victim goes on */
+	uint32_t hand;	/* where the search for an open victim goes on */
 	uint64_t seed;
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
-	struct idmap by_key; /* open lives */
+	struct idmap by_key;   /* open lives */
 	struct idmap by_tuple; /* hash of a tuple to its newest life */
 	struct owners owners;
 };

@@ -6,7 +6,7 @@
 
 const char *closed_first__name(enum closed_first who)
 {
-	static const char *const names[CLOSED_FIRST_END] = {"none", "local", "remote", "both"};
+	static const char *const names[CLOSED_FIRST_END] = { "none", "local", "remote", "both" };
 
 	return who < CLOSED_FIRST_END ? names[who] : "none";
 }
@@ -14,18 +14,12 @@ const char *closed_first__name(enum closed_first who)
 const char *how__name(enum how how)
 {
 	static const char *const names[HOW_END] = {
-		[HOW_CLOSE] = "close",
-		[HOW_SHUTDOWN] = "shutdown",
-		[HOW_ABORT] = "abort",
-		[HOW_RESET_RECEIVED] = "reset_received",
-		[HOW_REFUSED] = "refused",
-		[HOW_UNREACHABLE] = "unreachable",
-		[HOW_TIMEOUT] = "timeout",
-		[HOW_CANCELLED] = "cancelled",
-		[HOW_NO_PORT] = "no_port",
-		[HOW_LISTENER_CLOSED] = "listener_closed",
-		[HOW_KILLED] = "killed",
-		[HOW_DROPPED] = "dropped",
+		[HOW_CLOSE] = "close",	   [HOW_SHUTDOWN] = "shutdown",
+		[HOW_ABORT] = "abort",	   [HOW_RESET_RECEIVED] = "reset_received",
+		[HOW_REFUSED] = "refused", [HOW_UNREACHABLE] = "unreachable",
+		[HOW_TIMEOUT] = "timeout", [HOW_CANCELLED] = "cancelled",
+		[HOW_NO_PORT] = "no_port", [HOW_LISTENER_CLOSED] = "listener_closed",
+		[HOW_KILLED] = "killed",   [HOW_DROPPED] = "dropped",
 	};
 
 	return how < HOW_END ? names[how] : NULL;

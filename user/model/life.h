@@ -24,18 +24,18 @@ enum closed_first {
 /* How a life ended. */
 enum how {
 	HOW_UNKNOWN = 0,
-	HOW_CLOSE, /* our FIN came from close() or exit */
+	HOW_CLOSE,    /* our FIN came from close() or exit */
 	HOW_SHUTDOWN, /* our FIN came from shutdown() */
-	HOW_ABORT, /* our RST: SO_LINGER 0, unread data, disconnect */
+	HOW_ABORT,    /* our RST: SO_LINGER 0, unread data, disconnect */
 	HOW_RESET_RECEIVED,
 	HOW_REFUSED,
 	HOW_UNREACHABLE, /* an ICMP error while connecting */
 	HOW_TIMEOUT,
-	HOW_CANCELLED, /* the user gave up a pending connect() */
-	HOW_NO_PORT, /* no local port was left for connect() */
+	HOW_CANCELLED,	     /* the user gave up a pending connect() */
+	HOW_NO_PORT,	     /* no local port was left for connect() */
 	HOW_LISTENER_CLOSED, /* never accepted when its listener closed */
-	HOW_KILLED, /* by an administrator: ss -K */
-	HOW_DROPPED, /* a request that the full accept queue cost its third ACK */
+	HOW_KILLED,	     /* by an administrator: ss -K */
+	HOW_DROPPED,	     /* a request that the full accept queue cost its third ACK */
 	HOW_END
 };
 
@@ -48,14 +48,14 @@ enum {
 	/* life.flags */
 	LIFE_PLACE_KNOWN = 1 << 0, /* addresses and netns are set */
 	LIFE_START_KNOWN = 1 << 1, /* its first sign was seen */
-	LIFE_INCOMPLETE = 1 << 2, /* a record of it was lost, or its birth unseen */
+	LIFE_INCOMPLETE = 1 << 2,  /* a record of it was lost, or its birth unseen */
 	LIFE_ENDED = 1 << 3,
 	LIFE_MPTCP = 1 << 4,
 	LIFE_HISTORY_CUT = 1 << 5,
 	LIFE_ENTERED_KNOWN = 1 << 6, /* entered_ns is true */
-	LIFE_TOTALS_KNOWN = 1 << 7, /* bytes and retransmits, from the close record */
-	LIFE_SYN_SEEN = 1 << 8, /* passive: its history begins at the SYN */
-	LIFE_BLOCKED = 1 << 9, /* its third ACK was dropped once */
+	LIFE_TOTALS_KNOWN = 1 << 7,  /* bytes and retransmits, from the close record */
+	LIFE_SYN_SEEN = 1 << 8,	     /* passive: its history begins at the SYN */
+	LIFE_BLOCKED = 1 << 9,	     /* its third ACK was dropped once */
 	LIFE_ACCEPTED = 1 << 10,
 };
 
@@ -78,13 +78,13 @@ static inline uint64_t history_ns(history_entry entry)
 /* Sizes matter: a million of them may be alive. */
 struct life {
 	/* What a compact record touches comes first: one cache line. */
-	uint64_t key; /* conn_id as on the wire */
-	uint64_t entered_ns; /* when state was entered */
-	uint64_t start_ns; /* first sign, boot time */
-	uint8_t state; /* enum ev_state */
-	uint8_t role; /* enum role */
+	uint64_t key;	      /* conn_id as on the wire */
+	uint64_t entered_ns;  /* when state was entered */
+	uint64_t start_ns;    /* first sign, boot time */
+	uint8_t state;	      /* enum ev_state */
+	uint8_t role;	      /* enum role */
 	uint8_t closed_first; /* enum closed_first */
-	uint8_t how; /* enum how; provisional until LIFE_ENDED */
+	uint8_t how;	      /* enum how; provisional until LIFE_ENDED */
 	uint8_t history_count;
 	uint8_t pad;
 	uint16_t flags; /* LIFE_* */
@@ -102,10 +102,10 @@ struct life {
 	uint64_t bytes_received;
 	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */
 	uint32_t retransmits;
-	uint8_t error; /* sk_err at the end: an errno, or 0 */
+	uint8_t error;	     /* sk_err at the end: an errno, or 0 */
 	uint8_t birth_error; /* sk_err left over when it began */
-	uint8_t first_old; /* the state before history[0], 0 unknown */
-	uint8_t family; /* the socket's own: AF_INET or AF_INET6; 0 unknown */
+	uint8_t first_old;   /* the state before history[0], 0 unknown */
+	uint8_t family;	     /* the socket's own: AF_INET or AF_INET6; 0 unknown */
 
 	/* Links of the flow table. */
 	uint32_t newer; /* list of ended lives by age; or free list */

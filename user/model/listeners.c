@@ -7,19 +7,20 @@
 #include <xxhash.h>
 
 static const uint8_t any6[16];
-static const uint8_t any4[16] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff };
 
 /* How far a client is whose SYN was dropped. */
 enum {
 	CLIENT_BLOCKED = 1, /* it waits */
-	CLIENT_QUEUED, /* counted as delayed: a dropped third ACK must not count it again */
+	CLIENT_QUEUED,	    /* counted as delayed: a dropped third ACK must not count it again */
 };
 
 int listeners__init(struct listeners *listeners, struct owners *owners, uint64_t seed)
 {
-	*listeners = (struct listeners){.owners = owners};
+	*listeners = (struct listeners){ .owners = owners };
 	listeners->all = calloc(LISTENERS_MAX, sizeof(struct listener *));
-	if (!listeners->all || idmap__init(&listeners->by_key, seed) || idmap__init(&listeners->blocked, seed))
+	if (!listeners->all || idmap__init(&listeners->by_key, seed) ||
+	    idmap__init(&listeners->blocked, seed))
 		return -ENOMEM;
 	return 0;
 }
@@ -57,8 +58,8 @@ static int fit_of(const struct listener *l, uint32_t netns, const uint8_t addr[1
 	return !memcmp(l->local.addr, any6, 16);
 }
 
-struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns, const uint8_t addr[16],
-				    uint16_t port)
+struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
+				    const uint8_t addr[16], uint16_t port)
 {
 	struct listener *found = NULL;
 	int best = 0;
@@ -128,8 +129,8 @@ static bool is_adoptable(const struct listener *l)
 
 /* The one sample among those that fit best, NULL when there is none, or more
  * than one: then it is not known which of the group this is. */
-static struct listener *sample_of(const struct listeners *listeners, uint32_t netns, const uint8_t addr[16],
-				  uint16_t port)
+static struct listener *sample_of(const struct listeners *listeners, uint32_t netns,
+				  const uint8_t addr[16], uint16_t port)
 {
 	struct listener *found = NULL;
 	int best = 1, count = 0;
@@ -185,7 +186,7 @@ static uint64_t client_hash(const struct listeners *listeners, const struct list
 		uint8_t remote[16];
 		uint64_t listener;
 		uint64_t port;
-	} client = {.listener = listener->key, .port = step->remote_port};
+	} client = { .listener = listener->key, .port = step->remote_port };
 
 	memcpy(client.remote, step->remote, sizeof(client.remote));
 	return XXH3_64bits_withSeed(&client, sizeof(client), listeners->by_key.seed);
@@ -235,7 +236,8 @@ static void client_queued(struct listeners *listeners, struct listener *listener
 	idmap__put(&listeners->blocked, client_hash(listeners, listener, step), CLIENT_QUEUED);
 }
 
-static void count_syn(struct listeners *listeners, struct listener *listener, const struct ev_handshake *step)
+static void count_syn(struct listeners *listeners, struct listener *listener,
+		      const struct ev_handshake *step)
 {
 	listener->syns++;
 	switch (step->outcome) {
@@ -392,8 +394,8 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
-void listeners__step(struct listeners *listeners, struct listener *listener, const struct ev_handshake *step,
-		     uint64_t took_us, bool was_blocked)
+void listeners__step(struct listeners *listeners, struct listener *listener,
+		     const struct ev_handshake *step, uint64_t took_us, bool was_blocked)
 {
 	learn_queues(listener, step);
 	if (step->header.kind == EV_SYN)
@@ -431,5 +433,5 @@ uint64_t listener__drops(const struct listener *listener)
 
 void listener__restart(struct listener *listener)
 {
-	*listener = (struct listener){.key = listener->key, .owner = listener->owner};
+	*listener = (struct listener){ .key = listener->key, .owner = listener->owner };
 }

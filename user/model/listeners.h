@@ -37,7 +37,7 @@ struct queue_depth {
 };
 
 struct listener {
-	uint64_t key; /* conn_id, or the obscured address where there is none */
+	uint64_t key;	 /* conn_id, or the obscured address where there is none */
 	uint64_t cookie; /* of its samples: LISTENER_DROPS_KNOWN */
 	uint32_t netns;
 	uint32_t owner; /* index into owners: the task that called listen() */
@@ -45,11 +45,11 @@ struct listener {
 	uint8_t flags;
 	struct endpoint local;
 
-	uint32_t limit; /* effective: min(listen(), somaxconn) */
-	uint32_t asked; /* the listen() argument; 0 not known */
+	uint32_t limit;	    /* effective: min(listen(), somaxconn) */
+	uint32_t asked;	    /* the listen() argument; 0 not known */
 	uint32_t somaxconn; /* of its namespace; 0 not known */
-	uint32_t needed; /* backlog that the burst would have needed; 0: enough */
-	uint32_t blocked; /* clients now waiting after a dropped SYN */
+	uint32_t needed;    /* backlog that the burst would have needed; 0: enough */
+	uint32_t blocked;   /* clients now waiting after a dropped SYN */
 	struct queue_depth syn_queue;
 	struct queue_depth accept_queue;
 
@@ -66,12 +66,12 @@ struct listener {
 	uint64_t reset;
 	uint64_t abandoned; /* the listener closed */
 	uint64_t completed_by_cookie;
-	uint64_t overflows; /* third ACKs dropped: the accept queue was full */
+	uint64_t overflows;   /* third ACKs dropped: the accept queue was full */
 	uint64_t retransmits; /* SYN-ACKs sent again */
 	uint64_t accepted;
-	uint64_t sk_drops; /* sampled: the socket's own counter, LISTENER_DROPS_KNOWN */
-	uint64_t delayed; /* connections served after a SYN or third ACK was dropped */
-	struct histogram handshake_us; /* SYN to third ACK */
+	uint64_t sk_drops;		 /* sampled: the socket's own counter, LISTENER_DROPS_KNOWN */
+	uint64_t delayed;		 /* connections served after a SYN or third ACK was dropped */
+	struct histogram handshake_us;	 /* SYN to third ACK */
 	struct histogram accept_wait_us; /* third ACK to accept() */
 };
 
@@ -79,7 +79,7 @@ struct listeners {
 	struct listener **all; /* owned; NULL: free place */
 	uint32_t used;
 	struct idmap by_key;
-	struct idmap blocked; /* hash of (listener, client) whose SYN was dropped, to how far it is */
+	struct idmap blocked;  /* hash of (listener, client) whose SYN was dropped, to how far it is */
 	struct owners *owners; /* borrowed */
 	uint64_t not_kept;
 };

@@ -11,7 +11,7 @@ struct model {
 	struct flow_table flows;
 	struct listeners listeners;
 	struct children children;
-	uint64_t doubles; /* transitions told twice, and passed over */
+	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
 
@@ -63,7 +63,9 @@ static struct change *add_change(struct changes *changes, enum change_kind kind,
 {
 	struct change *change = &changes->change[changes->count++];
 
-	*change = (struct change){.kind = kind, .time_ns = time_ns, .in_old_ns = UNKNOWN_NS, .took_ns = UNKNOWN_NS};
+	*change = (struct change){
+		.kind = kind, .time_ns = time_ns, .in_old_ns = UNKNOWN_NS, .took_ns = UNKNOWN_NS
+	};
 	return change;
 }
 
@@ -73,8 +75,8 @@ static const struct owner *actor(struct model *model, const struct record *recor
 	const struct ev_owner *from = record->owner;
 
 	if (!from)
-		return model__owner(model, life);
-	model->actor = (struct owner){.pid = from->pid, .uid = from->uid, .cgroup = from->cgroup};
+		return life ? model__owner(model, life) : NULL;
+	model->actor = (struct owner){ .pid = from->pid, .uid = from->uid, .cgroup = from->cgroup };
 	memcpy(model->actor.comm, from->comm, sizeof(model->actor.comm));
 	return &model->actor;
 }
@@ -197,9 +199,8 @@ static void add_transition(struct model *model, const struct record *record, str
 	change->old_state = t->old_state;
 	change->new_state = t->new_state;
 	if (life->flags & LIFE_ENTERED_KNOWN && life->state == t->old_state)
-		change->in_old_ns = t->header.time_ns > life->entered_ns ?
-					    t->header.time_ns - life->entered_ns :
-					    0;
+		change->in_old_ns =
+			t->header.time_ns > life->entered_ns ? t->header.time_ns - life->entered_ns : 0;
 }
 
 /* The child's first transition, which was held back, now with its tuple. */
@@ -302,8 +303,8 @@ static void follow_listener(struct model *model, const struct record *record, co
 		listener->somaxconn = record->birth->somaxconn;
 		listener->flags = LISTENER_PLACE_KNOWN;
 		owners__release(&model->flows.owners, listener->owner);
-		listener->owner = record->owner ? owners__intern(&model->flows.owners, record->owner) :
-						  OWNER_NONE;
+		listener->owner =
+			record->owner ? owners__intern(&model->flows.owners, record->owner) : OWNER_NONE;
 	} else if (t->old_state == EV_LISTEN) {
 		listener = listeners__find(&model->listeners, t->conn_id);
 		if (listener)
@@ -320,8 +321,8 @@ static struct life *begin_request(struct model *model, const struct ev_handshake
 		return NULL;
 	life->conn = step->conn_id;
 	if (!life->conn)
-		life->conn = tuple__shown_id(step->local, step->remote, step->local_port, step->remote_port,
-					     step->netns) ^
+		life->conn = tuple__shown_id(step->local, step->remote, step->local_port,
+					     step->remote_port, step->netns) ^
 			     now_ns;
 	life->start_ns = now_ns;
 	life->role = ROLE_SERVER;
@@ -381,7 +382,8 @@ static struct listener *listener_of(struct model *model, uint64_t id, uint64_t s
 }
 
 /* The life of a step's request: begun by its SYN, else found. */
-static struct life *life_of_step(struct model *model, const struct ev_handshake *step, struct changes *changes)
+static struct life *life_of_step(struct model *model, const struct ev_handshake *step,
+				 struct changes *changes)
 {
 	uint64_t key = request_key(model, step);
 	struct life *life = step->remote_port ? flow_table__find(&model->flows, key) : NULL;
@@ -396,10 +398,11 @@ static struct life *life_of_step(struct model *model, const struct ev_handshake 
 static void apply_handshake(struct model *model, const struct ev_handshake *step, struct changes *changes)
 {
 	bool is_syn = step->header.kind == EV_SYN;
-	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket, step->netns, step->local,
-						step->local_port);
+	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket,
+						step->netns, step->local, step->local_port);
 	struct life *life = life_of_step(model, step, changes);
-	struct change *change = add_change(changes, is_syn ? CHANGE_SYN : CHANGE_HANDSHAKE, step->header.time_ns);
+	struct change *change =
+		add_change(changes, is_syn ? CHANGE_SYN : CHANGE_HANDSHAKE, step->header.time_ns);
 
 	change->handshake = step;
 	change->listener = listener;
@@ -461,8 +464,8 @@ static void apply_accept(struct model *model, const struct record *record, struc
 	if (change->took_ns == UNKNOWN_NS)
 		return;
 	life->flags |= LIFE_ACCEPTED;
-	life->accept_wait_us = change->took_ns / 1000 < UINT32_MAX ? (uint32_t)(change->took_ns / 1000) :
-								     UINT32_MAX;
+	life->accept_wait_us =
+		change->took_ns / 1000 < UINT32_MAX ? (uint32_t)(change->took_ns / 1000) : UINT32_MAX;
 }
 
 static int apply_transition(struct model *model, const struct record *record, struct changes *changes)
@@ -475,7 +478,8 @@ static int apply_transition(struct model *model, const struct record *record, st
 		return 0;
 	}
 	life = flow_table__find(&model->flows, t->conn_id);
-	if (t->flags & EV_F_STAND_IN && (life ? life->state == t->new_state : t->new_state == EV_STATE_CLOSE)) {
+	if (t->flags & EV_F_STAND_IN &&
+	    (life ? life->state == t->new_state : t->new_state == EV_STATE_CLOSE)) {
 		/* The first one has told it already. */
 		model->doubles++;
 		return 0;

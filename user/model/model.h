@@ -13,12 +13,12 @@
 
 enum change_kind {
 	CHANGE_TRANSITION, /* life moved from old_state to new_state */
-	CHANGE_LIFE, /* the summary of life: it ended, or is open when the view ends */
-	CHANGE_SYN, /* a SYN at a listener: handshake, listener, and life if one was queued */
-	CHANGE_HANDSHAKE, /* a step of a request: handshake, listener, life if it is known */
-	CHANGE_ACCEPT, /* accept(): accept, listener and life if they are known */
-	CHANGE_LOSS, /* records were lost: loss */
-	CHANGE_STOP, /* the source has ended: stop */
+	CHANGE_LIFE,	   /* the summary of life: it ended, or is open when the view ends */
+	CHANGE_SYN,	   /* a SYN at a listener: handshake, listener, and life if one was queued */
+	CHANGE_HANDSHAKE,  /* a step of a request: handshake, listener, life if it is known */
+	CHANGE_ACCEPT,	   /* accept(): accept, listener and life if they are known */
+	CHANGE_LOSS,	   /* records were lost: loss */
+	CHANGE_STOP,	   /* the source has ended: stop */
 };
 
 #define UNKNOWN_NS UINT64_MAX
@@ -31,7 +31,7 @@ struct change {
 	enum change_kind kind;
 	uint8_t old_state;
 	uint8_t new_state;
-	uint64_t time_ns; /* boot time of the event */
+	uint64_t time_ns;   /* boot time of the event */
 	uint64_t in_old_ns; /* time spent in old_state, UNKNOWN_NS */
 	const struct life *life;
 	const struct owner *owner; /* who acted, else the life's owner, else NULL */

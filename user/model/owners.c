@@ -15,7 +15,7 @@ static struct owner_entry *entry_at(const struct owners *owners, uint32_t index)
 
 int owners__init(struct owners *owners, uint64_t seed)
 {
-	*owners = (struct owners){.free = OWNER_NONE, .seed = seed};
+	*owners = (struct owners){ .free = OWNER_NONE, .seed = seed };
 	return idmap__init(&owners->by_hash, seed);
 }
 
@@ -70,7 +70,7 @@ static void give_back(struct owners *owners, uint32_t index)
 
 uint32_t owners__intern(struct owners *owners, const struct ev_owner *from)
 {
-	struct owner owner = {.pid = from->pid, .uid = from->uid, .cgroup = from->cgroup};
+	struct owner owner = { .pid = from->pid, .uid = from->uid, .cgroup = from->cgroup };
 	uint32_t first, index;
 	uint64_t hash;
 
@@ -90,7 +90,7 @@ uint32_t owners__intern(struct owners *owners, const struct ev_owner *from)
 		give_back(owners, index);
 		return OWNER_NONE;
 	}
-	*entry_at(owners, index) = (struct owner_entry){.owner = owner, .references = 1, .next = first};
+	*entry_at(owners, index) = (struct owner_entry){ .owner = owner, .references = 1, .next = first };
 	return index;
 }
 

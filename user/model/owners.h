@@ -15,7 +15,7 @@
 struct owner {
 	uint32_t pid; /* tgid */
 	uint32_t uid;
-	uint64_t cgroup; /* cgroup v2 id, 0 unknown */
+	uint64_t cgroup;	  /* cgroup v2 id, 0 unknown */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 
@@ -28,11 +28,11 @@ struct owner_entry {
 };
 
 struct owners {
-	struct idmap by_hash; /* hash to the first of its chain */
+	struct idmap by_hash;	     /* hash to the first of its chain */
 	struct owner_entry **chunks; /* owned; an entry never moves */
-	uint32_t count; /* entries ever used */
-	uint32_t capacity; /* entries in the chunks */
-	uint32_t free; /* head of the free list */
+	uint32_t count;		     /* entries ever used */
+	uint32_t capacity;	     /* entries in the chunks */
+	uint32_t free;		     /* head of the free list */
 	uint64_t seed;
 };
 

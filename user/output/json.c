@@ -344,8 +344,8 @@ static void put_accept(struct printer *printer, const struct change *change)
 
 	open_object(printer, "accept", change->time_ns);
 	put_conn(out, change->life);
-	put_step_place(out, listener_id(change->listener), accept->netns, accept->local, accept->local_port,
-		       accept->remote, accept->remote_port);
+	put_step_place(out, listener_id(change->listener), accept->netns, accept->local,
+		       accept->local_port, accept->remote, accept->remote_port);
 	if (change->owner)
 		put_process(out, change->owner);
 	if (change->took_ns != UNKNOWN_NS) {
@@ -370,7 +370,8 @@ static void put_quantiles(struct strbuf *out, const char *key, const struct hist
 		strbuf__printf(out, "%s{\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,\"max\":%llu}", key,
 			       (unsigned long long)histogram__quantile(h, 0.5),
 			       (unsigned long long)histogram__quantile(h, 0.9),
-			       (unsigned long long)histogram__quantile(h, 0.99), (unsigned long long)h->max);
+			       (unsigned long long)histogram__quantile(h, 0.99),
+			       (unsigned long long)h->max);
 }
 
 static void put_count(struct strbuf *out, const char *key, uint64_t count)

@@ -13,8 +13,8 @@
 
 /* What a table shows one line for. */
 enum subject_matter {
-	OF_EVENTS, /* trace: transitions and SYNs */
-	OF_LIVES, /* flows: connections */
+	OF_EVENTS,    /* trace: transitions and SYNs */
+	OF_LIVES,     /* flows: connections */
 	OF_LISTENERS, /* queues */
 };
 
@@ -38,8 +38,8 @@ struct ledger {
 struct printer_config {
 	enum subject_matter of;
 	unsigned int columns; /* of the terminal; 0: not one */
-	bool wide; /* room for IPv6 and netns in every line */
-	bool full_time; /* RFC 3339 instead of the time of day */
+	bool wide;	      /* room for IPv6 and netns in every line */
+	bool full_time;	      /* RFC 3339 instead of the time of day */
 	bool colour;
 };
 
@@ -50,8 +50,7 @@ struct printer_ops {
 	void (*change)(struct printer *printer, const struct change *change);
 	/* A snapshot of one listener. */
 	void (*listener)(struct printer *printer, const struct listener *listener,
-			 const struct owner *owner, const struct queue_quality *quality,
-			 uint64_t time_ns);
+			 const struct owner *owner, const struct queue_quality *quality, uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 

@@ -11,10 +11,10 @@
 #include "base/text.h"
 
 enum {
-	WIDE_COLUMNS = 110, /* from here on trace shows the process too */
-	CLOCK_LEN = 12, /* 15:27:00.123 */
+	WIDE_COLUMNS = 110,		  /* from here on trace shows the process too */
+	CLOCK_LEN = 12,			  /* 15:27:00.123 */
 	END_TEXT_MAX = ADDR_TEXT_MAX + 8, /* [v6]:65535 */
-	END_WIDTH = 21, /* 255.255.255.255:65535 */
+	END_WIDTH = 21,			  /* 255.255.255.255:65535 */
 	END_WIDTH_NARROW = 17,
 	END_WIDTH_IPV6 = 45,
 	PROCESS_WIDTH = 22,
@@ -52,7 +52,8 @@ static unsigned int clock_width(const struct printer *printer)
 	return printer->config.full_time ? UTC_TEXT_LEN : CLOCK_LEN;
 }
 
-static void put_end(struct strbuf *out, const uint8_t addr[16], uint16_t port, bool known, unsigned int width)
+static void put_end(struct strbuf *out, const uint8_t addr[16], uint16_t port, bool known,
+		    unsigned int width)
 {
 	char text[END_TEXT_MAX + 1];
 	char *p = text;
@@ -107,7 +108,8 @@ static void put_duration(struct strbuf *out, uint64_t ns, unsigned int width)
 	else if (us < 36000e6)
 		strbuf__printf(out, "%um%02us", (unsigned int)(us / 60e6), (unsigned int)(us / 1e6) % 60);
 	else
-		strbuf__printf(out, "%uh%02um", (unsigned int)(us / 3600e6), (unsigned int)(us / 60e6) % 60);
+		strbuf__printf(out, "%uh%02um", (unsigned int)(us / 3600e6),
+			       (unsigned int)(us / 60e6) % 60);
 	if (width)
 		end_column(out, (unsigned int)(out->len - before), width);
 }
@@ -130,8 +132,7 @@ static void put_bytes(struct strbuf *out, uint64_t bytes)
 
 static bool narrow(const struct printer *printer)
 {
-	return !printer->config.wide && printer->config.columns &&
-	       printer->config.columns < WIDE_COLUMNS;
+	return !printer->config.wide && printer->config.columns && printer->config.columns < WIDE_COLUMNS;
 }
 
 static unsigned int end_width(const struct printer *printer)
@@ -257,7 +258,7 @@ static void put_step_ends(struct printer *printer, uint32_t netns, const struct 
 
 static struct endpoint endpoint_of(const uint8_t addr[16], uint16_t port)
 {
-	struct endpoint end = {.port = port};
+	struct endpoint end = { .port = port };
 
 	memcpy(end.addr, addr, sizeof(end.addr));
 	return end;
@@ -313,7 +314,9 @@ static void listeners_heading(struct printer *printer)
 
 	put_heading(out, "LISTENER", END_WIDTH);
 	put_heading(out, "PROCESS", PROCESS_WIDTH);
-	strbuf__str(out, "  SYN/LIMIT ^MAX  ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
+	strbuf__str(
+		out,
+		"  SYN/LIMIT ^MAX  ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
 }
 
 static void put_depth(struct strbuf *out, const struct queue_depth *depth, uint32_t limit)
@@ -364,14 +367,17 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 	else
 		strbuf__printf(out, "%8s ", "-");
 	if (quality->handshakes)
-		strbuf__printf(out, "%7llu %7llu %7llu ", (unsigned long long)(listener__drops(l) + l->overflows),
+		strbuf__printf(out, "%7llu %7llu %7llu ",
+			       (unsigned long long)(listener__drops(l) + l->overflows),
 			       (unsigned long long)l->cookies, (unsigned long long)l->timed_out);
 	else if (l->flags & LISTENER_DROPS_KNOWN)
 		strbuf__printf(out, "%6llu~ %7s %7s ", (unsigned long long)l->sk_drops, "-", "-");
 	else
 		strbuf__printf(out, "%7s %7s %7s ", "-", "-", "-");
-	put_duration(out, l->accept_wait_us.count ? histogram__quantile(&l->accept_wait_us, 0.99) * 1000 :
-						    UNKNOWN_NS, 0);
+	put_duration(out,
+		     l->accept_wait_us.count ? histogram__quantile(&l->accept_wait_us, 0.99) * 1000 :
+					       UNKNOWN_NS,
+		     0);
 	finish_line(out);
 	if (listener__drops(l) || l->overflows || l->delayed)
 		put_drop_causes(out, l);
@@ -440,8 +446,8 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 		if (life->closed_first == CLOSED_NONE)
 			strbuf__str(out, how ? how : "ended");
 		else
-			strbuf__printf(out, "closed first: %s (%s)", closed_first__name(life->closed_first),
-				       how ? how : "?");
+			strbuf__printf(out, "closed first: %s (%s)",
+				       closed_first__name(life->closed_first), how ? how : "?");
 		if (life->error && strerrorname_np(life->error))
 			strbuf__printf(out, ", %s", strerrorname_np(life->error));
 	}

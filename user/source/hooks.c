@@ -77,7 +77,7 @@ const struct hook hooks[HOOK_COUNT] = {
 
 const char *hook_kind__name(enum hook_kind kind)
 {
-	static const char *const names[] = {"none", "tp_btf", "fentry", "kprobe", "syscall"};
+	static const char *const names[] = { "none", "tp_btf", "fentry", "kprobe", "syscall" };
 
 	return names[kind];
 }
@@ -106,8 +106,8 @@ static int try_syscalls(const struct hook *hook)
 }
 
 /* Functions by fentry or kprobe, in the order of preference. */
-static enum hook_kind try_functions(const struct kernel *kernel, enum hook_choice choice, int fentry_error,
-				    struct hook_result *result)
+static enum hook_kind try_functions(const struct kernel *kernel, enum hook_choice choice,
+				    int fentry_error, struct hook_result *result)
 {
 	const struct hook *hook = result->hook;
 
@@ -189,7 +189,7 @@ const char *hook_result__reason(const struct hook_result *result)
 
 int hook_choice__parse(const char *text)
 {
-	static const char *const names[HOOKS_CHOICES] = {"auto", "fentry", "kprobe", "tracepoint"};
+	static const char *const names[HOOKS_CHOICES] = { "auto", "fentry", "kprobe", "tracepoint" };
 
 	for (int i = 0; i < HOOKS_CHOICES; i++)
 		if (!strcmp(text, names[i]))

@@ -15,22 +15,14 @@
 struct kernel;
 
 enum hook_kind {
-	HOOK_NONE, /* does not work here, or is not wanted */
+	HOOK_NONE,	 /* does not work here, or is not wanted */
 	HOOK_TRACEPOINT, /* tp_btf */
-	HOOK_FENTRY, /* fentry and fexit: a BPF trampoline */
-	HOOK_KPROBE, /* kprobe and kretprobe */
-	HOOK_SYSCALL, /* tracepoint of a system call: needs tracefs */
+	HOOK_FENTRY,	 /* fentry and fexit: a BPF trampoline */
+	HOOK_KPROBE,	 /* kprobe and kretprobe */
+	HOOK_SYSCALL,	 /* tracepoint of a system call: needs tracefs */
 };
 
-enum hook_id {
-	HOOK_STATE,
-	HOOK_SYN,
-	HOOK_HANDSHAKE,
-	HOOK_SYNACK,
-	HOOK_ACCEPT,
-	HOOK_LISTEN,
-	HOOK_COUNT
-};
+enum hook_id { HOOK_STATE, HOOK_SYN, HOOK_HANDSHAKE, HOOK_SYNACK, HOOK_ACCEPT, HOOK_LISTEN, HOOK_COUNT };
 
 /* --hooks: which kinds may be used. */
 enum hook_choice {
@@ -43,10 +35,10 @@ enum hook_choice {
 
 /* Programs are named as in bpf/; a kprobe twin has "_kp" behind its name. */
 struct hook_point {
-	const char *target; /* tracepoint or function */
-	const char *on_entry; /* program, or NULL */
+	const char *target;    /* tracepoint or function */
+	const char *on_entry;  /* program, or NULL */
 	const char *on_return; /* of a tracepoint: runs behind on_entry */
-	bool optional; /* not in every kernel; a twin of another point stands in */
+	bool optional;	       /* not in every kernel; a twin of another point stands in */
 };
 
 enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };
@@ -55,11 +47,11 @@ struct hook {
 	const char *name; /* as in the start line: "state" */
 	bool is_tracepoint;
 	bool has_kprobe_twin;
-	bool required; /* without it there is nothing to tell */
+	bool required;	   /* without it there is nothing to tell */
 	const char *label; /* what it shows, in a word or three */
 	const char *shows;
-	const char *without; /* what is lost when it is refused */
-	struct hook_point points[HOOK_POINTS_MAX]; /* ends with a NULL target */
+	const char *without;				/* what is lost when it is refused */
+	struct hook_point points[HOOK_POINTS_MAX];	/* ends with a NULL target */
 	struct hook_point syscalls[SYSCALL_POINTS_MAX]; /* in place of the points */
 };
 
@@ -67,7 +59,7 @@ struct hook {
 struct hook_result {
 	const struct hook *hook;
 	enum hook_kind kind; /* HOOK_NONE: error says why */
-	int error; /* -errno, or HOOK_NOT_WANTED */
+	int error;	     /* -errno, or HOOK_NOT_WANTED */
 };
 
 enum { HOOK_NOT_WANTED = 1 };

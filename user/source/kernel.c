@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #define INSN(c, dst, src, o, i) \
-	((struct bpf_insn){.code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i)})
-#define LOAD_ARG(dst, n) INSN(BPF_LDX | BPF_MEM | BPF_DW, dst, BPF_REG_1, (n) * 8, 0)
+	((struct bpf_insn){ .code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
+#define LOAD_ARG(dst, n) INSN(BPF_LDX | BPF_MEM | BPF_DW, dst, BPF_REG_1, (n)*8, 0)
 #define MOV_IMM(dst, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, i)
 #define MOV_REG(dst, src) INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
 #define ADD_IMM(dst, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, dst, 0, 0, i)
@@ -64,7 +64,7 @@ static int close_if_open(int fd)
 
 int kernel__try_tracepoint(const struct kernel *kernel, const char *tracepoint)
 {
-	const struct bpf_insn nothing[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
+	const struct bpf_insn nothing[] = { MOV_IMM(BPF_REG_0, 0), EXIT() };
 
 	return close_if_open(load_on_tracepoint(kernel, tracepoint, nothing, COUNT(nothing)));
 }
@@ -98,7 +98,7 @@ bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint)
 
 int kernel__try_function(const struct kernel *kernel, const char *function)
 {
-	const struct bpf_insn nothing[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
+	const struct bpf_insn nothing[] = { MOV_IMM(BPF_REG_0, 0), EXIT() };
 	int id = btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC);
 	int link, fd = load(BPF_TRACE_FENTRY, id, nothing, COUNT(nothing));
 
@@ -134,7 +134,7 @@ bool kernel__has_kprobes(void)
 
 bool kernel__has_syscall_tracepoint(const char *name)
 {
-	static const char *const roots[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+	static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 	char path[128];
 
 	for (size_t i = 0; i < COUNT(roots); i++) {

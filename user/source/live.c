@@ -44,25 +44,25 @@ struct book {
 
 struct live {
 	struct source source;
-	struct tcpsaga_bpf *skel; /* owned */
-	struct ring_buffer *ring; /* owned */
+	struct tcpsaga_bpf *skel;	 /* owned */
+	struct ring_buffer *ring;	 /* owned */
 	const struct ledger_cpu *ledger; /* mapped, one per possible CPU */
 	size_t ledger_bytes;
 	int cpus;
-	int epoll_fd; /* borrowed from ring */
-	struct book told; /* losses that were handed out as EV_LOSS */
+	int epoll_fd;	     /* borrowed from ring */
+	struct book told;    /* losses that were handed out as EV_LOSS */
 	uint64_t checked_ns; /* when the book was last compared */
 	uint64_t handed_out;
 	source_take_fn take; /* for the time of one poll */
 	void *context;
 	unsigned int taken; /* in this poll */
-	int verdict; /* what take() returned */
+	int verdict;	    /* what take() returned */
 	struct {
 		int fd; /* borrowed */
 		enum ev_kind kind;
-	} senders[PROGRAMS_MAX]; /* programs whose runs may be missed */
+	} senders[PROGRAMS_MAX];	      /* programs whose runs may be missed */
 	struct bpf_link *links[PROGRAMS_MAX]; /* owned */
-	unsigned int link_count; /* of links and senders */
+	unsigned int link_count;	      /* of links and senders */
 	int attach_errors[HOOK_COUNT];
 };
 
@@ -80,7 +80,7 @@ static int no_output(enum libbpf_print_level level, const char *format, va_list 
  * is too small for a ring. Where it cannot be raised the load says so. */
 static void raise_memlock(void)
 {
-	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
@@ -88,11 +88,13 @@ static void raise_memlock(void)
 static int explain_kernel(int err, char *message, size_t size)
 {
 	if (err == -EPERM || err == -EACCES)
-		snprintf(message, size, "not permitted to load BPF programs: run as root, or with "
-					"CAP_BPF and CAP_PERFMON");
+		snprintf(message, size,
+			 "not permitted to load BPF programs: run as root, or with "
+			 "CAP_BPF and CAP_PERFMON");
 	else if (err == -ENOENT || err == -ESRCH)
-		snprintf(message, size, "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs "
-					"CONFIG_DEBUG_INFO_BTF, as 5.10 and later of most distributions have");
+		snprintf(message, size,
+			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs "
+			 "CONFIG_DEBUG_INFO_BTF, as 5.10 and later of most distributions have");
 	else
 		snprintf(message, size, "cannot use BPF on this kernel: %s", strerror(-err));
 	return err;
@@ -119,13 +121,14 @@ struct trial {
 
 /* --hooks fentry or kprobe is an order: a hook that could be of that kind and
  * is not is a failure. */
-static int check_order(enum hook_choice choice, const struct hook_result results[HOOK_COUNT], char *message,
-		       size_t size)
+static int check_order(enum hook_choice choice, const struct hook_result results[HOOK_COUNT],
+		       char *message, size_t size)
 {
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		const struct hook_result *result = &results[i];
 
-		if (hooks[i].is_tracepoint || !hooks[i].points[0].target || !result->error || result->error == HOOK_NOT_WANTED)
+		if (hooks[i].is_tracepoint || !hooks[i].points[0].target || !result->error ||
+		    result->error == HOOK_NOT_WANTED)
 			continue;
 		if (choice != HOOKS_FENTRY && choice != HOOKS_KPROBE)
 			continue;
@@ -157,7 +160,8 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 		bool functions = kind == HOOK_FENTRY || kind == HOOK_KPROBE;
 
 		for (int p = 0; point[p].target; p++)
-			trial->present[i][p] = !functions || kernel__has_function(&kernel, point[p].target);
+			trial->present[i][p] =
+				!functions || kernel__has_function(&kernel, point[p].target);
 	}
 	kernel__fini(&kernel);
 	for (int i = 0; i < HOOK_COUNT; i++)
@@ -216,7 +220,8 @@ static void each_program(struct live *live, const struct trial *trial,
 			bool in_order = kind == HOOK_TRACEPOINT; /* programs run as they were attached */
 			struct bpf_program *programs[] = {
 				program_of(live, in_order ? point->on_entry : point->on_return, kind),
-				program_of(live, in_order ? point->on_return : point->on_entry, kind)};
+				program_of(live, in_order ? point->on_return : point->on_entry, kind)
+			};
 
 			if (!trial->present[i][p])
 				continue;
@@ -253,8 +258,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	skel->rodata->accept_args = trial->accept_args;
 	skel->rodata->id_key = key;
 	skel->rodata->wakeup_bytes = ring_bytes / 4;
-	bpf_object__for_each_program(program, skel->obj)
-		bpf_program__set_autoload(program, false);
+	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(live, trial, want_program);
 	live->cpus = libbpf_num_possible_cpus();
 	if (live->cpus < 0)
@@ -384,7 +388,7 @@ static void read_book(const struct live *live, struct book *book)
 	/* The kernel does not run a program inside itself on the same CPU (a
 	 * softirq in the middle of connect()): it counts the event and goes on. */
 	for (unsigned int i = 0; i < live->link_count; i++) {
-		struct bpf_prog_info info = {0};
+		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
 
 		if (bpf_obj_get_info_by_fd(live->senders[i].fd, &info, &len))
@@ -401,7 +405,8 @@ static void read_book(const struct live *live, struct book *book)
 static struct ev_header header_of(enum ev_kind kind, size_t len, uint64_t time_ns)
 {
 	return (struct ev_header){
-		.len = (__u16)len, .version = EV_VERSION, .kind = (__u8)kind, .time_ns = time_ns};
+		.len = (__u16)len, .version = EV_VERSION, .kind = (__u8)kind, .time_ns = time_ns
+	};
 }
 
 static int tell_losses(struct live *live, const struct book *book, source_take_fn take, void *context)
@@ -507,7 +512,7 @@ static int drain(struct live *live, struct book *book, source_take_fn take, void
 static int live_stop(struct source *source, source_take_fn take, void *context)
 {
 	struct live *live = (struct live *)source;
-	struct ev_stop stop = {.header = header_of(EV_STOP, sizeof(stop), 0)};
+	struct ev_stop stop = { .header = header_of(EV_STOP, sizeof(stop), 0) };
 	struct book book;
 	int err;
 
@@ -536,7 +541,7 @@ static void live_free(struct source *source)
 	free(live);
 }
 
-static const struct source_ops live_ops = {.poll = live_poll, .stop = live_stop, .free = live_free};
+static const struct source_ops live_ops = { .poll = live_poll, .stop = live_stop, .free = live_free };
 
 static int load(struct live *live, const struct live_config *config, const struct trial *trial)
 {
@@ -552,7 +557,7 @@ static int load(struct live *live, const struct live_config *config, const struc
 /* Loads with this optional hook alone: is it the one that is refused? */
 static int try_alone(const struct live_config *config, const struct trial *trial, enum hook_id id)
 {
-	struct live attempt = {0};
+	struct live attempt = { 0 };
 	struct trial alone = *trial;
 	int err;
 
@@ -589,7 +594,7 @@ static int load_what_loads(struct live *live, const struct live_config *config, 
 
 static int start(struct live *live, const struct live_config *config, char *message, size_t size)
 {
-	struct trial trial = {0};
+	struct trial trial = { 0 };
 	int err = try_kernel(config->choice, &trial, message, size);
 
 	if (err)

@@ -12,9 +12,9 @@
 
 struct live_config {
 	enum hook_choice choice;
-	uint32_t wanted; /* bit (1 << HOOK_*) for each hook that may be used */
+	uint32_t wanted;		    /* bit (1 << HOOK_*) for each hook that may be used */
 	const struct kernel_filter *filter; /* NULL: everything */
-	uint32_t ring_bytes; /* a power of two and a multiple of the page; 0: default */
+	uint32_t ring_bytes;		    /* a power of two and a multiple of the page; 0: default */
 };
 
 enum { LIVE_RING_BYTES = 8 << 20 };

@@ -121,7 +121,7 @@ static int remember(struct walk *walk, uint32_t inode)
 
 static int refuse(struct walk *walk, const char *path, uint32_t inode, int err)
 {
-	const struct netns netns = {.inode = inode, .path = path};
+	const struct netns netns = { .inode = inode, .path = path };
 
 	walk->counts.refused++;
 	if (walk->visitor->refused)
@@ -131,7 +131,7 @@ static int refuse(struct walk *walk, const char *path, uint32_t inode, int err)
 
 static int visit_here(struct walk *walk, const char *path, uint32_t inode)
 {
-	const struct netns netns = {.inode = inode, .path = path};
+	const struct netns netns = { .inode = inode, .path = path };
 
 	walk->counts.visited++;
 	return walk->visitor->inside(walk->visitor->context, &netns);
@@ -342,7 +342,7 @@ static int run_in_thread(struct walk *walk)
 
 int netns__walk(const struct netns_visitor *visitor, struct netns_counts *counts)
 {
-	struct walk walk = {.visitor = visitor};
+	struct walk walk = { .visitor = visitor };
 	int err = idmap__init(&walk.seen, 0);
 
 	if (err)
@@ -356,7 +356,7 @@ int netns__walk(const struct netns_visitor *visitor, struct netns_counts *counts
 
 int netns__visit(const char *path, const struct netns_visitor *visitor)
 {
-	struct walk walk = {.visitor = visitor, .path = path};
+	struct walk walk = { .visitor = visitor, .path = path };
 
 	return run_in_thread(&walk);
 }

@@ -35,7 +35,7 @@ struct span {
 
 void netstat__init(struct netstat *stat)
 {
-	*stat = (struct netstat){0};
+	*stat = (struct netstat){ 0 };
 	strbuf__init(&stat->text);
 }
 
@@ -50,7 +50,7 @@ void netstat__fini(struct netstat *stat)
 static struct span split(struct span *rest, char separator)
 {
 	const char *end = memchr(rest->at, separator, rest->len);
-	struct span first = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+	struct span first = { rest->at, end ? (size_t)(end - rest->at) : rest->len };
 	size_t taken = first.len + (end != NULL);
 
 	rest->at += taken;
@@ -131,7 +131,7 @@ static int add_pair(struct netstat *stat, struct span group, struct span names, 
  * with the next one is passed over. */
 static int parse_text(struct netstat *stat, struct span text)
 {
-	struct span names = {0}, names_group = {0};
+	struct span names = { 0 }, names_group = { 0 };
 	int err = 0;
 
 	while (!err && text.len) {
@@ -143,7 +143,7 @@ static int parse_text(struct netstat *stat, struct span text)
 			split(&names, ' ');
 			split(&values, ' ');
 			err = add_pair(stat, group, names, values);
-			names = (struct span){0};
+			names = (struct span){ 0 };
 		} else {
 			names = values;
 			names_group = group;
@@ -181,7 +181,7 @@ int netstat__add(struct netstat *stat, int fd)
 		stat->text.len = before;
 		return err;
 	}
-	return parse_text(stat, (struct span){stat->text.data + before, stat->text.len - before});
+	return parse_text(stat, (struct span){ stat->text.data + before, stat->text.len - before });
 }
 
 static int add_path(struct netstat *stat, const char *path)
@@ -219,14 +219,14 @@ int netstat__load(struct netstat *stat)
 bool netstat__get(const struct netstat *stat, const char *group, const char *name, uint64_t *value)
 {
 	const char *text = stat->text.data;
-	struct span wanted_group = {group, strlen(group)};
-	struct span wanted_name = {name, strlen(name)};
+	struct span wanted_group = { group, strlen(group) };
+	struct span wanted_name = { name, strlen(name) };
 
 	for (size_t i = 0; i < stat->count; i++) {
 		const struct netstat_counter *c = &stat->counters[i];
 
-		if (same(wanted_name, (struct span){text + c->name, c->name_len}) &&
-		    same(wanted_group, (struct span){text + c->group, c->group_len})) {
+		if (same(wanted_name, (struct span){ text + c->name, c->name_len }) &&
+		    same(wanted_group, (struct span){ text + c->group, c->group_len })) {
 			*value = c->value;
 			return true;
 		}
@@ -241,14 +241,14 @@ static const struct {
 	enum sysctl_id first;
 	unsigned int count; /* numbers in the file */
 } files[] = {
-	{"net.core.somaxconn", SYSCTL_SOMAXCONN, 1},
-	{"net.ipv4.tcp_max_syn_backlog", SYSCTL_MAX_SYN_BACKLOG, 1},
-	{"net.ipv4.tcp_syncookies", SYSCTL_SYNCOOKIES, 1},
-	{"net.ipv4.tcp_abort_on_overflow", SYSCTL_ABORT_ON_OVERFLOW, 1},
-	{"net.ipv4.tcp_max_tw_buckets", SYSCTL_MAX_TW_BUCKETS, 1},
-	{"net.ipv4.tcp_tw_reuse", SYSCTL_TW_REUSE, 1},
-	{"net.ipv4.tcp_fin_timeout", SYSCTL_FIN_TIMEOUT, 1},
-	{"net.ipv4.ip_local_port_range", SYSCTL_PORT_LOW, 2},
+	{ "net.core.somaxconn", SYSCTL_SOMAXCONN, 1 },
+	{ "net.ipv4.tcp_max_syn_backlog", SYSCTL_MAX_SYN_BACKLOG, 1 },
+	{ "net.ipv4.tcp_syncookies", SYSCTL_SYNCOOKIES, 1 },
+	{ "net.ipv4.tcp_abort_on_overflow", SYSCTL_ABORT_ON_OVERFLOW, 1 },
+	{ "net.ipv4.tcp_max_tw_buckets", SYSCTL_MAX_TW_BUCKETS, 1 },
+	{ "net.ipv4.tcp_tw_reuse", SYSCTL_TW_REUSE, 1 },
+	{ "net.ipv4.tcp_fin_timeout", SYSCTL_FIN_TIMEOUT, 1 },
+	{ "net.ipv4.ip_local_port_range", SYSCTL_PORT_LOW, 2 },
 };
 
 static const char reserved_name[] = "net.ipv4.ip_local_reserved_ports";
@@ -335,7 +335,7 @@ static void load_reserved(struct sysctls *sysctls)
 		return;
 	len = read_once(reserved_name, text, RESERVED_TEXT_BYTES);
 	if (len > 0)
-		parse_reserved(sysctls, (struct span){text, (size_t)len});
+		parse_reserved(sysctls, (struct span){ text, (size_t)len });
 	free(text);
 }
 
@@ -344,11 +344,11 @@ void sysctls__load(struct sysctls *sysctls)
 	char text[64];
 	ssize_t len;
 
-	*sysctls = (struct sysctls){0};
+	*sysctls = (struct sysctls){ 0 };
 	for (unsigned int i = 0; i < FILES; i++) {
 		len = read_once(files[i].name, text, sizeof(text));
 		if (len > 0)
-			parse_numbers(sysctls, i, (struct span){text, (size_t)len});
+			parse_numbers(sysctls, i, (struct span){ text, (size_t)len });
 	}
 	load_reserved(sysctls);
 }

@@ -19,7 +19,7 @@ struct netstat_counter;
 
 /* A snapshot. Which counters there are is the kernel's choice. */
 struct netstat {
-	struct strbuf text; /* as read; holds the names */
+	struct strbuf text;		  /* as read; holds the names */
 	struct netstat_counter *counters; /* owned */
 	size_t count;
 	size_t capacity;
@@ -55,7 +55,7 @@ enum sysctl_id {
 	SYSCTL_MAX_TW_BUCKETS,
 	SYSCTL_TW_REUSE,
 	SYSCTL_FIN_TIMEOUT, /* seconds */
-	SYSCTL_PORT_LOW, /* ip_local_port_range, both ends are used */
+	SYSCTL_PORT_LOW,    /* ip_local_port_range, both ends are used */
 	SYSCTL_PORT_HIGH,
 	SYSCTL_COUNT
 };

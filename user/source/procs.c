@@ -14,8 +14,8 @@
 
 struct held_socket {
 	uint32_t process; /* index; the one with the lowest pid */
-	uint32_t latest; /* index of the process that was counted last */
-	uint32_t others; /* processes besides */
+	uint32_t latest;  /* index of the process that was counted last */
+	uint32_t others;  /* processes besides */
 };
 
 /* One process while its descriptors are read. */
@@ -159,7 +159,7 @@ static int append_socket(struct procs *procs, uint32_t inode, uint32_t process)
 	if (err)
 		return err;
 	procs->sockets[procs->socket_count++] =
-		(struct held_socket){.process = process, .latest = process};
+		(struct held_socket){ .process = process, .latest = process };
 	return 0;
 }
 
@@ -216,7 +216,7 @@ static int read_process(const struct scan *scan, struct process *process)
 	/* stat is some 300 bytes, and Uid stands in the first 200 of status. */
 	char text[1024];
 
-	*process = (struct process){.pid = (uint32_t)strtoul(scan->pid, NULL, 10)};
+	*process = (struct process){ .pid = (uint32_t)strtoul(scan->pid, NULL, 10) };
 	if (read_text(scan->process_fd, "stat", text, sizeof(text)) <= 0 ||
 	    !parse_stat(text, (uint64_t)sysconf(_SC_CLK_TCK), process))
 		return -ESRCH;
@@ -278,7 +278,7 @@ static DIR *open_descriptors(int process_fd)
 
 static int scan_process(struct procs *procs, int proc_fd, const char *pid)
 {
-	struct scan scan = {.procs = procs, .pid = pid, .process = IDMAP_NONE};
+	struct scan scan = { .procs = procs, .pid = pid, .process = IDMAP_NONE };
 	DIR *descriptors;
 	int err = 0;
 
@@ -315,7 +315,7 @@ static int scan_all(struct procs *procs)
 
 static int init_tables(struct procs *procs, uint32_t socket_limit)
 {
-	*procs = (struct procs){.socket_limit = socket_limit};
+	*procs = (struct procs){ .socket_limit = socket_limit };
 	return idmap__init(&procs->by_inode, 0);
 }
 
@@ -335,7 +335,7 @@ void procs__fini(struct procs *procs)
 	free(procs->processes);
 	free(procs->sockets);
 	idmap__fini(&procs->by_inode);
-	*procs = (struct procs){0};
+	*procs = (struct procs){ 0 };
 }
 
 const struct process *procs__find(const struct procs *procs, uint32_t inode, uint32_t *others)

@@ -12,9 +12,9 @@
 #include "bpf/event.h"
 
 struct process {
-	uint32_t pid; /* the kernel's tgid, in the pid namespace of our /proc */
-	uint32_t uid; /* real, as in struct ev_owner */
-	uint64_t start_ns; /* boot time; known to 10 ms. With pid it is unique */
+	uint32_t pid;		  /* the kernel's tgid, in the pid namespace of our /proc */
+	uint32_t uid;		  /* real, as in struct ev_owner */
+	uint64_t start_ns;	  /* boot time; known to 10 ms. With pid it is unique */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 

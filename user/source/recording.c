@@ -145,7 +145,7 @@ static uint64_t head_checksum(void *head, size_t len)
 
 struct recording_writer {
 	int fd;
-	int err; /* the first failure: final */
+	int err;       /* the first failure: final */
 	uint64_t seed; /* of the next record */
 	size_t used;
 	unsigned char buffer[BUFFER_BYTES];
@@ -242,8 +242,7 @@ int recording_writer__append(struct recording_writer *writer, const void *record
 		return fail_writer(writer, -EINVAL);
 	/* Only whole frames are handed over, so that a capture that is killed
 	 * leaves a file that ends behind a record. */
-	if (sizeof(head) + len > sizeof(writer->buffer) - writer->used &&
-	    recording_writer__flush(writer))
+	if (sizeof(head) + len > sizeof(writer->buffer) - writer->used && recording_writer__flush(writer))
 		return writer->err;
 	head.length = htole32(len);
 	head.checksum = htole32(record_checksum(record, len, writer->seed++));
@@ -356,8 +355,8 @@ static bool head_length_ok(unsigned int version, size_t len)
 {
 	if (version == FORMAT_VERSION)
 		return len == sizeof(struct file_head);
-	return version > FORMAT_VERSION && len >= HEAD_PREFIX_BYTES &&
-	       len <= HEAD_MAX_BYTES && len % 8 == 0;
+	return version > FORMAT_VERSION && len >= HEAD_PREFIX_BYTES && len <= HEAD_MAX_BYTES &&
+	       len % 8 == 0;
 }
 
 static void get_text(char *dst, const char *src, size_t size)
@@ -379,9 +378,9 @@ static void get_info(struct capture_info *info, const struct file_head *head)
 }
 
 _Static_assert(sizeof(((struct capture_info *)0)->kernel) == 64 &&
-	       sizeof(((struct capture_info *)0)->tool) == 32 &&
-	       sizeof(((struct capture_info *)0)->source) == 16 &&
-	       sizeof(((struct capture_info *)0)->hooks) == 512,
+		       sizeof(((struct capture_info *)0)->tool) == 32 &&
+		       sizeof(((struct capture_info *)0)->source) == 16 &&
+		       sizeof(((struct capture_info *)0)->hooks) == 512,
 	       "struct capture_info and the file's head differ");
 
 /* The checksum goes before the version, so that a flipped bit in the version

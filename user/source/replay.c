@@ -12,7 +12,7 @@ enum { RECORDS_PER_POLL = 4096 };
 struct replay {
 	struct source source;
 	struct recording_reader *reader; /* owned */
-	const char *path; /* borrowed */
+	const char *path;		 /* borrowed */
 };
 
 static int replay_poll(struct source *source, source_take_fn take, void *context)
@@ -68,7 +68,8 @@ static void explain_open(const char *path, int err, char *message, size_t size)
 		snprintf(message, size, "%s is empty, or cut within its head: no record in it", path);
 		break;
 	case ENOTSUP:
-		snprintf(message, size, "%s was made by a later tcpsaga, or on a machine of other byte order", path);
+		snprintf(message, size,
+			 "%s was made by a later tcpsaga, or on a machine of other byte order", path);
 		break;
 	default:
 		snprintf(message, size, "cannot read %s: %s", path, strerror(err));

@@ -22,8 +22,8 @@ struct requests {
 };
 
 struct walk {
-	unsigned int extras; /* SNAPSHOT_* */
-	uint32_t only; /* inode; 0 every namespace */
+	unsigned int extras;	   /* SNAPSHOT_* */
+	uint32_t only;		   /* inode; 0 every namespace */
 	const struct procs *procs; /* NULL: owners are not wanted */
 	struct requests *requests; /* owned */
 	struct ev_listener *found; /* owned: of all namespaces */
@@ -68,7 +68,7 @@ static int take_listener(struct walk *walk, const struct socket_entry *entry)
 	if (!listener)
 		return -ENOMEM;
 	*listener = (struct ev_listener){
-		.header = {.len = sizeof(*listener), .version = EV_VERSION, .kind = EV_LISTENER},
+		.header = { .len = sizeof(*listener), .version = EV_VERSION, .kind = EV_LISTENER },
 		.conn_id = entry->cookie,
 		.netns = walk->netns,
 		.family = entry->family,
@@ -155,8 +155,8 @@ static int hand_out(const struct walk *walk, source_take_fn take, void *context)
 
 int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
 {
-	struct walk walk = {.extras = extras, .only = netns, .requests = malloc(sizeof(struct requests))};
-	struct netns_visitor visitor = {.inside = inside, .context = &walk};
+	struct walk walk = { .extras = extras, .only = netns, .requests = malloc(sizeof(struct requests)) };
+	struct netns_visitor visitor = { .inside = inside, .context = &walk };
 	struct procs procs;
 	int err = -ENOMEM;
 
@@ -197,7 +197,7 @@ static void still_free(struct source *source)
 
 struct source *snapshot__source(void)
 {
-	static const struct source_ops ops = {.poll = still_poll, .stop = still_stop, .free = still_free};
+	static const struct source_ops ops = { .poll = still_poll, .stop = still_stop, .free = still_free };
 	struct source *source = calloc(1, sizeof(*source));
 	struct utsname name;
 

@@ -18,7 +18,7 @@ enum { BUFFER_BYTES = 32 * 1024 };
 
 struct sockdiag {
 	struct mnl_socket *socket; /* owned */
-	uint32_t sequence; /* of the last request */
+	uint32_t sequence;	   /* of the last request */
 	alignas(8) char buffer[BUFFER_BYTES];
 };
 
@@ -34,9 +34,9 @@ _Static_assert(sizeof(struct request) == NLMSG_LENGTH(sizeof(struct inet_diag_re
 struct answer {
 	sockdiag_take_fn take;
 	void *context;
-	int result; /* the first reason not to take any more, else 0 */
+	int result;   /* the first reason not to take any more, else 0 */
 	bool changed; /* NLM_F_DUMP_INTR was seen */
-	bool single; /* not a dump: the first entry is also the end */
+	bool single;  /* not a dump: the first entry is also the end */
 };
 
 /* ---- one message to one entry -------------------------------------------- */
@@ -83,8 +83,7 @@ static void read_head(struct socket_entry *entry, const struct inet_diag_msg *ms
 /* The states that the peer's FIN leads to. TIME_WAIT is one too, as a mini. */
 static bool fin_received(const struct socket_entry *entry)
 {
-	return entry->state == EV_CLOSE_WAIT || entry->state == EV_LAST_ACK ||
-	       entry->state == EV_CLOSING;
+	return entry->state == EV_CLOSE_WAIT || entry->state == EV_LAST_ACK || entry->state == EV_CLOSING;
 }
 
 static void read_info(struct socket_entry *entry, const void *payload, size_t len)
@@ -166,8 +165,7 @@ static int read_entry(struct socket_entry *entry, const struct nlmsghdr *message
 	if (msg->idiag_family != AF_INET && msg->idiag_family != AF_INET6)
 		return -EBADMSG;
 	read_head(entry, msg);
-	mnl_attr_for_each(attr, message, sizeof(*msg))
-		full |= read_attribute(entry, attr);
+	mnl_attr_for_each(attr, message, sizeof(*msg)) full |= read_attribute(entry, attr);
 	entry->kind = (uint8_t)kind_of(entry, full);
 	return 0;
 }
@@ -251,8 +249,8 @@ static int receive_answer(struct sockdiag *diag, struct answer *answer)
 	while (err == MORE) {
 		ssize_t len = receive(diag);
 
-		err = len < 0 ? (int)len
-			      : take_messages(answer, diag->buffer, (size_t)len, diag->sequence);
+		err = len < 0 ? (int)len :
+				take_messages(answer, diag->buffer, (size_t)len, diag->sequence);
 	}
 	return err ? err : answer->result;
 }
@@ -274,12 +272,12 @@ static uint8_t extension_bits(unsigned int extras)
 static struct request new_request(uint8_t family, unsigned int extras)
 {
 	return (struct request){
-		.head = {.nlmsg_len = sizeof(struct request),
-			 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			 .nlmsg_flags = NLM_F_REQUEST},
-		.body = {.sdiag_family = family,
-			 .sdiag_protocol = IPPROTO_TCP,
-			 .idiag_ext = extension_bits(extras)},
+		.head = { .nlmsg_len = sizeof(struct request),
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST },
+		.body = { .sdiag_family = family,
+			  .sdiag_protocol = IPPROTO_TCP,
+			  .idiag_ext = extension_bits(extras) },
 	};
 }
 
@@ -304,7 +302,7 @@ static int dump_family(struct sockdiag *diag, uint8_t family, uint32_t states, u
 int sockdiag__dump(struct sockdiag *diag, uint32_t states, unsigned int extras, sockdiag_take_fn take,
 		   void *context)
 {
-	struct answer answer = {.take = take, .context = context};
+	struct answer answer = { .take = take, .context = context };
 	int err;
 
 	err = dump_family(diag, AF_INET, states, extras, &answer);
@@ -355,7 +353,7 @@ int sockdiag__find(struct sockdiag *diag, const struct sockdiag_key *key, unsign
 {
 	struct request request = new_request(AF_UNSPEC, extras);
 	struct socket_entry found;
-	struct answer answer = {.take = keep_entry, .context = &found, .single = true};
+	struct answer answer = { .take = keep_entry, .context = &found, .single = true };
 	int err;
 
 	set_key(&request.body, key);
@@ -396,7 +394,7 @@ static int take_nothing(void *context, const struct socket_entry *entry)
 struct sockdiag *sockdiag__new(void)
 {
 	struct sockdiag *diag = malloc(sizeof(*diag));
-	struct answer answer = {.take = take_nothing};
+	struct answer answer = { .take = take_nothing };
 	int err;
 
 	if (!diag)

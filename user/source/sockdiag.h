@@ -14,15 +14,15 @@
 /* What stands in the kernel's table under this tuple. */
 enum socket_kind {
 	SOCKET_FULL = 0, /* struct sock */
-	SOCKET_REQUEST, /* struct request_sock: SYN_RECV, half open in a SYN queue */
-	SOCKET_MINI, /* struct inet_timewait_sock: TIME_WAIT, or FIN_WAIT2 of an orphan */
+	SOCKET_REQUEST,	 /* struct request_sock: SYN_RECV, half open in a SYN queue */
+	SOCKET_MINI,	 /* struct inet_timewait_sock: TIME_WAIT, or FIN_WAIT2 of an orphan */
 };
 
 /* idiag_timer, include/uapi/linux/inet_diag.h names none of them. */
 enum socket_timer {
 	TIMER_NONE = 0,
 	TIMER_RETRANSMIT = 1, /* for a request: its next SYN-ACK */
-	TIMER_KEEPALIVE = 2, /* also an orphan's FIN_WAIT2 as a full socket */
+	TIMER_KEEPALIVE = 2,  /* also an orphan's FIN_WAIT2 as a full socket */
 	TIMER_TIMEWAIT = 3,
 	TIMER_PROBE = 4, /* zero window */
 };
@@ -37,26 +37,26 @@ enum {
 struct socket_entry {
 	struct endpoint local;
 	struct endpoint remote;
-	uint8_t family; /* the socket's own: AF_INET or AF_INET6 */
-	uint8_t state; /* enum ev_state; a mini's is FIN_WAIT2 or TIME_WAIT */
-	uint8_t kind; /* enum socket_kind */
-	uint8_t has; /* SOCKET_HAS_* */
-	uint8_t timer; /* enum socket_timer */
+	uint8_t family;	 /* the socket's own: AF_INET or AF_INET6 */
+	uint8_t state;	 /* enum ev_state; a mini's is FIN_WAIT2 or TIME_WAIT */
+	uint8_t kind;	 /* enum socket_kind */
+	uint8_t has;	 /* SOCKET_HAS_* */
+	uint8_t timer;	 /* enum socket_timer */
 	uint8_t retrans; /* retransmissions, probes or SYN-ACKs without an answer */
 	uint16_t pad;
-	uint64_t cookie; /* the dump itself gives one to a socket that had none */
-	uint32_t netns; /* inode; 0, whoever walks the namespaces fills it in */
-	uint32_t ifindex; /* bound to this device, 0 none */
-	uint32_t inode; /* of the descriptor; 0: not accepted yet, orphaned, or not full */
-	uint32_t uid; /* who made it, in our user namespace; means nothing if not full */
+	uint64_t cookie;     /* the dump itself gives one to a socket that had none */
+	uint32_t netns;	     /* inode; 0, whoever walks the namespaces fills it in */
+	uint32_t ifindex;    /* bound to this device, 0 none */
+	uint32_t inode;	     /* of the descriptor; 0: not accepted yet, orphaned, or not full */
+	uint32_t uid;	     /* who made it, in our user namespace; means nothing if not full */
 	uint32_t expires_ms; /* until the timer fires */
 	/* Bytes not read yet, bytes not acknowledged yet. A listener's: length and
 	 * limit of the accept queue (sk_ack_backlog, sk_max_ack_backlog). */
 	uint32_t rqueue;
 	uint32_t wqueue;
-	uint32_t drops; /* sk_drops: all causes, modulo 2^32 */
+	uint32_t drops;	      /* sk_drops: all causes, modulo 2^32 */
 	uint32_t retransmits; /* segments, in its whole life */
-	uint64_t bytes_sent; /* as in struct ev_totals */
+	uint64_t bytes_sent;  /* as in struct ev_totals */
 	uint64_t bytes_received;
 	uint64_t cgroup; /* cgroup v2 id of the socket */
 };
@@ -70,7 +70,7 @@ struct socket_entry {
  */
 enum {
 	SOCKDIAG_DROPS = 1 << 0, /* INET_DIAG_SKMEMINFO */
-	SOCKDIAG_INFO = 1 << 1, /* INET_DIAG_INFO */
+	SOCKDIAG_INFO = 1 << 1,	 /* INET_DIAG_INFO */
 };
 
 /* Masks of states: bit (1 << EV_*). A request counts as SYN_RECV, a mini under
@@ -122,7 +122,7 @@ struct sockdiag_key {
 	struct endpoint local;
 	struct endpoint remote;
 	uint32_t ifindex; /* as in its entry; wanted for link-local addresses */
-	uint64_t cookie; /* 0: whichever stands under that tuple */
+	uint64_t cookie;  /* 0: whichever stands under that tuple */
 };
 
 /*

@@ -18,7 +18,8 @@ int verb_flows(int argc, char **argv)
 {
 	struct options options;
 	struct session_config config = {
-		.options = &options, .verb = "flows", .of = OF_LIVES, .prints = true};
+		.options = &options, .verb = "flows", .of = OF_LIVES, .prints = true
+	};
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status)

@@ -30,34 +30,35 @@ struct parse {
 };
 
 static const struct argp_option option_table[] = {
-	{"output", 'o', "table|json", 0, "Output format; table is the default", 1},
-	{"read", 'r', "FILE", 0, "Read a recording instead of the live kernel; - is standard input", 1},
-	{"source", KEY_SOURCE, "auto|live", 0, "Where events come from; auto is the default", 1},
-	{"duration", KEY_DURATION, "SECONDS", 0, "Stop after this time", 1},
-	{"count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1},
-	{"hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
-	 "Kind of kernel hook; auto takes for each event the best that attaches", 1},
-	{"pid", 'p', "PID", 0, "Only connections of this process", 2},
-	{"localport", 'L', "PORTS", 0, "Only these local ports, separated by commas", 2},
-	{"remoteport", 'D', "PORTS", 0, "Only these remote ports, separated by commas", 2},
-	{"ipv4", '4', NULL, 0, "Only IPv4 on the wire", 2},
-	{"ipv6", '6', NULL, 0, "Only IPv6 on the wire", 2},
-	{"timestamp", 'T', NULL, 0, "Full UTC time in tables", 3},
-	{"wide", 'w', NULL, 0, "Wide tables: room for IPv6, network namespace", 3},
+	{ "output", 'o', "table|json", 0, "Output format; table is the default", 1 },
+	{ "read", 'r', "FILE", 0, "Read a recording instead of the live kernel; - is standard input", 1 },
+	{ "source", KEY_SOURCE, "auto|live", 0, "Where events come from; auto is the default", 1 },
+	{ "duration", KEY_DURATION, "SECONDS", 0, "Stop after this time", 1 },
+	{ "count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1 },
+	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
+	  "Kind of kernel hook; auto takes for each event the best that attaches", 1 },
+	{ "pid", 'p', "PID", 0, "Only connections of this process", 2 },
+	{ "localport", 'L', "PORTS", 0, "Only these local ports, separated by commas", 2 },
+	{ "remoteport", 'D', "PORTS", 0, "Only these remote ports, separated by commas", 2 },
+	{ "ipv4", '4', NULL, 0, "Only IPv4 on the wire", 2 },
+	{ "ipv6", '6', NULL, 0, "Only IPv6 on the wire", 2 },
+	{ "timestamp", 'T', NULL, 0, "Full UTC time in tables", 3 },
+	{ "wide", 'w', NULL, 0, "Wide tables: room for IPv6, network namespace", 3 },
 	HELP_OPTION,
-	{0},
+	{ 0 },
 };
 
 static const struct argp_option events_option[] = {
-	{"events", 'e', "KIND,...", 0, "Kinds of event: transition, syn, handshake, accept; all is the default", 1},
+	{ "events", 'e', "KIND,...", 0,
+	  "Kinds of event: transition, syn, handshake, accept; all is the default", 1 },
 };
 
 static const struct argp_option print_option[] = {
-	{"print", KEY_PRINT, NULL, 0, "Also print the events, as trace does", 1},
+	{ "print", KEY_PRINT, NULL, 0, "Also print the events, as trace does", 1 },
 };
 
 static const struct argp_option once_option[] = {
-	{"once", KEY_ONCE, NULL, 0, "One look at the kernel's own tables, and exit", 1},
+	{ "once", KEY_ONCE, NULL, 0, "One look at the kernel's own tables, and exit", 1 },
 };
 
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
@@ -109,7 +110,7 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	return 0;
 }
 
-static const char *const event_words[] = {"transition", "syn", "handshake", "accept", NULL};
+static const char *const event_words[] = { "transition", "syn", "handshake", "accept", NULL };
 
 /* The bit of a kind of event, 0 for a word that is none. */
 static uint32_t event_bit(const char *word, size_t len)
@@ -193,8 +194,8 @@ static int add_operand(struct parse *parse, const char *arg)
 		return 0;
 	}
 	if (parse->word_count == WORDS_MAX) {
-		parse->status = fail(EXIT_USAGE, "%s: the filter has more than %d words", parse->syntax->name,
-				     WORDS_MAX);
+		parse->status = fail(EXIT_USAGE, "%s: the filter has more than %d words",
+				     parse->syntax->name, WORDS_MAX);
 		return EINVAL;
 	}
 	parse->words[parse->word_count++] = arg;
@@ -204,8 +205,8 @@ static int add_operand(struct parse *parse, const char *arg)
 static int finish(struct parse *parse)
 {
 	if (parse->syntax->takes_file && !parse->options->file) {
-		parse->status = fail(EXIT_USAGE, "%s: which file? try: tcpsaga %s FILE", parse->syntax->name,
-				     parse->syntax->name);
+		parse->status = fail(EXIT_USAGE, "%s: which file? try: tcpsaga %s FILE",
+				     parse->syntax->name, parse->syntax->name);
 		return EINVAL;
 	}
 	return add_filter(parse, parse->words, parse->word_count);
@@ -319,8 +320,10 @@ static int bad_option(const struct argp *argp, const char *verb, const char *wor
 
 	long_names(argp, names, sizeof(names) / sizeof(names[0]));
 	if (word[0] != '-' || word[1] != '-')
-		return fail(EXIT_USAGE, "%s: unknown option, or one without its argument, in \"%s\"; see tcpsaga %s --help",
-			    verb, word, verb);
+		return fail(
+			EXIT_USAGE,
+			"%s: unknown option, or one without its argument, in \"%s\"; see tcpsaga %s --help",
+			verb, word, verb);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
 	for (size_t i = 0; names[i]; i++)
 		if (!strcmp(names[i], name))
@@ -328,7 +331,8 @@ static int bad_option(const struct argp *argp, const char *verb, const char *wor
 				    strchr(word, '=') ? "takes no argument" : "wants an argument", verb);
 	nearest = options__nearest(name, names);
 	if (nearest)
-		return fail(EXIT_USAGE, "%s: unknown option --%s: did you mean --%s?", verb, name, nearest);
+		return fail(EXIT_USAGE, "%s: unknown option --%s: did you mean --%s?", verb, name,
+			    nearest);
 	return fail(EXIT_USAGE, "%s: unknown option --%s; see tcpsaga %s --help", verb, name, verb);
 }
 
@@ -366,7 +370,7 @@ static error_t watch(int key, char *arg, struct argp_state *state)
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said)
 {
-	struct argp_watch watched = {.argp = argp, .input = input};
+	struct argp_watch watched = { .argp = argp, .input = input };
 	struct argp watching = *argp;
 	char name[64];
 	error_t err;
@@ -381,7 +385,8 @@ int options__argp(const struct argp *argp, const char *verb, int argc, char **ar
 		return *said;
 	if (!err)
 		return 0;
-	return bad_option(argp, verb, watched.next > 0 && watched.next <= argc ? argv[watched.next - 1] : "");
+	return bad_option(argp, verb,
+			  watched.next > 0 && watched.next <= argc ? argv[watched.next - 1] : "");
 }
 
 /* The shared table and what this verb adds, in one. */
@@ -399,11 +404,11 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
 	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 3];
-	struct argp argp = {.options = table, .parser = on_option, .args_doc = syntax->operands};
-	struct parse parse = {.options = options, .syntax = syntax};
+	struct argp argp = { .options = table, .parser = on_option, .args_doc = syntax->operands };
+	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];
 
-	*options = (struct options){.events = EVENTS_ALL};
+	*options = (struct options){ .events = EVENTS_ALL };
 	assemble(table, syntax);
 	snprintf(doc, sizeof(doc), "%s\v%s", syntax->doc, syntax->examples);
 	argp.doc = doc;

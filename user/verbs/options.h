@@ -23,18 +23,21 @@ enum {
 
 /* The option that every table of options__argp() has to hold. */
 enum { KEY_HELP = 0x1000 };
-#define HELP_OPTION {"help", KEY_HELP, NULL, 0, "This help", -1}
+#define HELP_OPTION                                        \
+	{                                                  \
+		"help", KEY_HELP, NULL, 0, "This help", -1 \
+	}
 
 /* What a verb takes of the shared options, and what it is. */
 struct verb_syntax {
 	const char *name;
 	const char *operands; /* "[FILTER]" */
-	const char *doc; /* above the options in --help */
+	const char *doc;      /* above the options in --help */
 	const char *examples; /* below them */
-	bool takes_events; /* -e */
-	bool takes_file; /* the first operand is a file, not part of the filter */
-	bool takes_print; /* --print */
-	bool takes_once; /* --once */
+	bool takes_events;    /* -e */
+	bool takes_file;      /* the first operand is a file, not part of the filter */
+	bool takes_print;     /* --print */
+	bool takes_once;      /* --once */
 };
 
 struct options {
@@ -43,11 +46,11 @@ struct options {
 	bool wide;
 	bool full_time;
 	bool print;
-	const char *replay; /* -r FILE, borrowed from argv; NULL: live */
-	const char *file; /* operand, borrowed */
+	const char *replay;   /* -r FILE, borrowed from argv; NULL: live */
+	const char *file;     /* operand, borrowed */
 	uint64_t duration_ns; /* 0: until stopped */
-	uint64_t count; /* 0: no limit */
-	uint32_t events; /* EVENTS_* */
+	uint64_t count;	      /* 0: no limit */
+	uint32_t events;      /* EVENTS_* */
 	enum hook_choice hooks;
 	struct filter *filter; /* owned, never NULL after parsing */
 };

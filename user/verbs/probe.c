@@ -26,10 +26,10 @@ struct probe {
 };
 
 static const struct argp_option option_table[] = {
-	{"output", 'o', "table|json", 0, "Output format; table is the default", 0},
-	{"hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0, "Try only this kind of hook", 0},
+	{ "output", 'o', "table|json", 0, "Output format; table is the default", 0 },
+	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0, "Try only this kind of hook", 0 },
 	HELP_OPTION,
-	{0},
+	{ 0 },
 };
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
@@ -46,8 +46,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	case KEY_HOOKS:
 		choice = hook_choice__parse(arg);
 		if (choice < 0)
-			probe->said = fail(EXIT_USAGE,
-					   "probe: --hooks wants one of " HOOK_CHOICE_WORDS ", not \"%s\"", arg);
+			probe->said =
+				fail(EXIT_USAGE,
+				     "probe: --hooks wants one of " HOOK_CHOICE_WORDS ", not \"%s\"", arg);
 		else
 			probe->choice = (enum hook_choice)choice;
 		break;
@@ -102,7 +103,8 @@ static void put_json(struct strbuf *out, const struct probe *probe)
 
 static void put_table(struct strbuf *out, const struct probe *probe)
 {
-	strbuf__printf(out, "kernel %s\n\n%-10s %-8s %-28s %s\n", probe->kernel, "HOOK", "KIND", "ON", "WORKS");
+	strbuf__printf(out, "kernel %s\n\n%-10s %-8s %-28s %s\n", probe->kernel, "HOOK", "KIND", "ON",
+		       "WORKS");
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		const struct hook_result *result = &probe->results[i];
 		const struct hook *hook = result->hook;
@@ -126,8 +128,7 @@ static int write_out(const struct strbuf *out)
 	if (out->failed)
 		return fail(EXIT_FAILED, "out of memory");
 	if (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout))
-		return errno == EPIPE ? EXIT_DONE :
-					fail(EXIT_FAILED, "cannot write standard output: %m");
+		return errno == EPIPE ? EXIT_DONE : fail(EXIT_FAILED, "cannot write standard output: %m");
 	return EXIT_DONE;
 }
 
@@ -164,7 +165,7 @@ int verb_probe(int argc, char **argv)
 		       "  tcpsaga probe\n"
 		       "  tcpsaga probe -o json | jq '.hooks[] | select(.works | not)'\n",
 	};
-	struct probe probe = {0};
+	struct probe probe = { 0 };
 	int status = options__argp(&argp, "probe", argc, argv, &probe, &probe.said);
 
 	return status ? status : run(&probe);

@@ -21,11 +21,13 @@ int verb_queues(int argc, char **argv)
 {
 	struct options options;
 	struct session_config config = {
-		.options = &options, .verb = "queues", .of = OF_LISTENERS, .prints = true};
+		.options = &options, .verb = "queues", .of = OF_LISTENERS, .prints = true
+	};
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status && options.once && options.replay)
-		status = fail(EXIT_USAGE, "queues: --once looks at the kernel's tables, which a recording has not");
+		status = fail(EXIT_USAGE,
+			      "queues: --once looks at the kernel's tables, which a recording has not");
 	if (!status)
 		status = session__run(&config);
 	options__fini(&options);

@@ -45,7 +45,8 @@ static int run(const struct options *options)
 		return fail(EXIT_USAGE, "record: --print and a recording cannot both go to standard output: "
 					"name a FILE");
 	if (!strcmp(options->file, "-") && isatty(STDOUT_FILENO))
-		return fail(EXIT_USAGE, "record: a recording is not for a terminal: name a FILE, or pipe it on");
+		return fail(EXIT_USAGE,
+			    "record: a recording is not for a terminal: name a FILE, or pipe it on");
 	if (options->replay && same_file(options->replay, options->file))
 		return fail(EXIT_USAGE, "record: %s would be read and written at once: name another FILE",
 			    options->file);

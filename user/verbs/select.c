@@ -3,7 +3,7 @@
 
 int select__init(struct select *select, const struct filter *filter, const struct model *model)
 {
-	*select = (struct select){.filter = filter, .model = model};
+	*select = (struct select){ .filter = filter, .model = model };
 	return idmap__init(&select->withheld, 0);
 }
 
@@ -66,9 +66,8 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 	if (change->handshake || change->accept)
 		return judge_step(select, change);
 	subject = subject_of_life(change->life, change->owner);
-	subject.states = change->kind == CHANGE_LIFE ?
-				 states_of_life(change->life) :
-				 1U << change->old_state | 1U << change->new_state;
+	subject.states = change->kind == CHANGE_LIFE ? states_of_life(change->life) :
+						       1U << change->old_state | 1U << change->new_state;
 	return filter__match(select->filter, &subject);
 }
 
@@ -88,8 +87,8 @@ static unsigned int old_state_of(uint32_t withheld, unsigned int i)
 }
 
 /* The i-th transition of a life, from its history. */
-static struct change past_transition(const struct select *select, const struct life *life, unsigned int i,
-				     unsigned int old_state)
+static struct change past_transition(const struct select *select, const struct life *life,
+				     unsigned int i, unsigned int old_state)
 {
 	struct change past = {
 		.kind = CHANGE_TRANSITION,
@@ -125,7 +124,8 @@ static unsigned int index_of(const struct change *change)
 	return LIFE_HISTORY_MAX;
 }
 
-static void show_withheld(struct select *select, const struct life *life, select_show_fn show, void *context)
+static void show_withheld(struct select *select, const struct life *life, select_show_fn show,
+			  void *context)
 {
 	uint32_t withheld = idmap__remove(&select->withheld, life->key);
 
@@ -175,8 +175,8 @@ static void select_transition(struct select *select, const struct change *change
 	}
 }
 
-static void show_step(struct select *select, bool wanted, const struct change *change, select_show_fn show,
-		      void *context)
+static void show_step(struct select *select, bool wanted, const struct change *change,
+		      select_show_fn show, void *context)
 {
 	if (wanted && judge(select, change) == FILTER_YES)
 		show(context, change);

@@ -18,7 +18,7 @@ enum { SELECT_WITHHELD_MAX = 65536 }; /* lives; beyond it an undecided one is sh
 
 struct select {
 	const struct filter *filter; /* borrowed */
-	const struct model *model; /* borrowed: owners of lives */
+	const struct model *model;   /* borrowed: owners of lives */
 	bool transitions;
 	bool syns;
 	bool handshakes;

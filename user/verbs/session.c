@@ -28,23 +28,23 @@ enum {
 struct session {
 	const struct session_config *config;
 	const struct options *options;
-	struct source *source; /* owned */
-	struct model *model; /* owned */
+	struct source *source;		 /* owned */
+	struct model *model;		 /* owned */
 	struct recording_writer *writer; /* owned; NULL: not recording */
 	struct select select;
 	struct printer printer;
 	struct ledger ledger;
 	uint64_t shown;
-	uint64_t next_snapshot_ns; /* queues: boot time */
+	uint64_t next_snapshot_ns;  /* queues: boot time */
 	struct kernel_filter terms; /* what of the filter the kernel applies */
-	bool sampled; /* the first sample of the listeners has been taken */
-	uint64_t until_ns; /* boot time of the source; UINT64_MAX: none */
-	uint64_t last_ns; /* of the last record: where a cut recording ends */
-	bool enough; /* no more is to be shown */
-	bool time_up; /* --duration is over: no more is to be looked at */
-	bool stopped; /* EV_STOP has come */
-	bool closed; /* standard output's reader has gone */
-	int error; /* -errno of the first output that failed */
+	bool sampled;		    /* the first sample of the listeners has been taken */
+	uint64_t until_ns;	    /* boot time of the source; UINT64_MAX: none */
+	uint64_t last_ns;	    /* of the last record: where a cut recording ends */
+	bool enough;		    /* no more is to be shown */
+	bool time_up;		    /* --duration is over: no more is to be looked at */
+	bool stopped;		    /* EV_STOP has come */
+	bool closed;		    /* standard output's reader has gone */
+	int error;		    /* -errno of the first output that failed */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -57,7 +57,7 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = on_signal}, before;
+	struct sigaction action = { .sa_handler = on_signal }, before;
 
 	/* Without SA_RESTART, so that a wait ends at once. */
 	sigaction(SIGINT, &action, NULL);
@@ -99,7 +99,7 @@ static void flush(struct session *session)
 /* A reader that has gone (| head -1) is noticed on a quiet host, too. */
 static void look_at_reader(struct session *session)
 {
-	struct pollfd out = {.fd = STDOUT_FILENO};
+	struct pollfd out = { .fd = STDOUT_FILENO };
 
 	if (poll(&out, 1, 0) == 1 && out.revents & POLLERR)
 		note_write_error(session, EPIPE);
@@ -219,8 +219,8 @@ static int open_live(struct session *session)
 
 	session->source = live__new(&config, message, sizeof(message));
 	if (!session->source)
-		return fail(errno == EPERM || errno == EACCES || errno == ENOENT || errno == EOPNOTSUPP ||
-					    errno == ESRCH ?
+		return fail(errno == EPERM || errno == EACCES || errno == ENOENT ||
+					    errno == EOPNOTSUPP || errno == ESRCH ?
 				    EXIT_CANNOT :
 				    EXIT_FAILED,
 			    "%s", message);
@@ -275,19 +275,20 @@ static void init_printer(struct session *session)
 
 static int init_model(struct session *session)
 {
-	struct model_config config = {.max_lives = MODEL_MAX_LIVES, .max_ended = MODEL_MAX_ENDED};
+	struct model_config config = { .max_lives = MODEL_MAX_LIVES, .max_ended = MODEL_MAX_ENDED };
 
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		return fail(EXIT_FAILED, "no random numbers: %s", strerror(errno));
 	session->model = model__new(&config);
 	if (!session->model || select__init(&session->select, session->options->filter, session->model))
 		return fail(EXIT_FAILED, "out of memory");
-	session->select.transitions = session->config->of == OF_EVENTS &&
-				      session->options->events & EVENTS_TRANSITION;
+	session->select.transitions =
+		session->config->of == OF_EVENTS && session->options->events & EVENTS_TRANSITION;
 	session->select.syns = session->config->of == OF_EVENTS && session->options->events & EVENTS_SYN;
 	session->select.handshakes =
 		session->config->of == OF_EVENTS && session->options->events & EVENTS_HANDSHAKE;
-	session->select.accepts = session->config->of == OF_EVENTS && session->options->events & EVENTS_ACCEPT;
+	session->select.accepts =
+		session->config->of == OF_EVENTS && session->options->events & EVENTS_ACCEPT;
 	session->select.lives = session->config->of == OF_LIVES;
 	return 0;
 }
@@ -309,9 +310,8 @@ static int open_session(struct session *session)
 	if (status)
 		return status;
 	init_printer(session);
-	session->until_ns = options->duration_ns ?
-				    session->source->info.start_ns + options->duration_ns :
-				    UINT64_MAX;
+	session->until_ns =
+		options->duration_ns ? session->source->info.start_ns + options->duration_ns : UINT64_MAX;
 	session->last_ns = session->source->info.start_ns;
 	return 0;
 }
@@ -385,7 +385,8 @@ static int sample_listeners(struct session *session)
 	err = snapshot__listeners(session->terms.netns, extras, take_rest, session);
 	if (err && !session->sampled)
 		log__line("listeners that existed before are not known: %s",
-			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" : strerror(-err));
+			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
+					   strerror(-err));
 	session->sampled = true;
 	return err;
 }
@@ -415,7 +416,8 @@ static int pump(struct session *session)
 	int verdict = SOURCE_MORE;
 
 	snapshot(session);
-	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted && !time_is_up(session)) {
+	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted &&
+	       !time_is_up(session)) {
 		verdict = source__poll(session->source, take, session);
 		snapshot(session);
 		flush(session);
@@ -430,9 +432,9 @@ static void show_open_lives(struct session *session)
 	const struct flow_table *flows = model__flows(session->model);
 
 	for (uint32_t i = 0; i < flows->used && !session->enough; i++) {
-		struct change change = {.kind = CHANGE_LIFE,
-					.life = flow_table__open_at(flows, i),
-					.time_ns = session->last_ns};
+		struct change change = { .kind = CHANGE_LIFE,
+					 .life = flow_table__open_at(flows, i),
+					 .time_ns = session->last_ns };
 
 		if (!change.life)
 			continue;
@@ -534,7 +536,7 @@ static int run(struct session *session)
 
 int session__run(const struct session_config *config)
 {
-	struct session session = {.config = config, .options = config->options};
+	struct session session = { .config = config, .options = config->options };
 	int status;
 
 	catch_signals();

@@ -14,7 +14,7 @@ struct session_config {
 	const struct options *options;
 	const char *verb;
 	enum subject_matter of;
-	bool prints; /* false: only records */
+	bool prints;	       /* false: only records */
 	const char *record_to; /* file, or NULL */
 };
 

@@ -18,7 +18,8 @@ int verb_trace(int argc, char **argv)
 {
 	struct options options;
 	struct session_config config = {
-		.options = &options, .verb = "trace", .of = OF_EVENTS, .prints = true};
+		.options = &options, .verb = "trace", .of = OF_EVENTS, .prints = true
+	};
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status)
