@@ -18,11 +18,13 @@ int BPF_PROG(on_accept, struct sock *listener)
 	struct sock *sk = (void *)(accept_args == 4 ? return_behind(ctx, 4) : return_behind(ctx, 2));
 	struct ev_accept *r;
 	__u16 flags = 0;
+	__u32 netns;
 
 	if (!sk || GET(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	if (!filter_passes(sk, GET(sk, __sk_common.skc_num), bpf_ntohs(GET(sk, __sk_common.skc_dport)),
-			   true))
+	netns = netns_of(&sk->__sk_common);
+	if (!filter_passes(sk, netns, GET(sk, __sk_common.skc_num),
+			   bpf_ntohs(GET(sk, __sk_common.skc_dport)), true))
 		return 0;
 	r = reserve(EV_ACCEPT, sizeof(*r));
 	if (!r)
@@ -31,7 +33,7 @@ int BPF_PROG(on_accept, struct sock *listener)
 	r->by_address = !!(flags & EV_F_ID_IS_ADDRESS);
 	r->listener_id = have_socket_cookie ? cookie_of(listener) : 0;
 	put_socket_id(&r->listener_socket, listener);
-	r->netns = netns_of(&sk->__sk_common);
+	r->netns = netns;
 	r->family = GET(sk, __sk_common.skc_family);
 	r->pad[0] = r->pad[1] = 0;
 	r->local_port = GET(sk, __sk_common.skc_num);

@@ -50,9 +50,8 @@ struct asked_map asked SEC(".maps");
 /* True when the socket's last descriptor has been closed: then the call that
  * moves the state is close() or exit, and not shutdown(). Sockets of the
  * kernel itself have no file and know only close. */
-static __always_inline bool file_closed(const struct sock *sk)
+static __always_inline bool file_closed(const struct socket *socket)
 {
-	struct socket *socket = sk->sk_socket;
 	struct file *file;
 
 	if (!socket)
@@ -79,6 +78,7 @@ static __always_inline bool fin_received(const struct sock *sk)
 struct step {
 	struct sock *sk;
 	struct tcp_sock *tp;
+	const struct net *net;
 	__u8 old_state;
 	__u8 new_state;
 	__u16 local_port;
@@ -86,6 +86,25 @@ struct step {
 	bool in_syscall;
 	__u16 flags; /* EV_F_* to begin with */
 };
+
+/*
+ * What the transition tells of the socket's file. Each walk over a pointer is
+ * written once per program: newer verifiers search all of the kernel's type
+ * names at each one, a millisecond every time (btf_nested_type_is_trusted()).
+ */
+static __always_inline __u16 socket_flags(const struct step *step)
+{
+	const struct socket *socket = step->sk->sk_socket;
+	bool may_close = step->new_state == EV_STATE_CLOSE || step->new_state == EV_FIN_WAIT1 ||
+			 step->new_state == EV_LAST_ACK;
+	__u16 flags = 0;
+
+	if (!socket)
+		flags |= EV_F_NO_SOCKET;
+	if (step->in_syscall && may_close && file_closed(socket))
+		flags |= EV_F_FILE_CLOSED;
+	return flags;
+}
 
 static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
 {
@@ -136,8 +155,6 @@ static __always_inline void send_compact(const struct step *step)
 	if (!r)
 		return;
 	put_transition(r, step);
-	if (!step->sk->sk_socket)
-		r->flags |= EV_F_NO_SOCKET;
 	submit(r);
 }
 
@@ -148,8 +165,6 @@ static __always_inline void send_owned(const struct step *step)
 	if (!r)
 		return;
 	put_transition(&r->transition, step);
-	if (file_closed(step->sk))
-		r->transition.flags |= EV_F_FILE_CLOSED;
 	put_owner(&r->owner, may_own(step));
 	submit(r);
 }
@@ -172,7 +187,7 @@ static __always_inline void put_backlog(struct ev_birth *r, const struct step *s
 	bool listens = step->new_state == EV_LISTEN;
 
 	r->backlog = listens ? step->sk->sk_max_ack_backlog : 0;
-	r->somaxconn = listens ? step->sk->__sk_common.skc_net.net->core.sysctl_somaxconn : 0;
+	r->somaxconn = listens ? step->net->core.sysctl_somaxconn : 0;
 	r->asked = listens ? asked_for() : 0;
 }
 
@@ -183,9 +198,7 @@ static __always_inline void send_birth(const struct step *step)
 	if (!r)
 		return;
 	put_transition(&r->transition, step);
-	if (!step->sk->sk_socket)
-		r->transition.flags |= EV_F_NO_SOCKET;
-	put_place(&r->place, step->sk);
+	put_place(&r->place, step->sk, step->net->ns.inum);
 	put_owner(&r->owner, may_own(step));
 	r->error = step->sk->sk_err;
 	put_backlog(r, step);
@@ -199,11 +212,7 @@ static __always_inline void send_close(const struct step *step)
 	if (!r)
 		return;
 	put_transition(&r->transition, step);
-	if (!step->sk->sk_socket)
-		r->transition.flags |= EV_F_NO_SOCKET;
-	if (step->in_syscall && file_closed(step->sk))
-		r->transition.flags |= EV_F_FILE_CLOSED;
-	put_place(&r->place, step->sk);
+	put_place(&r->place, step->sk, step->net->ns.inum);
 	put_owner(&r->owner, may_own(step));
 	r->totals.bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
 	r->totals.bytes_received = step->tp->bytes_received - fin_received(step->sk);
@@ -260,9 +269,11 @@ static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 	if (step.new_state == EV_SYN_SENT)
 		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	if (!filter_passes(sk, step.local_port, step.remote_port, !is_clone(&step)))
+	step.net = sk->__sk_common.skc_net.net;
+	if (!filter_passes(sk, step.net->ns.inum, step.local_port, step.remote_port, !is_clone(&step)))
 		return 0;
 	step.in_syscall = sk->sk_lock.owned;
+	step.flags |= socket_flags(&step);
 
 	if (step.new_state == EV_STATE_CLOSE)
 		send_close(&step);

@@ -65,10 +65,11 @@ static __always_inline void accepted(struct sock *sk)
 {
 	__u16 local_port = GET(sk, __sk_common.skc_num);
 	__u16 remote_port = bpf_ntohs(GET(sk, __sk_common.skc_dport));
+	__u32 netns = netns_of(&sk->__sk_common);
 	struct ev_accept *r;
 	__u16 flags = 0;
 
-	if (!is_tcp(sk) || !filter_passes(sk, local_port, remote_port, true))
+	if (!is_tcp(sk) || !filter_passes(sk, netns, local_port, remote_port, true))
 		return;
 	r = reserve(EV_ACCEPT, sizeof(*r));
 	if (!r)
@@ -77,7 +78,7 @@ static __always_inline void accepted(struct sock *sk)
 	r->by_address = !!(flags & EV_F_ID_IS_ADDRESS);
 	r->listener_id = 0;
 	r->listener_socket = 0;
-	r->netns = netns_of(&sk->__sk_common);
+	r->netns = netns;
 	r->family = GET(sk, __sk_common.skc_family);
 	r->pad[0] = r->pad[1] = 0;
 	r->local_port = local_port;

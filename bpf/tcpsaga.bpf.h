@@ -208,10 +208,10 @@ static __always_inline __u32 netns_of(const struct sock_common *c)
 	return GET(net, ns.inum);
 }
 
-static __always_inline void put_place(struct ev_place *place, const struct sock *sk)
+static __always_inline void put_place(struct ev_place *place, const struct sock *sk, __u32 netns)
 {
 	put_socket_id(&place->socket_id, sk);
-	place->netns = netns_of(&sk->__sk_common);
+	place->netns = netns;
 	place->family = GET(sk, __sk_common.skc_family);
 	place->pad[0] = place->pad[1] = place->pad[2] = 0;
 	put_addresses(place->local, place->remote, &sk->__sk_common);
@@ -274,14 +274,14 @@ static __always_inline bool addresses_pass(const union address *local, const uni
 	       (in_net(&filter.either_net, local) || in_net(&filter.either_net, remote));
 }
 
-static __always_inline bool filter_passes(const struct sock *sk, __u16 local_port, __u16 remote_port,
-					  bool addresses_known)
+static __always_inline bool filter_passes(const struct sock *sk, __u32 netns, __u16 local_port,
+					  __u16 remote_port, bool addresses_known)
 {
 	union address local, remote;
 
 	if (!filter_on)
 		return true;
-	if (filter.netns && netns_of(&sk->__sk_common) != filter.netns)
+	if (filter.netns && netns != filter.netns)
 		return false;
 	if (!ports_pass(local_port, remote_port))
 		return false;
