@@ -161,7 +161,7 @@ enum ev_outcome {
 	EV_REQUEST_RETRANSMITTED, /* another SYN-ACK was sent */
 	EV_REQUEST_COMPLETED,	  /* third ACK; detail: enum ev_via */
 	EV_REQUEST_TIMED_OUT,
-	EV_REQUEST_RESET,    /* by the peer, or by us: tcp_abort_on_overflow */
+	EV_REQUEST_RESET,    /* detail: enum ev_reset_by */
 	EV_REQUEST_OVERFLOW, /* third ACK dropped, accept queue full; not an end */
 	EV_REQUEST_LISTENER_CLOSED,
 	EV_OUTCOME_END
@@ -176,6 +176,12 @@ enum ev_drop_cause {
 };
 
 enum ev_via { EV_VIA_SYN_QUEUE = 0, EV_VIA_COOKIE, EV_VIA_END };
+
+enum ev_reset_by {
+	EV_RESET_BY_PEER = 0, /* or by an ICMP error */
+	EV_RESET_BY_US,	      /* at the third ACK: accept queue full and tcp_abort_on_overflow */
+	EV_RESET_BY_END
+};
 
 /* One step of a handshake at a listener, with both queues as they were when
  * it began. */

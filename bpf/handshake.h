@@ -36,13 +36,14 @@ enum {
 	IN_V6_CALL = 1 << 3,	/* tcp_v6_syn_recv_sock() hands IPv4 on to the v4 one */
 	SYN_ALLOCATED = 1 << 4, /* a request was made for the SYN in hand */
 	REQUEST_OUT = 1 << 5,	/* the hashdance took its request out of the queue */
+	ABORTING = 1 << 6,	/* the third ACK in hand was dropped, and an RST follows */
 };
 
 struct hands {
 	__u32 in;
 	__u32 cookies; /* tcp_syncookies of the SYN in hand */
 	__u32 max_syn_backlog;
-	__u32 pad;
+	__u32 aborts; /* tcp_abort_on_overflow of the third ACK in hand */
 	struct ev_handshake syn;
 	struct ev_handshake request; /* hashdance, drop, syn_recv_sock */
 	struct ev_handshake child;   /* queue_add */
@@ -168,6 +169,19 @@ static __always_inline __u32 syncookies_of(const struct netns_ipv4 *ipv4)
 	}
 }
 
+static __always_inline bool aborts_on_overflow(const struct netns_ipv4 *ipv4)
+{
+	if (bpf_core_field_size(((struct netns_ipv4___byte *)0)->sysctl_tcp_abort_on_overflow) == 1) {
+		const struct netns_ipv4___byte *b = (const void *)ipv4;
+
+		return GET(b, sysctl_tcp_abort_on_overflow);
+	} else {
+		const struct netns_ipv4___int *i = (const void *)ipv4;
+
+		return GET(i, sysctl_tcp_abort_on_overflow);
+	}
+}
+
 static __always_inline void syn_begins(struct sock *sk, struct sk_buff *skb)
 {
 	struct hands *in = my_hands();
@@ -183,7 +197,7 @@ static __always_inline void syn_begins(struct sock *sk, struct sk_buff *skb)
 		read_packet(&in->syn, skb);
 	in->cookies = syncookies_of(&net->ipv4);
 	in->max_syn_backlog = GET(net, ipv4.sysctl_max_syn_backlog);
-	in->in = (in->in | IN_SYN) & ~SYN_ALLOCATED;
+	in->in = (in->in | IN_SYN) & ~(SYN_ALLOCATED | ABORTING);
 }
 
 static __always_inline void syn_queued(struct request_sock *req)
@@ -312,11 +326,14 @@ static __always_inline void queue_add_ends(bool added)
 /* A Fast Open child is made inside the SYN: not a third ACK. */
 static __always_inline void third_ack_begins(const struct sock *sk, struct request_sock *req, bool v6)
 {
+	const struct net *net = GET(sk, __sk_common.skc_net.net);
 	struct hands *in = my_hands();
 
 	if (!in || in->in & (IN_SYN | IN_V6_CALL))
 		return;
 	put_handshake(&in->request, (struct sock *)sk, req);
+	in->aborts = aborts_on_overflow(&net->ipv4);
+	in->in &= ~ABORTING;
 	if (v6)
 		in->in |= IN_V6_CALL;
 }
@@ -332,6 +349,8 @@ static __always_inline void third_ack_ends(bool child, bool v6)
 		return;
 	in->request.outcome = EV_REQUEST_OVERFLOW;
 	in->request.detail = 0;
+	if (in->aborts)
+		in->in |= ABORTING;
 	send_handshake(&in->request, EV_HANDSHAKE);
 }
 
@@ -342,7 +361,7 @@ static __always_inline void timer_begins(void)
 	struct hands *in = my_hands();
 
 	if (in)
-		in->in |= IN_TIMER;
+		in->in = (in->in | IN_TIMER) & ~ABORTING;
 }
 
 static __always_inline void timer_ends(void)
@@ -353,18 +372,40 @@ static __always_inline void timer_ends(void)
 		in->in &= ~IN_TIMER;
 }
 
+/* tcp_check_req() drops the request right behind its third ACK, within the same
+ * softirq. Nothing follows when it was a cookie that the third ACK answered, so
+ * the drop must be of the same peer. */
+static __always_inline bool is_aborted(const struct hands *in, __u16 remote_port,
+				       const union address *remote)
+{
+	const union address *now = (const union address *)in->request.remote;
+
+	return in->in & ABORTING && in->request.remote_port == remote_port &&
+	       now->halves[0] == remote->halves[0] && now->halves[1] == remote->halves[1];
+}
+
 static __always_inline void drop_begins(struct sock *sk, struct request_sock *req)
 {
 	struct hands *in = my_hands();
+	union address remote;
+	__u16 remote_port;
 
 	if (!in || in->in & IN_HASHDANCE || !sk)
 		return;
+	remote = *(union address *)in->request.remote;
+	remote_port = in->request.remote_port;
 	put_handshake(&in->request, sk, req);
 	/* A listener that closes leaves its requests to their timers. */
-	if (GET(sk, __sk_common.skc_state) != EV_LISTEN)
+	if (GET(sk, __sk_common.skc_state) != EV_LISTEN) {
 		in->request.outcome = EV_REQUEST_LISTENER_CLOSED;
-	else
-		in->request.outcome = in->in & IN_TIMER ? EV_REQUEST_TIMED_OUT : EV_REQUEST_RESET;
+	} else if (in->in & IN_TIMER) {
+		in->request.outcome = EV_REQUEST_TIMED_OUT;
+	} else {
+		in->request.outcome = EV_REQUEST_RESET;
+		in->request.detail =
+			is_aborted(in, remote_port, &remote) ? EV_RESET_BY_US : EV_RESET_BY_PEER;
+	}
+	in->in &= ~ABORTING;
 }
 
 /* Once per request: only one of those who want it out takes it out. */

@@ -77,18 +77,20 @@ struct ns_common {
 	unsigned int inum;
 };
 
-/* Both are read to tell why a SYN was dropped. tcp_syncookies was an int up to
- * 5.12 and is a byte since; bpf_core_field_size() tells which. */
+/* Read to tell why a SYN was dropped, and who reset a request. What are bytes
+ * here were ints up to 5.12; bpf_core_field_size() tells which. */
 struct netns_ipv4 {
 	int sysctl_max_syn_backlog;
 };
 
 struct netns_ipv4___byte {
 	__u8 sysctl_tcp_syncookies;
+	__u8 sysctl_tcp_abort_on_overflow;
 };
 
 struct netns_ipv4___int {
 	int sysctl_tcp_syncookies;
+	int sysctl_tcp_abort_on_overflow;
 };
 
 struct netns_core {

@@ -194,6 +194,12 @@ static const struct name via_names[] = {
 	{0},
 };
 
+static const struct name reset_by_names[] = {
+	{"peer", EV_RESET_BY_PEER},
+	{"us", EV_RESET_BY_US},
+	{0},
+};
+
 static const struct name reason_names[] = {
 	{"ring_full", EV_LOST_RING_FULL},
 	{"recursion", EV_LOST_RECURSION},
@@ -643,6 +649,8 @@ static void put_handshake(struct scenario *scenario, struct line *line, union an
 		bad(line, "outcome= is missing");
 	if (step->outcome == EV_REQUEST_COMPLETED)
 		step->detail = take_name(line, "via", via_names, EV_VIA_SYN_QUEUE);
+	if (step->outcome == EV_REQUEST_RESET)
+		step->detail = take_name(line, "by", reset_by_names, EV_RESET_BY_PEER);
 }
 
 static void put_accept(struct scenario *scenario, struct line *line, union any_record *record)

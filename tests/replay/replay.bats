@@ -97,6 +97,14 @@ story() {
 @test "SYNs at listeners, with both queues" { story syns; }
 @test "handshakes, whatever becomes of them, and accept()" { story handshakes; }
 @test "requests without an id are joined to their children" { story requests-without-ids; }
+@test "third ACKs dropped: served later, given up, aborted" {
+    story accept-queue-full
+    tell accept-queue-full accept-queue-full.queues.json queues -o json
+}
+@test "clients that wait after a dropped SYN, are served, or give up" {
+    tell blocked-clients blocked-clients.queues.json queues -o json
+    tell blocked-clients blocked-clients.queues.txt queues
+}
 @test "queues counts what came to a listener" {
     tell handshakes handshakes.queues.json queues -o json
 }
@@ -107,6 +115,7 @@ story() {
 @test "births that were lost" { story lost-birth; }
 @test "closes that were lost" { story lost-close; }
 @test "a record that was lost in the middle" { story lost-middle; }
+@test "a transition that the stand-in tells a second time" { story told-twice; }
 @test "losses are told where they were noticed" { story losses; }
 @test "records that are malformed or from the future are skipped and counted" {
     story malformed

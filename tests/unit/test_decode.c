@@ -278,6 +278,7 @@ static unsigned int details_of(unsigned int kind, unsigned int outcome)
 		return 0;
 	return outcome == EV_SYN_DROPPED	 ? EV_DROP_END
 	       : outcome == EV_REQUEST_COMPLETED ? EV_VIA_END
+	       : outcome == EV_REQUEST_RESET	 ? EV_RESET_BY_END
 						 : 1;
 }
 

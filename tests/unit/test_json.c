@@ -24,6 +24,7 @@
 #include "event/connection.c"
 #undef put_hex
 #include "model/life.c"
+#include "model/clients.c"
 #include "model/listeners.c"
 #include "model/owners.c"
 #include "output/json.c"
@@ -172,10 +173,11 @@ static void a_stop(void **state)
 	ledger.lost[EV_LOST_RING_FULL] = 16;
 	ledger.lost[EV_LOST_RECURSION] = 1;
 	ledger.malformed = 2;
+	ledger.doubles = 3;
 	printer.ops->stop(&printer, 0, &ledger);
 	expect_line(&printer, "{\"v\":1,\"type\":\"stop\",\"ts\":\"" UTC("20.000000")
 			      "\",\"ledger\":{\"attempted\":1017,\"delivered\":1000,"
-			      "\"lost\":{\"ring_full\":16,\"recursion\":1},\"malformed\":2}}\n");
+			      "\"lost\":{\"ring_full\":16,\"recursion\":1},\"malformed\":2,\"doubles\":3}}\n");
 	printer = new_printer();
 	ledger = (struct ledger){.attempted_known = true};
 	ledger.lost[EV_LOST_RECURSION] = 3;
@@ -527,8 +529,9 @@ static void a_listener(void **state)
 	struct listener listener = {
 		.key = 0x20, .netns = 7, .local.port = 8080, .limit = 128, .asked = 511, .somaxconn = 128,
 		.needed = 141, .syn_queue = {3, 9}, .accept_queue = {4, 129}, .syns = 9120, .queued = 9080,
-		.cookies = 1, .fastopen = 2, .completed = 9070, .timed_out = 4, .reset = 3, .abandoned = 1,
+		.cookies = 1, .fastopen = 2, .completed = 9070, .timed_out = 4, .reset = 3, .aborted = 2, .abandoned = 1,
 		.completed_by_cookie = 1, .overflows = 6, .retransmits = 8, .accepted = 9060, .delayed = 5,
+		.blocked = 7, .gave_up = 11,
 		.sk_drops = 43, .flags = LISTENER_DROPS_KNOWN | LISTENER_PREEXISTING | LISTENER_CLOSED,
 	};
 
@@ -542,8 +545,8 @@ static void a_listener(void **state)
 			      "\"backlog\":{\"listen\":511,\"somaxconn\":128,\"effective\":128,\"needed\":141},"
 			      "\"syns\":9120,\"queued\":9080,\"cookies\":1,\"fastopen\":2,"
 			      "\"dropped\":{\"other\":1,\"accept_queue_full\":36},\"completed\":9070,"
-			      "\"completed_by_cookie\":1,\"timed_out\":4,\"reset\":3,\"listener_closed\":1,"
-			      "\"pending\":2,\"third_ack_dropped\":6,\"delayed\":5,\"synack_retransmits\":8,"
+			      "\"completed_by_cookie\":1,\"timed_out\":4,\"reset\":3,\"aborted\":2,\"listener_closed\":1,"
+			      "\"pending\":2,\"third_ack_dropped\":6,\"delayed\":5,\"blocked\":7,\"gave_up\":11,\"synack_retransmits\":8,"
 			      "\"accepted\":9060,\"sk_drops\":43,\"preexisting\":true,\"closed\":true,"
 			      "\"quality\":\"exact\"}\n");
 	/* Without function hooks nothing is counted: absent, not 0. */

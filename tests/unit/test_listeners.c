@@ -33,6 +33,7 @@ static void *limited_calloc(size_t count, size_t size)
 #include "base/histogram.c"
 #include "base/idmap.c"
 #include "model/owners.c"
+#include "model/clients.c"
 #include "model/listeners.c"
 #undef malloc
 #undef calloc
@@ -143,6 +144,15 @@ static struct listener *begin(uint64_t key, const uint8_t local[16])
 	memcpy(listener->local.addr, local, sizeof(listener->local.addr));
 	listener->limit = 128;
 	listener->flags = LISTENER_PLACE_KNOWN;
+	return listener;
+}
+
+/* The same where the kernel gives no cookies (5.10). */
+static struct listener *begin_by_address(uint64_t key, const uint8_t local[16])
+{
+	struct listener *listener = begin(key, local);
+
+	listener->flags |= LISTENER_ADOPTED;
 	return listener;
 }
 
@@ -398,7 +408,7 @@ static void served_by_every_way(void **state)
 	take_step(listener, EV_REQUEST_COMPLETED, EV_VIA_SYN_QUEUE, 3);
 	assert_int_equal(listener->delayed, 3);
 	assert_int_equal(listener->blocked, 0);
-	assert_int_equal(listeners.blocked.used, 0);
+	assert_int_equal(clients__count(&listeners.clients), 0);
 }
 
 /* First the SYN is dropped, then the third ACK: one connection that came late. */
@@ -418,7 +428,7 @@ static void delayed_twice_is_one(void **state)
 	take_step(listener, EV_SYN_QUEUED, 0, 4000);
 	listeners__step(&listeners, listener, &step, NO_TIME, true);
 	assert_int_equal(listener->delayed, 2);
-	assert_int_equal(listeners.blocked.used, 0);
+	assert_int_equal(clients__count(&listeners.clients), 0);
 }
 
 /* A request that ends without a connection takes its client off the books. */
@@ -433,9 +443,9 @@ static void ended_requests_leave_nothing(void **state)
 		take_step(listener, EV_SYN_DROPPED, EV_DROP_SYN_QUEUE_FULL, 4000);
 		take_step(listener, EV_SYN_QUEUED, 0, 4000);
 		take_step(listener, EV_REQUEST_RETRANSMITTED, 0, 4000);
-		assert_int_equal(listeners.blocked.used, 1);
+		assert_int_equal(clients__count(&listeners.clients), 1);
 		take_step(listener, ends[i], 0, 4000);
-		assert_int_equal(listeners.blocked.used, 0);
+		assert_int_equal(clients__count(&listeners.clients), 0);
 	}
 	assert_int_equal(listener->delayed, 3);
 	assert_int_equal(listener__pending(listener), 0);
@@ -493,13 +503,106 @@ static void remembered_clients_are_bounded(void **state)
 	struct ev_handshake step = make_step(EV_SYN_DROPPED, EV_DROP_SYN_QUEUE_FULL, 1);
 
 	(void)state;
-	for (uint32_t i = 0; i < BLOCKED_MAX + 100; i++) {
+	for (uint32_t i = 0; i < CLIENTS_MAX + 100; i++) {
 		memcpy(step.remote + 12, &i, sizeof(i));
 		listeners__step(&listeners, listener, &step, NO_TIME, false);
 	}
-	assert_int_equal(listeners.blocked.used, BLOCKED_MAX);
-	assert_int_equal(listener->blocked, BLOCKED_MAX);
-	assert_int_equal(listener->syns, BLOCKED_MAX + 100);
+	assert_int_equal(clients__count(&listeners.clients), CLIENTS_MAX);
+	assert_int_equal(listener->blocked, CLIENTS_MAX);
+	assert_int_equal(listener->syns, CLIENTS_MAX + 100);
+}
+
+/* ---- clients that give up ---- */
+
+enum { SECOND = 1000000000 };
+
+static void step_at(struct listener *listener, uint64_t second, uint8_t outcome, uint16_t client)
+{
+	struct ev_handshake step =
+		make_step(outcome, outcome == EV_SYN_DROPPED ? EV_DROP_ACCEPT_QUEUE_FULL : 0, client);
+
+	step.header.time_ns = (1000 + second) * SECOND;
+	listeners__step(&listeners, listener, &step, NO_TIME, false);
+}
+
+/* It sends its SYN again up to the 63rd second, and is then heard of no more:
+ * it is off the books within two generations, and never counted twice. */
+static void a_client_that_gives_up(void **state)
+{
+	struct listener *listener = begin(1, here);
+
+	(void)state;
+	for (uint64_t second = 0; second < 64; second = 2 * second + 1)
+		step_at(listener, second, EV_SYN_DROPPED, 4000);
+	step_at(listener, 64, EV_SYN_COOKIE, 1);
+	assert_int_equal(listener->blocked, 1);
+	step_at(listener, 127, EV_SYN_COOKIE, 1);
+	assert_int_equal(listener->blocked, 1);
+	assert_int_equal(listener->gave_up, 0);
+	step_at(listener, 63 + 128, EV_SYN_COOKIE, 1);
+	assert_int_equal(listener->blocked, 0);
+	assert_int_equal(listener->silent, 0);
+	assert_int_equal(listener->gave_up, 1);
+	assert_int_equal(listener->delayed, 0);
+	assert_int_equal(clients__count(&listeners.clients), 0);
+	step_at(listener, 1000, EV_SYN_COOKIE, 1);
+	assert_int_equal(listener->gave_up, 1);
+}
+
+/* As long as it is heard of within 64 s it waits, however long that takes. */
+static void a_client_that_goes_on_waiting(void **state)
+{
+	struct listener *listener = begin(1, here);
+
+	(void)state;
+	for (uint64_t second = 0; second < 2000; second += 60)
+		step_at(listener, second, EV_SYN_DROPPED, 4000);
+	assert_int_equal(listener->blocked, 1);
+	assert_int_equal(listener->gave_up, 0);
+	assert_int_equal(listener->needed, 129);
+	step_at(listener, 2030, EV_SYN_QUEUED, 4000);
+	assert_int_equal(listener->blocked, 0);
+	assert_int_equal(listener->silent, 0);
+	assert_int_equal(listener->delayed, 1);
+}
+
+/* Ten clients a minute that come and give up: the backlog that would have done
+ * is for those who wait at a time, not for all there ever were. */
+static void needed_does_not_grow_with_those_who_gave_up(void **state)
+{
+	struct listener *listener = begin(1, here);
+
+	(void)state;
+	for (uint16_t minute = 0; minute < 60; minute++)
+		for (uint16_t client = 0; client < 10; client++)
+			step_at(listener, (uint64_t)minute * 60, EV_SYN_DROPPED,
+				(uint16_t)(1 + minute * 10 + client));
+	assert_int_equal(listener->blocked + listener->gave_up, 600);
+	assert_true(listener->blocked <= 30);
+	assert_true(listener->needed <= 128 + 30);
+	listeners__age(&listeners, (uint64_t)9999 * SECOND);
+	assert_int_equal(listener->blocked, 0);
+	assert_int_equal(listener->gave_up, 600);
+}
+
+/* Served from the old generation, and records that come out of order. */
+static void the_old_generation_is_served_too(void **state)
+{
+	struct listener *one = begin(1, here), *two = begin(2, here);
+
+	(void)state;
+	step_at(one, 0, EV_SYN_DROPPED, 4000);
+	step_at(two, 0, EV_SYN_DROPPED, 4000);
+	step_at(two, 65, EV_SYN_DROPPED, 4001);
+	assert_int_equal(one->silent, 1);
+	assert_int_equal(two->blocked, 2);
+	step_at(one, 64, EV_SYN_FASTOPEN, 4000);
+	assert_int_equal(one->delayed, 1);
+	assert_int_equal(one->blocked + one->silent, 0);
+	step_at(two, 130, EV_SYN_COOKIE, 1);
+	assert_int_equal(two->blocked, 1);
+	assert_int_equal(two->gave_up, 1);
+	assert_int_equal(one->gave_up, 0);
 }
 
 /* ---- the table ---- */
@@ -536,14 +639,33 @@ static void the_bound_counts_what_is_not_kept(void **state)
 	(void)state;
 	for (uint64_t key = 1; key <= LISTENERS_MAX; key++)
 		assert_non_null(listeners__get(&listeners, key));
-	assert_int_equal(listeners.not_kept, 0);
+	assert_int_equal(listeners__not_kept(&listeners), 0);
 	assert_null(listeners__get(&listeners, LISTENERS_MAX + 1));
 	assert_null(adopt(LISTENERS_MAX + 2, here));
 	assert_null(take_sample(LISTENERS_MAX + 3, here, 0));
-	assert_int_equal(listeners.not_kept, 3);
+	assert_int_equal(listeners__not_kept(&listeners), 3);
 	assert_int_equal(count_listeners(), LISTENERS_MAX);
 	for (uint64_t key = 1; key <= LISTENERS_MAX; key++)
 		assert_non_null(listeners__find(&listeners, key));
+}
+
+/* A listener that comes again and again is one that is not kept, until there is
+ * room for it or it has closed. */
+static void not_kept_are_counted_once(void **state)
+{
+	(void)state;
+	for (uint64_t key = 1; key <= LISTENERS_MAX; key++)
+		listeners__get(&listeners, key);
+	for (int i = 0; i < 5; i++)
+		for (uint64_t key = 10001; key <= 10003; key++)
+			assert_null(listeners__get(&listeners, key));
+	assert_int_equal(listeners__not_kept(&listeners), 3);
+	listeners__close(&listeners, 10001);
+	assert_int_equal(listeners__not_kept(&listeners), 2);
+	listeners__close(&listeners, 7);
+	assert_non_null(listeners__get(&listeners, 10002));
+	assert_int_equal(listeners__not_kept(&listeners), 1);
+	assert_null(listeners__find(&listeners, 7));
 }
 
 /* Each gives its place, its key and its owner back. */
@@ -567,7 +689,7 @@ static void closed_listeners_go_first(void **state)
 	assert_null(listeners__get(&listeners, 10003));
 	assert_null(listeners__find(&listeners, 100));
 	assert_null(listeners__find(&listeners, 4000));
-	assert_int_equal(listeners.not_kept, 1);
+	assert_int_equal(listeners__not_kept(&listeners), 1);
 	assert_int_equal(count_listeners(), LISTENERS_MAX);
 	assert_int_equal(entry_at(&owners, index)->references, LISTENERS_MAX - 1);
 	assert_int_equal(listeners__find(&listeners, 10002)->owner, OWNER_NONE);
@@ -584,7 +706,7 @@ static void without_memory(void **state)
 	assert_null(listeners__get(&listeners, 1));
 	assert_null(adopt(2, here));
 	assert_null(take_sample(3, here, 0));
-	assert_int_equal(listeners.not_kept, 3);
+	assert_int_equal(listeners__not_kept(&listeners), 3);
 	out_of_memory = false;
 	assert_non_null(listeners__get(&listeners, 1));
 	assert_int_equal(count_listeners(), 1);
@@ -701,7 +823,7 @@ static void a_sample_without_requests_leaves_the_syn_queue(void **state)
 /* 5.10: listen() was seen and gave an address; the sample has a cookie. */
 static void samples_are_matched_by_place(void **state)
 {
-	struct listener *listener = begin(0xabc, here), *other = begin(0xdef, also_here);
+	struct listener *listener = begin_by_address(0xabc, here), *other = begin_by_address(0xdef, also_here);
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
@@ -720,10 +842,81 @@ static void samples_are_matched_by_place(void **state)
 	assert_int_equal(count_listeners(), 4);
 }
 
+/* From 6.1 on a listener that was born under a cookie is that one, and a sample
+ * with another cookie at its place is another socket's. */
+static void a_cookie_takes_no_sample_of_its_place(void **state)
+{
+	struct listener *born = begin(5, here), *other;
+
+	(void)state;
+	other = take_sample(6, here, 40);
+	assert_non_null(other);
+	assert_ptr_not_equal(other, born);
+	assert_false(born->flags & LISTENER_DROPS_KNOWN);
+	take_sample(5, here, 1);
+	assert_int_equal(born->sk_drops, 1);
+	assert_int_equal(other->sk_drops, 40);
+}
+
+static void sample_at(uint64_t cookie, const uint8_t local[16], uint32_t netns, uint64_t time_ns)
+{
+	struct ev_listener sample = make_sample(cookie, local, PORT);
+
+	sample.netns = netns;
+	sample.accept_queue_len = 3;
+	sample.header.time_ns = time_ns;
+	listeners__sample(&listeners, &sample);
+}
+
+static bool is_open(uint64_t key)
+{
+	return !(listeners__find(&listeners, key)->flags & LISTENER_CLOSED);
+}
+
+/* Only those of that namespace, only those that had been sampled, only by a
+ * later sample. */
+static void who_is_lacking_has_closed(void **state)
+{
+	struct listener *born = begin(4, here6);
+
+	(void)state;
+	for (uint64_t cookie = 1; cookie <= 2; cookie++)
+		sample_at(cookie, here, NETNS, 100);
+	sample_at(3, here, OTHER_NETNS, 100);
+	listeners__sampled(&listeners, NETNS, 100);
+	assert_true(is_open(1) && is_open(2));
+	sample_at(2, here, NETNS, 200);
+	assert_true(is_open(1));
+	listeners__sampled(&listeners, NETNS, 200);
+	assert_false(is_open(1));
+	assert_int_equal(listeners__find(&listeners, 1)->accept_queue.len, 0);
+	assert_int_equal(listeners__find(&listeners, 1)->accept_queue.max, 3);
+	assert_true(is_open(2) && is_open(3));
+	assert_false(born->flags & LISTENER_CLOSED);
+	listeners__sampled(&listeners, 0, 300);
+	assert_false(is_open(2) || is_open(3));
+	assert_false(born->flags & LISTENER_CLOSED);
+}
+
+/* The kernel's tables changed during the dump, and it was passed over. */
+static void who_is_sampled_again_is_open_again(void **state)
+{
+	(void)state;
+	sample_at(1, here, NETNS, 100);
+	listeners__sampled(&listeners, NETNS, 200);
+	assert_false(is_open(1));
+	sample_at(1, here, NETNS, 300);
+	assert_true(is_open(1));
+	/* An event has told that it closed: a sample from before does not undo it. */
+	listeners__close(&listeners, 1);
+	sample_at(1, here, NETNS, 400);
+	assert_false(is_open(1));
+}
+
 /* The socket has closed and the port is listened on anew. */
 static void a_closed_listener_takes_no_sample(void **state)
 {
-	struct listener *old = begin(0xabc, here);
+	struct listener *old = begin_by_address(0xabc, here);
 
 	(void)state;
 	take_sample(9, here, 4);
@@ -738,12 +931,12 @@ static void a_closed_listener_takes_no_sample(void **state)
 /* listen() again under an address that had been used before. */
 static void a_reused_address_takes_a_new_cookie(void **state)
 {
-	struct listener *listener = begin(0xabc, here);
+	struct listener *listener = begin_by_address(0xabc, here);
 
 	(void)state;
 	take_sample(9, here, 4);
 	listener->flags |= LISTENER_CLOSED;
-	assert_ptr_equal(begin(0xabc, here), listener);
+	assert_ptr_equal(begin_by_address(0xabc, here), listener);
 	assert_null(take_sample(10, here, 1));
 	assert_int_equal(listener->sk_drops, 1);
 	assert_int_equal(count_listeners(), 1);
@@ -796,7 +989,7 @@ static void a_step_under_a_cookie_takes_no_sample_of_another(void **state)
 /* 5.10: two of one place have addresses, and no sample tells which is which. */
 static void a_group_known_by_addresses_takes_no_sample(void **state)
 {
-	struct listener *one = begin(0xabc, here), *two = begin(0xdef, here);
+	struct listener *one = begin_by_address(0xabc, here), *two = begin_by_address(0xdef, here);
 
 	(void)state;
 	for (int round = 0; round < 2; round++) {
@@ -810,11 +1003,11 @@ static void a_group_known_by_addresses_takes_no_sample(void **state)
 /* One was there and is known by its cookie; the next is born and sampled. */
 static void a_group_that_grows(void **state)
 {
-	struct listener *one = begin(0xabc, here), *two;
+	struct listener *one = begin_by_address(0xabc, here), *two;
 
 	(void)state;
 	take_sample(1, here, 10);
-	two = begin(0xdef, here);
+	two = begin_by_address(0xdef, here);
 	for (int round = 0; round < 2; round++) {
 		assert_null(take_sample(1, here, 10));
 		assert_null(take_sample(2, here, 20));
@@ -871,7 +1064,7 @@ static void nothing_of_another_place_is_taken_over(void **state)
 /* Whose listen() was seen has its key already, be it a cookie or an address. */
 static void a_born_listener_is_not_taken_over(void **state)
 {
-	struct listener *listener = begin(0xabc, here);
+	struct listener *listener = begin_by_address(0xabc, here);
 
 	(void)state;
 	take_sample(9, here, 0);
@@ -932,9 +1125,14 @@ int main(void)
 		TEST(no_backlog_helps_against_other_causes),
 		TEST(a_peer_that_is_not_known_does_not_wait),
 		TEST(remembered_clients_are_bounded),
+		TEST(a_client_that_gives_up),
+		TEST(a_client_that_goes_on_waiting),
+		TEST(needed_does_not_grow_with_those_who_gave_up),
+		TEST(the_old_generation_is_served_too),
 		TEST(get_makes_one_and_finds_it),
 		TEST(a_step_makes_the_place_known),
 		TEST(the_bound_counts_what_is_not_kept),
+		TEST(not_kept_are_counted_once),
 		TEST(closed_listeners_go_first),
 		TEST(without_memory),
 		TEST(an_address_goes_before_a_wildcard),
@@ -944,6 +1142,9 @@ int main(void)
 		TEST(a_sample_corrects_the_place_of_a_step),
 		TEST(a_sample_without_requests_leaves_the_syn_queue),
 		TEST(samples_are_matched_by_place),
+		TEST(a_cookie_takes_no_sample_of_its_place),
+		TEST(who_is_lacking_has_closed),
+		TEST(who_is_sampled_again_is_open_again),
 		TEST(a_closed_listener_takes_no_sample),
 		TEST(a_reused_address_takes_a_new_cookie),
 		TEST(samples_of_a_group_stay_apart),

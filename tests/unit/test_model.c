@@ -30,6 +30,7 @@ static void *limited_realloc(void *old, size_t size)
 #include "event/decode.c"
 #include "model/flow_table.c"
 #include "model/life.c"
+#include "model/clients.c"
 #include "model/listeners.c"
 #include "model/owners.c"
 #undef realloc
@@ -924,7 +925,8 @@ static void without_memory_a_record_has_no_effect(void **state)
 
 /* A step at the listener 0x77; id is the request's, 0 where the kernel gives it
  * none or there is none. */
-static const struct changes *happens(struct saga *saga, enum ev_kind kind, uint64_t id, uint8_t outcome)
+static const struct changes *happens_in_detail(struct saga *saga, enum ev_kind kind, uint64_t id,
+					       uint8_t outcome, uint8_t detail)
 {
 	struct ev_handshake step = {
 		.header = header(saga, kind),
@@ -934,6 +936,7 @@ static const struct changes *happens(struct saga *saga, enum ev_kind kind, uint6
 		.netns = 1,
 		.family = AF_INET,
 		.outcome = outcome,
+		.detail = detail,
 		.local_port = server.local_port,
 		.remote_port = server.remote_port,
 		.accept_queue_len = 3,
@@ -944,6 +947,11 @@ static const struct changes *happens(struct saga *saga, enum ev_kind kind, uint6
 	put_v4(step.remote, server.remote);
 	assert_int_equal(apply(saga, &step, sizeof(step)), 0);
 	return &saga->changes;
+}
+
+static const struct changes *happens(struct saga *saga, enum ev_kind kind, uint64_t id, uint8_t outcome)
+{
+	return happens_in_detail(saga, kind, id, outcome, 0);
 }
 
 static const struct changes *accepts(struct saga *saga, uint32_t pid)
@@ -1068,14 +1076,16 @@ static void a_request_without_an_id_is_shown_alike(void **state)
 static void a_request_that_came_to_nothing_is_a_life(void **state)
 {
 	static const struct {
-		uint8_t outcome, how;
+		uint8_t outcome, detail, how;
 		bool overflow;
 	} ends[] = {
-		{EV_REQUEST_TIMED_OUT, HOW_TIMEOUT, false},
-		{EV_REQUEST_RESET, HOW_RESET_RECEIVED, false},
-		{EV_REQUEST_LISTENER_CLOSED, HOW_LISTENER_CLOSED, false},
+		{EV_REQUEST_TIMED_OUT, 0, HOW_TIMEOUT, false},
+		{EV_REQUEST_RESET, EV_RESET_BY_PEER, HOW_RESET_RECEIVED, false},
+		{EV_REQUEST_LISTENER_CLOSED, 0, HOW_LISTENER_CLOSED, false},
 		/* tcp_abort_on_overflow */
-		{EV_REQUEST_RESET, HOW_DROPPED, true},
+		{EV_REQUEST_RESET, EV_RESET_BY_US, HOW_DROPPED, true},
+		/* Its third ACK was dropped, and then the client had enough. */
+		{EV_REQUEST_RESET, EV_RESET_BY_PEER, HOW_RESET_RECEIVED, true},
 	};
 
 	(void)state;
@@ -1089,7 +1099,7 @@ static void a_request_that_came_to_nothing_is_a_life(void **state)
 		if (ends[i].overflow)
 			happens(&saga, EV_HANDSHAKE, server.id, EV_REQUEST_OVERFLOW);
 		only(&saga.changes, CHANGE_HANDSHAKE);
-		happens(&saga, EV_HANDSHAKE, server.id, ends[i].outcome);
+		happens_in_detail(&saga, EV_HANDSHAKE, server.id, ends[i].outcome, ends[i].detail);
 		assert_int_equal(saga.changes.count, 2);
 		assert_int_equal(saga.changes.change[1].kind, CHANGE_LIFE);
 		life = saga.changes.change[1].life;

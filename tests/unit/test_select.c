@@ -24,6 +24,7 @@
 #include "event/filter_parse.c"
 #include "model/flow_table.c"
 #include "model/life.c"
+#include "model/clients.c"
 #include "model/listeners.c"
 #include "model/owners.c"
 #define slot_of children_slot_of /* idmap.c has one, too */

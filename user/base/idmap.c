@@ -45,6 +45,15 @@ void idmap__fini(struct idmap *map)
 	*map = (struct idmap){ 0 };
 }
 
+void idmap__clear(struct idmap *map)
+{
+	if (!map->used)
+		return;
+	for (size_t i = 0; i <= map->mask; i++)
+		map->slots[i].value = IDMAP_NONE;
+	map->used = 0;
+}
+
 /* The slot that holds key, or the free one where it belongs. */
 static struct idmap_slot *slot_of(const struct idmap *map, uint64_t key)
 {

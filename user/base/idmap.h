@@ -33,6 +33,9 @@ struct idmap {
 int idmap__init(struct idmap *map, uint64_t seed);
 void idmap__fini(struct idmap *map);
 
+/* Empties it; what it has grown to it keeps. */
+void idmap__clear(struct idmap *map);
+
 /* The value stored under key, or IDMAP_NONE. */
 uint32_t idmap__find(const struct idmap *map, uint64_t key);
 

@@ -164,6 +164,8 @@ static bool outcome_ok(const struct ev_handshake *handshake)
 		return handshake->detail < EV_DROP_END;
 	if (handshake->outcome == EV_REQUEST_COMPLETED)
 		return handshake->detail < EV_VIA_END;
+	if (handshake->outcome == EV_REQUEST_RESET)
+		return handshake->detail < EV_RESET_BY_END;
 	return handshake->detail == 0;
 }
 

@@ -9,18 +9,12 @@
 static const uint8_t any6[16];
 static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff };
 
-/* How far a client is whose SYN was dropped. */
-enum {
-	CLIENT_BLOCKED = 1, /* it waits */
-	CLIENT_QUEUED,	    /* counted as delayed: a dropped third ACK must not count it again */
-};
-
 int listeners__init(struct listeners *listeners, struct owners *owners, uint64_t seed)
 {
 	*listeners = (struct listeners){ .owners = owners };
 	listeners->all = calloc(LISTENERS_MAX, sizeof(struct listener *));
 	if (!listeners->all || idmap__init(&listeners->by_key, seed) ||
-	    idmap__init(&listeners->blocked, seed))
+	    idmap__init(&listeners->not_kept, seed) || clients__init(&listeners->clients, seed))
 		return -ENOMEM;
 	return 0;
 }
@@ -33,8 +27,9 @@ void listeners__fini(struct listeners *listeners)
 	listeners->all = NULL;
 	if (listeners->by_key.slots)
 		idmap__fini(&listeners->by_key);
-	if (listeners->blocked.slots)
-		idmap__fini(&listeners->blocked);
+	if (listeners->not_kept.slots)
+		idmap__fini(&listeners->not_kept);
+	clients__fini(&listeners->clients);
 }
 
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key)
@@ -101,6 +96,30 @@ static uint32_t find_place(struct listeners *listeners)
 	return IDMAP_NONE;
 }
 
+/* Once for each, however often it comes. */
+static void not_kept(struct listeners *listeners, uint64_t key)
+{
+	if (idmap__find(&listeners->not_kept, key) != IDMAP_NONE)
+		return;
+	if (listeners->not_kept.used >= NOT_KEPT_MAX || idmap__put(&listeners->not_kept, key, 0))
+		listeners->not_kept_more++;
+}
+
+uint64_t listeners__not_kept(const struct listeners *listeners)
+{
+	return listeners->not_kept.used + listeners->not_kept_more;
+}
+
+void listeners__close(struct listeners *listeners, uint64_t key)
+{
+	struct listener *listener = listeners__find(listeners, key);
+
+	if (listener)
+		listener->flags |= LISTENER_CLOSED;
+	else
+		idmap__remove(&listeners->not_kept, key);
+}
+
 struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 {
 	struct listener *listener = listeners__find(listeners, key);
@@ -111,10 +130,11 @@ struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 	place = find_place(listeners);
 	listener = place == IDMAP_NONE ? NULL : calloc(1, sizeof(*listener));
 	if (!listener || idmap__put(&listeners->by_key, key, place)) {
-		listeners->not_kept++;
+		not_kept(listeners, key);
 		free(listener);
 		return NULL;
 	}
+	idmap__remove(&listeners->not_kept, key);
 	listener->key = key;
 	listener->owner = OWNER_NONE;
 	listeners->all[place] = listener;
@@ -192,18 +212,29 @@ static uint64_t client_hash(const struct listeners *listeners, const struct list
 	return XXH3_64bits_withSeed(&client, sizeof(client), listeners->by_key.seed);
 }
 
-/* One blocked client sends its SYN again and again: it is one delayed
- * connection, however many SYNs are dropped. */
 static void client_blocked(struct listeners *listeners, struct listener *listener,
 			   const struct ev_handshake *step)
 {
-	uint64_t client = client_hash(listeners, listener, step);
+	uint64_t hash = client_hash(listeners, listener, step);
 	bool full = step->detail == EV_DROP_SYN_QUEUE_FULL || step->detail == EV_DROP_ACCEPT_QUEUE_FULL;
+	enum client was;
+	bool old;
 
-	if (!step->remote_port || idmap__find(&listeners->blocked, client) != IDMAP_NONE ||
-	    listeners->blocked.used >= BLOCKED_MAX)
+	if (!step->remote_port)
 		return;
-	if (idmap__put(&listeners->blocked, client, CLIENT_BLOCKED))
+	was = clients__find(&listeners->clients, hash, &old);
+	if (was != CLIENT_NONE && !old)
+		return;
+	/* Heard of again: it moves to the young ones. */
+	if (was != CLIENT_NONE)
+		clients__take(&listeners->clients, hash, &old);
+	if (was == CLIENT_BLOCKED && listener->silent)
+		listener->silent--;
+	if (!clients__put(&listeners->clients, hash, was == CLIENT_NONE ? CLIENT_BLOCKED : was)) {
+		listener->blocked -= was == CLIENT_BLOCKED && listener->blocked;
+		return;
+	}
+	if (was != CLIENT_NONE)
 		return;
 	listener->blocked++;
 	/* No backlog helps against the other causes. */
@@ -211,29 +242,44 @@ static void client_blocked(struct listeners *listeners, struct listener *listene
 		listener->needed = listener->limit + listener->blocked;
 }
 
-/* It waits no more. Returns how far it was, IDMAP_NONE when none of its SYNs
- * was dropped. */
-static uint32_t take_client(struct listeners *listeners, struct listener *listener,
-			    const struct ev_handshake *step)
+/* It waits no more. Returns how far it was. */
+static enum client take_client(struct listeners *listeners, struct listener *listener,
+			       const struct ev_handshake *step)
 {
-	uint32_t was = IDMAP_NONE;
+	bool old;
+	enum client was = clients__take(&listeners->clients, client_hash(listeners, listener, step), &old);
 
-	if (listeners->blocked.used)
-		was = idmap__remove(&listeners->blocked, client_hash(listeners, listener, step));
 	if (was == CLIENT_BLOCKED && listener->blocked)
 		listener->blocked--;
+	if (was == CLIENT_BLOCKED && old && listener->silent)
+		listener->silent--;
 	return was;
 }
 
 static void client_queued(struct listeners *listeners, struct listener *listener,
 			  const struct ev_handshake *step)
 {
-	uint32_t was = take_client(listeners, listener, step);
+	enum client was = take_client(listeners, listener, step);
 
-	if (was == IDMAP_NONE)
+	if (was == CLIENT_NONE)
 		return;
 	listener->delayed += was == CLIENT_BLOCKED;
-	idmap__put(&listeners->blocked, client_hash(listeners, listener, step), CLIENT_QUEUED);
+	clients__put(&listeners->clients, client_hash(listeners, listener, step), CLIENT_QUEUED);
+}
+
+void listeners__age(struct listeners *listeners, uint64_t now_ns)
+{
+	while (clients__age(&listeners->clients, now_ns)) {
+		for (uint32_t i = 0; i < listeners->used; i++) {
+			struct listener *l = listeners->all[i];
+
+			if (!l)
+				continue;
+			l->gave_up += l->silent;
+			l->blocked -= l->silent;
+			l->silent = l->blocked;
+		}
+	}
 }
 
 static void count_syn(struct listeners *listeners, struct listener *listener,
@@ -266,7 +312,7 @@ static void count_syn(struct listeners *listeners, struct listener *listener,
 static void count_completed(struct listeners *listeners, struct listener *listener,
 			    const struct ev_handshake *step, uint64_t took_us, bool was_blocked)
 {
-	uint32_t was = take_client(listeners, listener, step);
+	enum client was = take_client(listeners, listener, step);
 
 	if (step->detail == EV_VIA_COOKIE) {
 		listener->completed_by_cookie++;
@@ -277,7 +323,7 @@ static void count_completed(struct listeners *listeners, struct listener *listen
 	deepen(&listener->accept_queue, step->accept_queue_len + 1);
 	if (took_us != UINT64_MAX)
 		histogram__add(&listener->handshake_us, took_us);
-	if (was == CLIENT_BLOCKED || (was == IDMAP_NONE && was_blocked))
+	if (was == CLIENT_BLOCKED || (was == CLIENT_NONE && was_blocked))
 		listener->delayed++;
 }
 
@@ -299,6 +345,7 @@ static void count_request(struct listeners *listeners, struct listener *listener
 		break;
 	case EV_REQUEST_RESET:
 		listener->reset++;
+		listener->aborted += step->detail == EV_RESET_BY_US;
 		break;
 	case EV_REQUEST_LISTENER_CLOSED:
 		listener->abandoned++;
@@ -326,12 +373,12 @@ static void learn_queues(struct listener *listener, const struct ev_handshake *s
 	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_PREEXISTING;
 }
 
-/* Made by events, at the sample's place, and not sampled so far. What a step
- * has made under a cookie is another socket, or it had been found by that. */
+/* Known by its address only, at the sample's place, and not sampled so far. Who
+ * is known by a cookie is found by that, or is another socket. */
 static bool awaits_sample(const struct listener *l, const struct ev_listener *sample)
 {
-	return !(l->flags & (LISTENER_CLOSED | LISTENER_DROPS_KNOWN)) &&
-	       (!(l->flags & LISTENER_PREEXISTING) || l->flags & LISTENER_ADOPTED) &&
+	return (l->flags & (LISTENER_CLOSED | LISTENER_DROPS_KNOWN | LISTENER_ADOPTED)) ==
+		       LISTENER_ADOPTED &&
 	       fit_of(l, sample->netns, sample->local, sample->local_port) == 3;
 }
 
@@ -369,6 +416,10 @@ static void learn_sample(struct listeners *listeners, struct listener *listener,
 	listener->local.port = sample->local_port;
 	memcpy(listener->local.addr, sample->local, sizeof(listener->local.addr));
 	listener->cookie = sample->conn_id;
+	listener->sampled_ns = sample->header.time_ns;
+	/* The sample that lacked it was wrong: a dump is no photograph. */
+	if (listener->flags & LISTENER_LACKING)
+		listener->flags &= (uint8_t) ~(LISTENER_LACKING | LISTENER_CLOSED);
 	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_DROPS_KNOWN;
 	if (sample->owner.pid && listener->owner == OWNER_NONE)
 		listener->owner = owners__intern(listeners->owners, &sample->owner);
@@ -378,6 +429,7 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 {
 	struct listener *listener = sampled(listeners, sample);
 
+	listeners__age(listeners, sample->header.time_ns);
 	if (!listener) {
 		listener = listeners__get(listeners, sample->conn_id);
 		if (!listener)
@@ -394,9 +446,23 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
+void listeners__sampled(struct listeners *listeners, uint32_t netns, uint64_t time_ns)
+{
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		struct listener *l = listeners->all[i];
+
+		if (!l || (netns && l->netns != netns) || l->sampled_ns >= time_ns ||
+		    (l->flags & (LISTENER_DROPS_KNOWN | LISTENER_CLOSED)) != LISTENER_DROPS_KNOWN)
+			continue;
+		l->flags |= LISTENER_CLOSED | LISTENER_LACKING;
+		l->syn_queue.len = l->accept_queue.len = 0;
+	}
+}
+
 void listeners__step(struct listeners *listeners, struct listener *listener,
 		     const struct ev_handshake *step, uint64_t took_us, bool was_blocked)
 {
+	listeners__age(listeners, step->header.time_ns);
 	learn_queues(listener, step);
 	if (step->header.kind == EV_SYN)
 		count_syn(listeners, listener, step);

@@ -5,7 +5,7 @@
  * SO_REUSEPORT group has its own. Pure.
  *
  * Bounded: at most LISTENERS_MAX; closed ones go first, then none: a listener
- * beyond that is counted as not kept.
+ * beyond that is counted as not kept, and so are clients beyond CLIENTS_MAX.
  */
 #ifndef TCPSAGA_MODEL_LISTENERS_H
 #define TCPSAGA_MODEL_LISTENERS_H
@@ -16,11 +16,12 @@
 #include "base/histogram.h"
 #include "base/idmap.h"
 #include "event/connection.h"
+#include "model/clients.h"
 #include "model/owners.h"
 
 enum {
 	LISTENERS_MAX = 4096,
-	BLOCKED_MAX = 65536, /* clients whose SYN was dropped, remembered until served */
+	NOT_KEPT_MAX = 65536, /* listeners beyond that are counted at each attempt */
 
 	/* listener.flags */
 	LISTENER_PLACE_KNOWN = 1 << 0,
@@ -28,6 +29,7 @@ enum {
 	LISTENER_PREEXISTING = 1 << 2, /* it listened before the start: counts begin there */
 	LISTENER_DROPS_KNOWN = 1 << 3,
 	LISTENER_ADOPTED = 1 << 4, /* its key is an address that an event has given */
+	LISTENER_LACKING = 1 << 5, /* closed, because a complete sample had it no more */
 };
 
 /* Depths are samples: they race with other CPUs (KERNEL.md, section 3). */
@@ -39,6 +41,7 @@ struct queue_depth {
 struct listener {
 	uint64_t key;	 /* conn_id, or the obscured address where there is none */
 	uint64_t cookie; /* of its samples: LISTENER_DROPS_KNOWN */
+	uint64_t sampled_ns;
 	uint32_t netns;
 	uint32_t owner; /* index into owners: the task that called listen() */
 	uint8_t family;
@@ -50,6 +53,7 @@ struct listener {
 	uint32_t somaxconn; /* of its namespace; 0 not known */
 	uint32_t needed;    /* backlog that the burst would have needed; 0: enough */
 	uint32_t blocked;   /* clients now waiting after a dropped SYN */
+	uint32_t silent;    /* of those: of the old generation */
 	struct queue_depth syn_queue;
 	struct queue_depth accept_queue;
 
@@ -63,7 +67,8 @@ struct listener {
 	/* Requests: queued = completed + timed_out + reset + abandoned + pending. */
 	uint64_t completed;
 	uint64_t timed_out;
-	uint64_t reset;
+	uint64_t reset;	    /* by the peer, or by us: aborted */
+	uint64_t aborted;   /* of those: accept queue full and tcp_abort_on_overflow */
 	uint64_t abandoned; /* the listener closed */
 	uint64_t completed_by_cookie;
 	uint64_t overflows;   /* third ACKs dropped: the accept queue was full */
@@ -71,6 +76,7 @@ struct listener {
 	uint64_t accepted;
 	uint64_t sk_drops;		 /* sampled: the socket's own counter, LISTENER_DROPS_KNOWN */
 	uint64_t delayed;		 /* connections served after a SYN or third ACK was dropped */
+	uint64_t gave_up;		 /* clients that were blocked and not heard of again */
 	struct histogram handshake_us;	 /* SYN to third ACK */
 	struct histogram accept_wait_us; /* third ACK to accept() */
 };
@@ -79,9 +85,10 @@ struct listeners {
 	struct listener **all; /* owned; NULL: free place */
 	uint32_t used;
 	struct idmap by_key;
-	struct idmap blocked;  /* hash of (listener, client) whose SYN was dropped, to how far it is */
-	struct owners *owners; /* borrowed */
-	uint64_t not_kept;
+	struct idmap not_kept; /* keys that there was no room for */
+	struct clients clients;
+	struct owners *owners;	/* borrowed */
+	uint64_t not_kept_more; /* attempts that not_kept had no room for */
 };
 
 int listeners__init(struct listeners *listeners, struct owners *owners, uint64_t seed);
@@ -97,6 +104,12 @@ struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uin
 				  const uint8_t addr[16], uint16_t port);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
+/* It has closed: kept as long as there is room. */
+void listeners__close(struct listeners *listeners, uint64_t key);
+
+/* How many there was no room for. */
+uint64_t listeners__not_kept(const struct listeners *listeners);
+
 /* The open listener that serves this local end: the one bound to the address,
  * else a wildcard one, for IPv4 rather that of an AF_INET socket. NULL when there is none; of a SO_REUSEPORT group any. */
 struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
@@ -106,6 +119,13 @@ struct listener *listeners__serving(const struct listeners *listeners, uint32_t 
  * kernel gives programs no cookie (5.10) the first sample is matched by place,
  * the others by the cookie it had. */
 void listeners__sample(struct listeners *listeners, const struct ev_listener *sample);
+
+/* The samples of this namespace (0: of all) at this time are complete: who had
+ * been sampled before and is not among them has closed, unseen. */
+void listeners__sampled(struct listeners *listeners, uint32_t netns, uint64_t time_ns);
+
+/* Clients give up as time goes by, which only records tell. */
+void listeners__age(struct listeners *listeners, uint64_t now_ns);
 
 /* A step of a handshake. took_us is the time since the SYN, UINT64_MAX when it
  * is not known; was_blocked: its third ACK had been dropped before. */

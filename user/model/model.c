@@ -49,6 +49,11 @@ const struct listeners *model__listeners(const struct model *model)
 	return &model->listeners;
 }
 
+uint64_t model__doubles(const struct model *model)
+{
+	return model->doubles;
+}
+
 const struct owner *model__owner_at(const struct model *model, uint32_t index)
 {
 	return owners__get(&model->flows.owners, index);
@@ -302,13 +307,13 @@ static void follow_listener(struct model *model, const struct record *record, co
 		listener->asked = record->birth->asked;
 		listener->somaxconn = record->birth->somaxconn;
 		listener->flags = LISTENER_PLACE_KNOWN;
+		if (t->flags & EV_F_ID_IS_ADDRESS)
+			listener->flags |= LISTENER_ADOPTED;
 		owners__release(&model->flows.owners, listener->owner);
 		listener->owner =
 			record->owner ? owners__intern(&model->flows.owners, record->owner) : OWNER_NONE;
 	} else if (t->old_state == EV_LISTEN) {
-		listener = listeners__find(&model->listeners, t->conn_id);
-		if (listener)
-			listener->flags |= LISTENER_CLOSED;
+		listeners__close(&model->listeners, t->conn_id);
 	}
 }
 
@@ -347,13 +352,13 @@ static uint64_t request_key(const struct model *model, const struct ev_handshake
 				     step->remote_port, step->netns);
 }
 
-static enum how request_ended(const struct ev_handshake *step, const struct life *life)
+static enum how request_ended(const struct ev_handshake *step)
 {
 	switch (step->outcome) {
 	case EV_REQUEST_TIMED_OUT:
 		return HOW_TIMEOUT;
 	case EV_REQUEST_RESET:
-		return life->flags & LIFE_BLOCKED ? HOW_DROPPED : HOW_RESET_RECEIVED;
+		return step->detail == EV_RESET_BY_US ? HOW_DROPPED : HOW_RESET_RECEIVED;
 	case EV_REQUEST_LISTENER_CLOSED:
 		return HOW_LISTENER_CLOSED;
 	default:
@@ -367,7 +372,7 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 {
 	struct change *change = add_change(changes, CHANGE_LIFE, step->header.time_ns);
 
-	life->how = (uint8_t)request_ended(step, life);
+	life->how = (uint8_t)request_ended(step);
 	life__enter(life, EV_STATE_CLOSE, step->header.time_ns);
 	flow_table__end_request(&model->flows, life);
 	change->life = life;
@@ -418,7 +423,7 @@ static void apply_handshake(struct model *model, const struct ev_handshake *step
 		return;
 	if (step->outcome == EV_REQUEST_OVERFLOW)
 		life->flags |= LIFE_BLOCKED;
-	else if (request_ended(step, life) != HOW_UNKNOWN)
+	else if (request_ended(step) != HOW_UNKNOWN)
 		end_request(model, life, step, changes);
 }
 

@@ -76,6 +76,10 @@ const struct flow_table *model__flows(const struct model *model);
 /* For views of listeners. Borrowed. */
 const struct listeners *model__listeners(const struct model *model);
 
+/* Transitions that the stand-in told a second time (EV_F_STAND_IN): delivered,
+ * and passed over. */
+uint64_t model__doubles(const struct model *model);
+
 /* The owner with this index, NULL for OWNER_NONE. Borrowed. */
 const struct owner *model__owner_at(const struct model *model, uint32_t index);
 

@@ -308,6 +308,8 @@ static void put_outcome_of_step(struct strbuf *out, const struct change *change)
 		put_word(out, ",\"cause\":\"", drop_cause__name(step->detail));
 	if (step->outcome == EV_REQUEST_COMPLETED)
 		put_word(out, ",\"via\":\"", step->detail == EV_VIA_COOKIE ? "cookie" : "syn_queue");
+	if (step->outcome == EV_REQUEST_RESET && step->detail == EV_RESET_BY_US)
+		LITERAL(out, ",\"aborted\":true");
 	if (change->kind == CHANGE_SYN)
 		return;
 	if (change->took_ns != UNKNOWN_NS) {
@@ -430,10 +432,13 @@ static void json_listener(struct printer *printer, const struct listener *l, con
 		put_count(out, ",\"completed_by_cookie\":", l->completed_by_cookie);
 		put_count(out, ",\"timed_out\":", l->timed_out);
 		put_count(out, ",\"reset\":", l->reset);
+		put_count(out, ",\"aborted\":", l->aborted);
 		put_count(out, ",\"listener_closed\":", l->abandoned);
 		put_count(out, ",\"pending\":", listener__pending(l));
 		put_count(out, ",\"third_ack_dropped\":", l->overflows);
 		put_count(out, ",\"delayed\":", l->delayed);
+		put_count(out, ",\"blocked\":", l->blocked);
+		put_count(out, ",\"gave_up\":", l->gave_up);
 	}
 	if (quality->synacks)
 		put_count(out, ",\"synack_retransmits\":", l->retransmits);
@@ -564,6 +569,10 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 	if (ledger->malformed) {
 		LITERAL(out, ",\"malformed\":");
 		strbuf__u64(out, ledger->malformed);
+	}
+	if (ledger->doubles) {
+		LITERAL(out, ",\"doubles\":");
+		strbuf__u64(out, ledger->doubles);
 	}
 	strbuf__char(out, '}');
 	close_object(printer);

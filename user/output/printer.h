@@ -32,6 +32,7 @@ struct ledger {
 	uint64_t delivered; /* the decoder's */
 	uint64_t lost[EV_LOSS_REASONS_MAX];
 	uint64_t malformed; /* delivered, and refused by the decoder */
+	uint64_t doubles;   /* delivered, and passed over: told a second time */
 	bool attempted_known;
 };
 

@@ -279,7 +279,8 @@ static void put_handshake(struct printer *printer, const struct change *change)
 	if (change->kind == CHANGE_SYN)
 		put_word(out, "syn", outcome ? outcome : NULL);
 	else
-		put_word(out, outcome ? outcome : "?", NULL);
+		put_word(out, outcome ? outcome : "?",
+			 step->outcome == EV_REQUEST_RESET && step->detail ? "aborted" : NULL);
 	if (!narrow(printer))
 		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
 	put_duration(out, change->took_ns, 7);
@@ -340,9 +341,17 @@ static void put_drop_causes(struct strbuf *out, const struct listener *l)
 			       (unsigned long long)l->overflows);
 		gap = ", ";
 	}
-	if (l->delayed)
+	if (l->delayed) {
 		strbuf__printf(out, "%s%llu connections delayed and served", gap,
 			       (unsigned long long)l->delayed);
+		gap = ", ";
+	}
+	if (l->blocked) {
+		strbuf__printf(out, "%s%u clients waiting", gap, l->blocked);
+		gap = ", ";
+	}
+	if (l->gave_up)
+		strbuf__printf(out, "%s%llu clients gave up", gap, (unsigned long long)l->gave_up);
 	if (l->needed)
 		strbuf__printf(out, "; backlog %u would have done", l->needed);
 	strbuf__char(out, '\n');

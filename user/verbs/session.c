@@ -458,6 +458,9 @@ static void say_books(const struct session *session)
 	if (ledger->malformed)
 		log__line("%" PRIu64 " records were malformed or of a later version, and skipped",
 			  ledger->malformed);
+	if (ledger->doubles)
+		log__line("%" PRIu64 " transitions were told twice by the stand-in, and shown once",
+			  ledger->doubles);
 }
 
 /* Ends the capture, tells what is left to tell, closes the books. */
@@ -472,6 +475,7 @@ static int wind_up(struct session *session)
 		show_listeners(session, session->last_ns);
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
+	session->ledger.doubles = model__doubles(session->model);
 	if (session->config->prints)
 		session->printer.ops->stop(&session->printer, session->last_ns, &session->ledger);
 	flush(session);
