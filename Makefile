@@ -117,7 +117,8 @@ $(BUILD)/tests/traffic $(BUILD)/tests/knock: $(BUILD)/tests/%: tests/system/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
 
-MKREC_OBJECTS := $(addprefix $(BUILD)/,user/source/recording.o user/event/connection.o)
+MKREC_OBJECTS := $(addprefix $(BUILD)/,user/source/recording.o user/event/connection.o \
+	user/event/counter.o)
 $(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -41,6 +41,8 @@ enum ev_kind {
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
 	EV_STOP,       /* struct ev_stop: the source ended in good order */
 	EV_LISTENER,   /* struct ev_listener: a listener as the kernel's tables show it */
+	EV_SAMPLED,    /* struct ev_sampled: a sample of listeners is complete */
+	EV_NETSTAT,    /* struct ev_netstat: what a network namespace has counted */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -265,6 +267,40 @@ struct ev_listener {
 	struct ev_owner owner;
 };
 
+/* Behind the EV_LISTENER records of a namespace, at the same time: there are no
+ * more. Not told of a dump during which the kernel's tables changed. */
+struct ev_sampled {
+	struct ev_header header;
+	__u32 netns; /* 0: nor are there other namespaces than those sampled at this time */
+	__u32 pad;
+};
+
+/* The kernel's own counters (/proc/net/netstat, /proc/net/snmp): of a whole
+ * namespace, since it was made. user/event/counter.c knows their names. */
+enum ev_counter {
+	EV_COUNT_LISTEN_OVERFLOWS = 0,
+	EV_COUNT_LISTEN_DROPS,
+	EV_COUNT_SYN_QUEUE_FULL_DROPS,
+	EV_COUNT_SYN_QUEUE_FULL_COOKIES,
+	EV_COUNT_COOKIES_SENT,
+	EV_COUNT_COOKIES_RECEIVED,
+	EV_COUNT_COOKIES_FAILED,
+	EV_COUNT_EMBRYONIC_RESETS,
+	EV_COUNT_PASSIVE_OPENS,
+	EV_COUNT_FASTOPEN_PASSIVE,
+	EV_COUNT_FASTOPEN_OVERFLOWS,
+	EV_COUNT_TIMEOUTS,
+	EV_COUNTER_END,
+	EV_COUNTERS_MAX = 16 /* room in struct ev_netstat */
+};
+
+struct ev_netstat {
+	struct ev_header header;
+	__u32 netns;
+	__u32 known; /* bit (1 << EV_COUNT_*): this kernel has it; else its value is 0 */
+	__u64 counters[EV_COUNTERS_MAX];
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -336,6 +372,12 @@ EV_ASSERT_OFFSET(ev_listener, syn_queue_len, 36);
 EV_ASSERT_OFFSET(ev_listener, drops, 48);
 EV_ASSERT_OFFSET(ev_listener, local, 56);
 EV_ASSERT_OFFSET(ev_listener, owner, 72);
+EV_ASSERT_SIZE(ev_sampled, 24);
+EV_ASSERT_OFFSET(ev_sampled, netns, 16);
+EV_ASSERT_SIZE(ev_netstat, 152);
+EV_ASSERT_OFFSET(ev_netstat, netns, 16);
+EV_ASSERT_OFFSET(ev_netstat, known, 20);
+EV_ASSERT_OFFSET(ev_netstat, counters, 24);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #include "event/connection.h"
+#include "event/counter.h"
 #include "event/decode.c" /* to refuse what it refuses */
 #include "source/recording.h"
 
@@ -536,6 +537,8 @@ union any_record {
 	struct ev_handshake handshake;
 	struct ev_accept accept;
 	struct ev_listener listener;
+	struct ev_sampled sampled;
+	struct ev_netstat netstat;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	uint8_t bytes[256];
@@ -696,6 +699,32 @@ static void put_listener(struct scenario *scenario, struct line *line, union any
 	put_owner(line, &listener->owner);
 }
 
+static void put_sampled(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	record->sampled.netns = take_netns(scenario, line, scenario->netns);
+}
+
+/* Counters by the kernel's names: ListenOverflows=4. The others are not known. */
+static void put_netstat(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_netstat *netstat = &record->netstat;
+	const char *text;
+
+	netstat->netns = take_netns(scenario, line, scenario->netns);
+	while ((text = take(line, NULL)) != NULL) {
+		size_t len = strcspn(text, "=");
+		unsigned int i = 0;
+
+		while (i < EV_COUNTER_END &&
+		       (strlen(counter__name(i)) != len || memcmp(counter__name(i), text, len) != 0))
+			i++;
+		if (i == EV_COUNTER_END || !text[len])
+			bad(line, "not a counter=number: %s", text);
+		netstat->known |= 1U << i;
+		netstat->counters[i] = parse_number(line, text + len + 1, UINT64_MAX);
+	}
+}
+
 /* since= is a time, or -SECONDS before this record; the default is the record
  * before, the last that is known to have come through. */
 static void put_loss(struct scenario *scenario, struct line *line, union any_record *record)
@@ -752,6 +781,8 @@ static const struct verb {
 	{"handshake", EV_HANDSHAKE, put_handshake},
 	{"accept", EV_ACCEPT, put_accept},
 	{"listener", EV_LISTENER, put_listener},
+	{"sampled", EV_SAMPLED, put_sampled},
+	{"netstat", EV_NETSTAT, put_netstat},
 	{"loss", EV_LOSS, put_loss},
 	{"stop", EV_STOP, put_stop},
 	{"future", 0, put_future},

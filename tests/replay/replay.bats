@@ -101,6 +101,11 @@ story() {
     story accept-queue-full
     tell accept-queue-full accept-queue-full.queues.json queues -o json
 }
+@test "what network namespaces have counted, and listeners that only samples tell" {
+    tell host-wide host-wide.queues.json queues -o json
+    tell host-wide host-wide.queues.txt queues
+    tell host-wide host-wide.netns.json queues -o json netns 4026532001
+}
 @test "clients that wait after a dropped SYN, are served, or give up" {
     tell blocked-clients blocked-clients.queues.json queues -o json
     tell blocked-clients blocked-clients.queues.txt queues

@@ -23,6 +23,8 @@ union sample {
 	struct ev_handshake handshake;
 	struct ev_accept accept;
 	struct ev_listener listener;
+	struct ev_sampled sampled;
+	struct ev_netstat netstat;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	unsigned char bytes[256];
@@ -121,6 +123,13 @@ static union sample make_sample(unsigned int kind)
 		put_accept(&sample.accept);
 	if (kind == EV_LISTENER)
 		put_listener(&sample.listener);
+	if (kind == EV_SAMPLED)
+		sample.sampled.netns = 4026531840u;
+	if (kind == EV_NETSTAT) {
+		sample.netstat.netns = 4026531840u;
+		sample.netstat.known = 1 << EV_COUNT_LISTEN_DROPS;
+		sample.netstat.counters[EV_COUNT_LISTEN_DROPS] = 17;
+	}
 	if (kind == EV_LOSS) {
 		sample.loss.since_ns = 900;
 		sample.loss.count = 17;
@@ -137,6 +146,7 @@ static union sample make_sample(unsigned int kind)
 static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
+	EV_SAMPLED,    EV_NETSTAT,
 };
 
 static int decode(const union sample *sample)
@@ -161,10 +171,12 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_LOSS), sizeof(struct ev_loss));
 	assert_int_equal(record__size(EV_STOP), sizeof(struct ev_stop));
 	assert_int_equal(record__size(EV_LISTENER), sizeof(struct ev_listener));
+	assert_int_equal(record__size(EV_SAMPLED), sizeof(struct ev_sampled));
+	assert_int_equal(record__size(EV_NETSTAT), sizeof(struct ev_netstat));
 	assert_int_equal(record__size(0), 0);
 	assert_int_equal(record__size(EV_ACCEPT + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
-	assert_int_equal(record__size(EV_LISTENER + 1), 0);
+	assert_int_equal(record__size(EV_NETSTAT + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -208,9 +220,25 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.handshake, kind == EV_SYN || kind == EV_HANDSHAKE ? &s : NULL);
 		assert_ptr_equal(r.accept, kind == EV_ACCEPT ? &s : NULL);
 		assert_ptr_equal(r.listener, kind == EV_LISTENER ? &s : NULL);
+		assert_ptr_equal(r.sampled, kind == EV_SAMPLED ? &s : NULL);
+		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
+}
+
+static void test_counters(void **state)
+{
+	union sample sample = make_sample(EV_NETSTAT);
+
+	(void)state;
+	sample.netstat.known = (1U << EV_COUNTER_END) - 1;
+	for (unsigned int i = 0; i < EV_COUNTER_END; i++)
+		sample.netstat.counters[i] = UINT64_MAX;
+	assert_int_equal(decode(&sample), 0);
+	sample.netstat.known = 0;
+	memset(sample.netstat.counters, 0, sizeof(sample.netstat.counters));
+	assert_int_equal(decode(&sample), 0);
 }
 
 static void test_unknown_owner_is_null(void **state)
@@ -470,6 +498,15 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_LISTENER, ev_listener, pad2, 1),
 	SPOIL(EV_LISTENER, ev_listener, pad2, 0x8000),
 	SPOIL_OWNER(EV_LISTENER, ev_listener),
+	SPOIL(EV_SAMPLED, ev_sampled, pad, 1),
+	SPOIL(EV_SAMPLED, ev_sampled, pad, 0x80000000),
+	SPOIL(EV_NETSTAT, ev_netstat, netns, 0),
+	SPOIL(EV_NETSTAT, ev_netstat, known, 0),
+	SPOIL(EV_NETSTAT, ev_netstat, known, 1U << EV_COUNTER_END | 1U << EV_COUNT_LISTEN_DROPS),
+	SPOIL(EV_NETSTAT, ev_netstat, known, UINT32_MAX),
+	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNT_LISTEN_OVERFLOWS], 1),
+	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNTER_END], 1),
+	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNTERS_MAX - 1], UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),
@@ -587,7 +624,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_ACCEPT + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_LISTENER + 1;
+	sample.header.kind = EV_NETSTAT + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
@@ -617,6 +654,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_unknown_owner_is_null),
 		cmocka_unit_test(test_limits_are_accepted),
 		cmocka_unit_test(test_outcomes_and_details),

@@ -22,10 +22,12 @@
 #include "base/strbuf.c"
 #define put_hex connection_put_hex /* json.c has one, too */
 #include "event/connection.c"
+#include "event/counter.c"
 #undef put_hex
 #include "model/life.c"
 #include "model/clients.c"
 #include "model/listeners.c"
+#include "model/namespaces.c"
 #include "model/owners.c"
 #include "output/json.c"
 #include "output/printer.c"
@@ -525,7 +527,8 @@ static void expect_listener(const struct listener *listener, const struct queue_
 
 static void a_listener(void **state)
 {
-	static const struct queue_quality exact = {true, true, true}, sampled = {false, false, false};
+	static const struct queue_quality exact = {.handshakes = true, .synacks = true, .accepts = true};
+	static const struct queue_quality sampled = {0};
 	struct listener listener = {
 		.key = 0x20, .netns = 7, .local.port = 8080, .limit = 128, .asked = 511, .somaxconn = 128,
 		.needed = 141, .syn_queue = {3, 9}, .accept_queue = {4, 129}, .syns = 9120, .queued = 9080,
@@ -548,7 +551,8 @@ static void a_listener(void **state)
 			      "\"completed_by_cookie\":1,\"timed_out\":4,\"reset\":3,\"aborted\":2,\"listener_closed\":1,"
 			      "\"pending\":2,\"third_ack_dropped\":6,\"delayed\":5,\"blocked\":7,\"gave_up\":11,\"synack_retransmits\":8,"
 			      "\"accepted\":9060,\"sk_drops\":43,\"preexisting\":true,\"closed\":true,"
-			      "\"quality\":\"exact\"}\n");
+			      "\"quality\":\"exact\",\"qualities\":{\"syn_queue\":\"sampled\","
+			      "\"accept_queue\":\"sampled\",\"sk_drops\":\"sampled\"}}\n");
 	/* Without function hooks nothing is counted: absent, not 0. */
 	listener.flags = 0;
 	listener.asked = listener.somaxconn = listener.needed = 0;
@@ -556,6 +560,62 @@ static void a_listener(void **state)
 			QUEUE "\"syn_queue\":{\"len\":3,\"limit\":128,\"max\":9},"
 			      "\"accept_queue\":{\"len\":4,\"limit\":128,\"max\":129},"
 			      "\"backlog\":{\"effective\":128},\"quality\":\"sampled\"}\n");
+}
+
+#define QUEUE_OF_SAMPLES QUEUE "\"syn_queue\":{\"len\":0,\"limit\":0,\"max\":0}," \
+	"\"accept_queue\":{\"len\":0,\"limit\":0,\"max\":0},\"backlog\":{\"effective\":0},"
+
+/* Every number has a quality: the line's, or one of its own. */
+static void qualities_of_single_numbers(void **state)
+{
+	struct queue_quality quality = {.synacks = true, .accepts = true};
+	struct listener listener = {.key = 0x20, .netns = 7, .local.port = 8080, .accepted = 9};
+
+	(void)state;
+	expect_listener(&listener, &quality, NULL,
+			QUEUE_OF_SAMPLES "\"synack_retransmits\":0,\"accepted\":9,\"quality\":\"sampled\","
+			"\"qualities\":{\"synack_retransmits\":\"exact\",\"accepted\":\"exact\"}}\n");
+	/* Which of a group's sockets has accepted is not seen. */
+	quality = (struct queue_quality){.accepts = true, .shared_accepts = true, .incomplete = true};
+	histogram__add(&listener.accept_wait_us, 7);
+	expect_listener(&listener, &quality, NULL,
+			QUEUE_OF_SAMPLES "\"accepted\":9,"
+			"\"accept_wait_us\":{\"p50\":7,\"p90\":7,\"p99\":7,\"max\":7},\"quality\":\"sampled\","
+			"\"qualities\":{\"accepted\":\"host_wide\",\"accept_wait_us\":\"host_wide\"},"
+			"\"incomplete\":true}\n");
+}
+
+static void a_namespace(void **state)
+{
+	struct namespace ns = {.netns = 7, .known = 1 << EV_COUNT_LISTEN_DROPS | 1 << EV_COUNT_TIMEOUTS,
+			       .first_ns = 1000000000, .last_ns = 2000000000, .gone = true};
+	struct printer printer = new_printer();
+
+	(void)state;
+	ns.first[EV_COUNT_LISTEN_DROPS] = 5;
+	ns.last[EV_COUNT_LISTEN_DROPS] = 12;
+	ns.last[EV_COUNT_EMBRYONIC_RESETS] = 99; /* not known */
+	printer.ops->netns(&printer, &ns, 2000000000);
+	expect_line(&printer, "{\"v\":1,\"type\":\"queue\",\"ts\":\"" UTC("22.000000") "\",\"netns\":7,"
+			      "\"proto\":\"tcp\",\"since\":\"" UTC("21.000000") "\",\"counters\":{"
+			      "\"ListenDrops\":{\"delta\":7,\"total\":12},"
+			      "\"TCPTimeouts\":{\"delta\":0,\"total\":0}},\"closed\":true,"
+			      "\"quality\":\"host_wide\"}\n");
+}
+
+static void what_is_not_kept(void **state)
+{
+	const struct queue_quality quality = {0};
+	struct not_kept not_kept = {0};
+	struct printer printer = new_printer();
+
+	(void)state;
+	printer.ops->queues_end(&printer, &quality, &not_kept, 0);
+	assert_int_equal(printer.out.len, 0);
+	not_kept = (struct not_kept){.listeners = 3, .clients = 2, .namespaces = 1};
+	printer.ops->queues_end(&printer, &quality, &not_kept, 0);
+	expect_line(&printer, "{\"v\":1,\"type\":\"queue\",\"ts\":\"" UTC("20.000000") "\","
+			      "\"not_kept\":{\"listeners\":3,\"clients\":2,\"namespaces\":1}}\n");
 }
 
 static void names_of_steps_are_those_of_the_schema(void **state)
@@ -771,6 +831,9 @@ int main(void)
 		cmocka_unit_test(a_handshake),
 		cmocka_unit_test(an_accept),
 		cmocka_unit_test(a_listener),
+		cmocka_unit_test(qualities_of_single_numbers),
+		cmocka_unit_test(a_namespace),
+		cmocka_unit_test(what_is_not_kept),
 		cmocka_unit_test(names_of_steps_are_those_of_the_schema),
 		cmocka_unit_test(a_loss),
 		cmocka_unit_test(the_end_of_the_source_is_no_line),

@@ -32,6 +32,7 @@ static void *limited_realloc(void *old, size_t size)
 #include "model/life.c"
 #include "model/clients.c"
 #include "model/listeners.c"
+#include "model/namespaces.c"
 #include "model/owners.c"
 #undef realloc
 #undef malloc

@@ -26,6 +26,7 @@
 #include "model/life.c"
 #include "model/clients.c"
 #include "model/listeners.c"
+#include "model/namespaces.c"
 #include "model/owners.c"
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"

@@ -33,6 +33,8 @@ struct layout {
 	uint8_t loss;
 	uint8_t stop;
 	uint8_t listener;
+	uint8_t sampled;
+	uint8_t netstat;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -85,6 +87,14 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 		.size = sizeof(struct ev_listener),
 		.listener = WHOLE,
 		.owner = AT(ev_listener, owner),
+	},
+	[EV_SAMPLED] = {
+		.size = sizeof(struct ev_sampled),
+		.sampled = WHOLE,
+	},
+	[EV_NETSTAT] = {
+		.size = sizeof(struct ev_netstat),
+		.netstat = WHOLE,
 	},
 };
 
@@ -203,6 +213,17 @@ static bool stop_ok(const struct ev_stop *stop)
 	       is_zero(&stop->lost[EV_LOSS_REASON_END], EV_LOSS_REASONS_MAX - EV_LOSS_REASON_END);
 }
 
+/* What is not known is zero, so that nobody takes an old value for a count. */
+static bool netstat_ok(const struct ev_netstat *netstat)
+{
+	if (netstat->netns == 0 || netstat->known >> EV_COUNTER_END)
+		return false;
+	for (unsigned int i = 0; i < EV_COUNTERS_MAX; i++)
+		if (!(netstat->known >> i & 1) && netstat->counters[i])
+			return false;
+	return true;
+}
+
 static bool parts_ok(const struct record *record)
 {
 	return (!record->transition || transition_ok(record->transition)) &&
@@ -211,6 +232,8 @@ static bool parts_ok(const struct record *record)
 	       (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->listener || listener_ok(record->listener)) &&
+	       (!record->sampled || record->sampled->pad == 0) &&
+	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
 }
 
@@ -250,6 +273,8 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->loss = part(data, layout->loss);
 	record->stop = part(data, layout->stop);
 	record->listener = part(data, layout->listener);
+	record->sampled = part(data, layout->sampled);
+	record->netstat = part(data, layout->netstat);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

@@ -29,6 +29,8 @@ struct record {
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 	const struct ev_listener *listener;
+	const struct ev_sampled *sampled;
+	const struct ev_netstat *netstat;
 };
 
 /*

@@ -71,6 +71,18 @@ struct listener *listeners__serving(const struct listeners *listeners, uint32_t 
 	return found;
 }
 
+bool listeners__share_place(const struct listeners *listeners, const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		const struct listener *l = listeners->all[i];
+
+		if (l && l != listener &&
+		    fit_of(l, listener->netns, listener->local.addr, listener->local.port) == 3)
+			return true;
+	}
+	return false;
+}
+
 static void forget(struct listeners *listeners, uint32_t index)
 {
 	struct listener *listener = listeners->all[index];

@@ -115,6 +115,10 @@ uint64_t listeners__not_kept(const struct listeners *listeners);
 struct listener *listeners__serving(const struct listeners *listeners, uint32_t netns,
 				    const uint8_t addr[16], uint16_t port);
 
+/* True when another open listener has the same address and port: a group of
+ * SO_REUSEPORT. */
+bool listeners__share_place(const struct listeners *listeners, const struct listener *listener);
+
 /* A sample from the kernel's tables: makes the listener if it is new. Where the
  * kernel gives programs no cookie (5.10) the first sample is matched by place,
  * the others by the cookie it had. */

@@ -10,7 +10,9 @@
 struct model {
 	struct flow_table flows;
 	struct listeners listeners;
+	struct namespaces namespaces;
 	struct children children;
+	uint32_t lost;	    /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
 	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -21,6 +23,7 @@ struct model *model__new(const struct model_config *config)
 
 	if (!model)
 		return NULL;
+	namespaces__init(&model->namespaces);
 	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended) ||
 	    listeners__init(&model->listeners, &model->flows.owners, config->seed)) {
 		model__free(model);
@@ -34,6 +37,7 @@ void model__free(struct model *model)
 {
 	if (!model)
 		return;
+	namespaces__fini(&model->namespaces);
 	listeners__fini(&model->listeners);
 	flow_table__fini(&model->flows);
 	free(model);
@@ -47,6 +51,16 @@ const struct flow_table *model__flows(const struct model *model)
 const struct listeners *model__listeners(const struct model *model)
 {
 	return &model->listeners;
+}
+
+const struct namespaces *model__namespaces(const struct model *model)
+{
+	return &model->namespaces;
+}
+
+bool model__has_lost(const struct model *model, unsigned int kind)
+{
+	return model->lost & (1U << kind | 1U);
 }
 
 uint64_t model__doubles(const struct model *model)
@@ -506,6 +520,13 @@ static int apply_transition(struct model *model, const struct record *record, st
 	return 0;
 }
 
+static void apply_sampled(struct model *model, const struct ev_sampled *sampled)
+{
+	listeners__sampled(&model->listeners, sampled->netns, sampled->header.time_ns);
+	if (!sampled->netns)
+		namespaces__sampled(&model->namespaces, sampled->header.time_ns);
+}
+
 int model__apply(struct model *model, const struct record *record, struct changes *changes)
 {
 	uint64_t now_ns = record->header->time_ns;
@@ -520,9 +541,14 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_accept(model, record, changes);
 	} else if (record->listener) {
 		listeners__sample(&model->listeners, record->listener);
+	} else if (record->sampled) {
+		apply_sampled(model, record->sampled);
+	} else if (record->netstat) {
+		namespaces__sample(&model->namespaces, record->netstat);
 	} else if (record->loss) {
 		change = add_change(changes, CHANGE_LOSS, now_ns);
 		change->loss = record->loss;
+		model->lost |= 1U << (record->loss->of_kind < 32 ? record->loss->of_kind : 0);
 	} else if (record->stop) {
 		change = add_change(changes, CHANGE_STOP, now_ns);
 		change->stop = record->stop;

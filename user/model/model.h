@@ -10,6 +10,7 @@
 #include "event/decode.h"
 #include "model/flow_table.h"
 #include "model/listeners.h"
+#include "model/namespaces.h"
 
 enum change_kind {
 	CHANGE_TRANSITION, /* life moved from old_state to new_state */
@@ -73,8 +74,13 @@ int model__apply(struct model *model, const struct record *record, struct change
 /* For views that walk all open lives. Borrowed. */
 const struct flow_table *model__flows(const struct model *model);
 
+/* True once records of this kind were lost, or of a kind that is not known. */
+bool model__has_lost(const struct model *model, unsigned int kind);
+
 /* For views of listeners. Borrowed. */
 const struct listeners *model__listeners(const struct model *model);
+
+const struct namespaces *model__namespaces(const struct model *model);
 
 /* Transitions that the stand-in told a second time (EV_F_STAND_IN): delivered,
  * and passed over. */

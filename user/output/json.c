@@ -10,6 +10,7 @@
 
 #include "output/printer.h"
 #include "base/text.h"
+#include "event/counter.h"
 
 #define LITERAL(buf, text) strbuf__append(buf, text, sizeof(text) - 1)
 
@@ -410,6 +411,39 @@ static void put_backlog(struct strbuf *out, const struct listener *l)
 	strbuf__char(out, '}');
 }
 
+/* A number whose quality is not that of its line. Depths are samples in any case:
+ * they are read while other CPUs go on (KERNEL.md, section 3). */
+static void put_quality(struct strbuf *out, bool *first, const char *number, const char *quality)
+{
+	strbuf__str(out, *first ? ",\"qualities\":{" : ",");
+	strbuf__printf(out, "\"%s\":\"%s\"", number, quality);
+	*first = false;
+}
+
+static void put_qualities(struct strbuf *out, const struct listener *l, const struct queue_quality *quality)
+{
+	const char *accepts = quality->shared_accepts ? "host_wide" : "exact";
+	bool exact = quality->handshakes, first = true;
+
+	put_word(out, ",\"quality\":\"", exact ? "exact" : "sampled");
+	if (exact) {
+		put_quality(out, &first, "syn_queue", "sampled");
+		put_quality(out, &first, "accept_queue", "sampled");
+	}
+	if (!exact && quality->synacks)
+		put_quality(out, &first, "synack_retransmits", "exact");
+	if (quality->accepts && (!exact || quality->shared_accepts))
+		put_quality(out, &first, "accepted", accepts);
+	if (l->accept_wait_us.count && (!exact || quality->shared_accepts))
+		put_quality(out, &first, "accept_wait_us", accepts);
+	if (exact && l->flags & LISTENER_DROPS_KNOWN)
+		put_quality(out, &first, "sk_drops", "sampled");
+	if (!first)
+		strbuf__char(out, '}');
+	if (quality->incomplete)
+		LITERAL(out, ",\"incomplete\":true");
+}
+
 static void json_listener(struct printer *printer, const struct listener *l, const struct owner *owner,
 			  const struct queue_quality *quality, uint64_t time_ns)
 {
@@ -452,7 +486,47 @@ static void json_listener(struct printer *printer, const struct listener *l, con
 		LITERAL(out, ",\"preexisting\":true");
 	if (l->flags & LISTENER_CLOSED)
 		LITERAL(out, ",\"closed\":true");
-	put_word(out, ",\"quality\":\"", quality->handshakes ? "exact" : "sampled");
+	put_qualities(out, l, quality);
+	close_object(printer);
+}
+
+static void json_netns(struct printer *printer, const struct namespace *ns, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	const char *gap = "";
+
+	open_object(printer, "queue", time_ns);
+	put_count(out, ",\"netns\":", ns->netns);
+	LITERAL(out, ",\"proto\":\"tcp\",\"since\":");
+	put_time(printer, ns->first_ns);
+	LITERAL(out, ",\"counters\":{");
+	for (unsigned int i = 0; i < EV_COUNTER_END; i++) {
+		if (!namespace__knows(ns, i))
+			continue;
+		strbuf__printf(out, "%s\"%s\":{\"delta\":%llu,\"total\":%llu}", gap, counter__name(i),
+			       (unsigned long long)namespace__moved(ns, i),
+			       (unsigned long long)ns->last[i]);
+		gap = ",";
+	}
+	strbuf__char(out, '}');
+	if (ns->gone)
+		LITERAL(out, ",\"closed\":true");
+	put_word(out, ",\"quality\":\"", "host_wide");
+	close_object(printer);
+}
+
+static void json_queues_end(struct printer *printer, const struct queue_quality *quality,
+			    const struct not_kept *not_kept, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+
+	(void)quality;
+	if (!not_kept->listeners && !not_kept->clients && !not_kept->namespaces)
+		return;
+	open_object(printer, "queue", time_ns);
+	strbuf__printf(out, ",\"not_kept\":{\"listeners\":%llu,\"clients\":%llu,\"namespaces\":%llu}",
+		       (unsigned long long)not_kept->listeners, (unsigned long long)not_kept->clients,
+		       (unsigned long long)not_kept->namespaces);
 	close_object(printer);
 }
 
@@ -582,5 +656,7 @@ const struct printer_ops json_printer = {
 	.begin = json_begin,
 	.change = json_change,
 	.listener = json_listener,
+	.netns = json_netns,
+	.queues_end = json_queues_end,
 	.stop = json_stop,
 };

@@ -24,6 +24,15 @@ struct queue_quality {
 	bool handshakes;
 	bool synacks;
 	bool accepts;
+	bool shared_accepts; /* accept() does not tell at which of those that share the place */
+	bool incomplete;     /* records were lost: what is counted is at least so much */
+};
+
+/* What there was no room for. */
+struct not_kept {
+	uint64_t listeners;
+	uint64_t clients;
+	uint64_t namespaces;
 };
 
 /* The books at the end: attempted = delivered + lost (DESIGN, section 4). */
@@ -52,6 +61,11 @@ struct printer_ops {
 	/* A snapshot of one listener. */
 	void (*listener)(struct printer *printer, const struct listener *listener,
 			 const struct owner *owner, const struct queue_quality *quality, uint64_t time_ns);
+	/* What a namespace has counted. */
+	void (*netns)(struct printer *printer, const struct namespace *ns, uint64_t time_ns);
+	/* Behind the listeners and namespaces of a snapshot. */
+	void (*queues_end)(struct printer *printer, const struct queue_quality *quality,
+			   const struct not_kept *not_kept, uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "output/printer.h"
+#include "event/counter.h"
 #include "base/text.h"
 
 enum {
@@ -317,7 +318,7 @@ static void listeners_heading(struct printer *printer)
 	put_heading(out, "PROCESS", PROCESS_WIDTH);
 	strbuf__str(
 		out,
-		"  SYN/LIMIT ^MAX  ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
+		" ~SYN/LIMIT ^MAX ~ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
 }
 
 static void put_depth(struct strbuf *out, const struct queue_depth *depth, uint32_t limit)
@@ -372,7 +373,8 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 	else
 		strbuf__printf(out, "%8s ", "-");
 	if (quality->accepts)
-		strbuf__printf(out, "%8llu ", (unsigned long long)l->accepted);
+		strbuf__printf(out, "%8llu%c", (unsigned long long)l->accepted,
+			       quality->shared_accepts ? '*' : ' ');
 	else
 		strbuf__printf(out, "%8s ", "-");
 	if (quality->handshakes)
@@ -390,6 +392,47 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 	finish_line(out);
 	if (listener__drops(l) || l->overflows || l->delayed)
 		put_drop_causes(out, l);
+}
+
+/* "+4 of 12": since the start, since the namespace was made. */
+static void table_netns(struct printer *printer, const struct namespace *ns, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	const char *gap = " ";
+
+	(void)time_ns;
+	strbuf__printf(out, "netns %u, host-wide:", ns->netns);
+	for (unsigned int i = 0; i < EV_COUNTER_END; i++) {
+		if (!namespace__knows(ns, i) || !ns->last[i])
+			continue;
+		strbuf__printf(out, "%s%s ", gap, counter__name(i));
+		if (ns->first_ns != ns->last_ns)
+			strbuf__printf(out, "+%llu of ", (unsigned long long)namespace__moved(ns, i));
+		strbuf__u64(out, ns->last[i]);
+		gap = ", ";
+	}
+	strbuf__str(out, *gap == ' ' ? " all counters are 0" : "");
+	strbuf__str(out, ns->gone ? "; gone\n" : "\n");
+}
+
+static void table_queues_end(struct printer *printer, const struct queue_quality *quality,
+			     const struct not_kept *not_kept, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+
+	(void)time_ns;
+	if (not_kept->listeners || not_kept->clients || not_kept->namespaces)
+		strbuf__printf(out,
+			       "-- no room for %llu listeners, %llu waiting clients, %llu looks at "
+			       "namespaces --\n",
+			       (unsigned long long)not_kept->listeners,
+			       (unsigned long long)not_kept->clients,
+			       (unsigned long long)not_kept->namespaces);
+	if (quality->shared_accepts)
+		strbuf__str(out, "* of all sockets that share this place; ");
+	strbuf__str(out, "~ sampled; - not seen here; host-wide: of all listeners of the namespace; ");
+	strbuf__str(out, quality->incomplete ? "the rest is at least so much: records were lost\n" :
+					       "the rest is exact\n");
 }
 
 /* ---- flows ---- */
@@ -569,5 +612,7 @@ const struct printer_ops table_printer = {
 	.begin = table_begin,
 	.change = table_change,
 	.listener = table_listener,
+	.netns = table_netns,
+	.queues_end = table_queues_end,
 	.stop = table_stop,
 };

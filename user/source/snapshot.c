@@ -2,6 +2,7 @@
 #include "source/snapshot.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "base/clock.h"
 #include "bpf/event.h"
+#include "event/counter.h"
 #include "source/netns.h"
 #include "source/netstat.h"
 #include "source/procs.h"
@@ -21,6 +23,13 @@ struct requests {
 	uint32_t by_port[65536];
 };
 
+/* What belongs to a namespace as a whole. */
+struct found_netns {
+	struct ev_netstat netstat; /* header.len 0: could not be read */
+	uint32_t netns;
+	bool complete;
+};
+
 struct walk {
 	unsigned int extras;	   /* SNAPSHOT_* */
 	uint32_t only;		   /* inode; 0 every namespace */
@@ -29,9 +38,13 @@ struct walk {
 	struct ev_listener *found; /* owned: of all namespaces */
 	size_t count;
 	size_t capacity;
-	size_t begin; /* first of the present namespace */
+	size_t begin;			/* first of the present namespace */
+	struct found_netns *namespaces; /* owned */
+	size_t namespace_count;
+	size_t namespace_room;
 	uint32_t netns;
 	uint32_t somaxconn;
+	int no_diag; /* -errno: there are counters, but no listeners */
 };
 
 static struct ev_listener *add(struct walk *walk)
@@ -95,8 +108,8 @@ static int take_entry(void *context, const struct socket_entry *entry)
 }
 
 /* Dumps until the kernel says that nothing changed meanwhile; the last try
- * counts in any case. */
-static int dump(struct walk *walk, struct sockdiag *diag)
+ * counts in any case, as an incomplete one. */
+static int dump(struct walk *walk, struct sockdiag *diag, bool *complete)
 {
 	int err = -EAGAIN;
 
@@ -109,51 +122,133 @@ static int dump(struct walk *walk, struct sockdiag *diag)
 		memset(walk->requests, 0, sizeof(*walk->requests));
 		err = sockdiag__dump(diag, states, SOCKDIAG_DROPS, take_entry, walk);
 	}
+	*complete = !err;
 	return err == -EAGAIN ? 0 : err;
+}
+
+static struct ev_header header_of(enum ev_kind kind, size_t len)
+{
+	return (struct ev_header){ .len = (__u16)len, .version = EV_VERSION, .kind = (__u8)kind };
+}
+
+/* Where it cannot be read nothing is told: that is not zero. */
+static void load_counters(struct ev_netstat *out, uint32_t netns)
+{
+	struct netstat stat;
+	uint64_t value;
+
+	*out = (struct ev_netstat){ .netns = netns };
+	netstat__init(&stat);
+	if (!netstat__load(&stat))
+		out->header = header_of(EV_NETSTAT, sizeof(*out));
+	for (unsigned int i = 0; i < EV_COUNTER_END; i++) {
+		if (!netstat__get(&stat, counter__group(i), counter__name(i), &value))
+			continue;
+		out->known |= 1U << i;
+		out->counters[i] = value;
+	}
+	netstat__fini(&stat);
+}
+
+static struct found_netns *add_netns(struct walk *walk)
+{
+	size_t room = walk->namespace_room ? walk->namespace_room * 2 : 16;
+	struct found_netns *namespaces;
+
+	if (walk->namespace_count == walk->namespace_room) {
+		namespaces = realloc(walk->namespaces, room * sizeof(*namespaces));
+		if (!namespaces)
+			return NULL;
+		walk->namespaces = namespaces;
+		walk->namespace_room = room;
+	}
+	return &walk->namespaces[walk->namespace_count++];
+}
+
+static uint32_t load_somaxconn(void)
+{
+	struct sysctls *sysctls = calloc(1, sizeof(*sysctls));
+	int64_t somaxconn = 0;
+
+	if (!sysctls)
+		return 0;
+	sysctls__load(sysctls);
+	sysctls__get(sysctls, SYSCTL_SOMAXCONN, &somaxconn);
+	free(sysctls);
+	return (uint32_t)somaxconn;
 }
 
 static int inside(void *context, const struct netns *netns)
 {
 	struct walk *walk = context;
+	struct found_netns *found;
 	struct sockdiag *diag;
-	struct sysctls *sysctls;
-	int64_t somaxconn = 0;
 	int err;
 
 	if (walk->only && netns->inode != walk->only)
 		return 0;
+	found = add_netns(walk);
+	if (!found)
+		return -ENOMEM;
+	*found = (struct found_netns){ .netns = netns->inode };
+	load_counters(&found->netstat, netns->inode);
 	diag = sockdiag__new();
-	if (!diag)
-		return -errno;
+	if (!diag) {
+		walk->no_diag = -errno;
+		return 0;
+	}
 	walk->begin = walk->count;
 	walk->netns = netns->inode;
-	sysctls = calloc(1, sizeof(*sysctls));
-	if (sysctls) {
-		sysctls__load(sysctls);
-		sysctls__get(sysctls, SYSCTL_SOMAXCONN, &somaxconn);
-		free(sysctls);
-	}
-	walk->somaxconn = (uint32_t)somaxconn;
-	err = dump(walk, diag);
+	walk->somaxconn = load_somaxconn();
+	err = dump(walk, diag, &found->complete);
 	sockdiag__free(diag);
 	for (size_t i = walk->begin; i < walk->count && !err; i++)
 		walk->found[i].syn_queue_len = walk->requests->by_port[walk->found[i].local_port];
 	return err;
 }
 
+/* Every listener of this namespace, or of all, has been handed out. */
+static int hand_out_end(uint32_t netns, uint64_t now_ns, source_take_fn take, void *context)
+{
+	struct ev_sampled sampled = { .header = header_of(EV_SAMPLED, sizeof(sampled)), .netns = netns };
+
+	sampled.header.time_ns = now_ns;
+	return take(context, &sampled, sizeof(sampled));
+}
+
+static int hand_out_netns(struct found_netns *found, uint64_t now_ns, source_take_fn take, void *context)
+{
+	int err = 0;
+
+	found->netstat.header.time_ns = now_ns;
+	if (found->netstat.header.len)
+		err = take(context, &found->netstat, sizeof(found->netstat));
+	if (!err && found->complete)
+		err = hand_out_end(found->netns, now_ns, take, context);
+	return err;
+}
+
 static int hand_out(const struct walk *walk, source_take_fn take, void *context)
 {
 	uint64_t now_ns = clock__boot_ns();
+	bool complete = true;
 	int err = 0;
 
 	for (size_t i = 0; i < walk->count && !err; i++) {
 		walk->found[i].header.time_ns = now_ns;
 		err = take(context, &walk->found[i], sizeof(walk->found[i]));
 	}
+	for (size_t i = 0; i < walk->namespace_count && !err; i++) {
+		complete &= walk->namespaces[i].complete;
+		err = hand_out_netns(&walk->namespaces[i], now_ns, take, context);
+	}
+	/* Where only one is looked at, and it is not there any more, none is. */
+	if (!err && complete && (!walk->only || !walk->namespace_count))
+		err = hand_out_end(0, now_ns, take, context);
 	return err;
 }
 
-int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
+int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
 {
 	struct walk walk = { .extras = extras, .only = netns, .requests = malloc(sizeof(struct requests)) };
 	struct netns_visitor visitor = { .inside = inside, .context = &walk };
@@ -169,9 +264,10 @@ int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take
 		err = hand_out(&walk, take, context);
 	if (walk.procs)
 		procs__fini(&procs);
+	free(walk.namespaces);
 	free(walk.found);
 	free(walk.requests);
-	return err;
+	return err ? err : walk.no_diag;
 }
 
 static int still_poll(struct source *source, source_take_fn take, void *context)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Samples of the kernel's own tables as records, beside the stream of events:
- * the listeners of every network namespace, with their queues. What existed
- * before the start is there from the first sample on.
+ * the listeners of every network namespace, with their queues, and what each
+ * namespace has counted. What existed before the start is there from the first
+ * sample on.
  */
 #ifndef TCPSAGA_SOURCE_SNAPSHOT_H
 #define TCPSAGA_SOURCE_SNAPSHOT_H
@@ -17,11 +18,13 @@ enum {
 };
 
 /*
- * Hands out an EV_LISTENER record for each listening TCP socket. netns 0 means
- * every namespace, else only that one. Returns 0, what take returned, or -errno
- * (-ENOENT: the kernel has no sock_diag for TCP).
+ * Hands out an EV_LISTENER record for each listening TCP socket, then for each
+ * namespace EV_NETSTAT and, when its dump was complete, EV_SAMPLED. netns 0
+ * means every namespace, else only that one. Returns 0, what take returned, or -errno
+ * (-ENOENT: the kernel has no sock_diag for TCP; the counters were
+ * handed out).
  */
-int snapshot__listeners(uint32_t netns, unsigned int extras, source_take_fn take, void *context);
+int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context);
 
 /* A source without events: for --once, which looks at the tables only and needs
  * no BPF. NULL with errno ENOMEM. */

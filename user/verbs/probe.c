@@ -82,6 +82,88 @@ static void put_hook_json(struct strbuf *out, const struct hook_result *result)
 	strbuf__char(out, '}');
 }
 
+/* Where the numbers of `queues` come from on this kernel. */
+struct numbers {
+	const char *keys;    /* of the JSON, joined by blanks */
+	const char *quality; /* "exact", "sampled", "host_wide", "not_seen" */
+	const char *from;
+};
+
+enum { NUMBERS = 8 };
+
+static const char *exact_if(bool works)
+{
+	return works ? "exact" : "not_seen";
+}
+
+static void find_numbers(const struct probe *probe, struct numbers numbers[NUMBERS])
+{
+	const struct hook_result *results = probe->results;
+	bool handshakes = !results[HOOK_SYN].error && !results[HOOK_HANDSHAKE].error;
+	enum hook_kind accept = results[HOOK_ACCEPT].kind;
+	const struct numbers all[NUMBERS] = {
+		{ "syns queued cookies fastopen dropped", exact_if(handshakes),
+		  handshakes ? "each SYN is seen" :
+			       "needs function hooks; sk_drops and the host-wide counters stand in" },
+		{ "completed completed_by_cookie timed_out reset aborted listener_closed pending "
+		  "third_ack_dropped delayed blocked gave_up handshake_us",
+		  exact_if(handshakes),
+		  handshakes ? "each request is seen from its SYN to its end" : "needs function hooks" },
+		{ "synack_retransmits", exact_if(!results[HOOK_SYNACK].error),
+		  "tracepoint of each SYN-ACK sent again" },
+		{ "accepted accept_wait_us", exact_if(accept != HOOK_NONE),
+		  accept == HOOK_SYSCALL ?
+			  "accept() system calls, without io_uring's; of a SO_REUSEPORT group not "
+			  "of one socket (host_wide)" :
+		  accept == HOOK_NONE ? "needs function hooks, or tracefs" :
+					"each accept() is seen with its listener" },
+		{ "syn_queue accept_queue", "sampled",
+		  handshakes ? "read at each event, and from sock_diag each second" :
+			       "sock_diag each second; the SYN queue is that of the port" },
+		{ "backlog", handshakes ? "exact" : "sampled",
+		  results[HOOK_LISTEN].error ?
+			  "limit from sock_diag; listen()'s argument is not known" :
+			  "listen()'s argument from its system call, for listeners made since the start" },
+		{ "sk_drops", "sampled", "sock_diag: the socket's own counter, of all causes" },
+		{ "counters", "host_wide", "/proc/net/netstat and snmp of each network namespace" },
+	};
+
+	memcpy(numbers, all, sizeof(all));
+}
+
+static void put_numbers_json(struct strbuf *out, const struct probe *probe)
+{
+	struct numbers numbers[NUMBERS];
+
+	find_numbers(probe, numbers);
+	strbuf__str(out, ",\"queues\":[");
+	for (int i = 0; i < NUMBERS; i++) {
+		strbuf__str(out, i ? ",{\"numbers\":[" : "{\"numbers\":[");
+		for (const char *key = numbers[i].keys; *key; key += strspn(key, " ")) {
+			int len = (int)strcspn(key, " ");
+
+			strbuf__printf(out, "%s\"%.*s\"", key == numbers[i].keys ? "" : ",", len, key);
+			key += len;
+		}
+		strbuf__char(out, ']');
+		put_key(out, "quality", numbers[i].quality);
+		put_key(out, "from", numbers[i].from);
+		strbuf__char(out, '}');
+	}
+	strbuf__char(out, ']');
+}
+
+static void put_numbers_table(struct strbuf *out, const struct probe *probe)
+{
+	struct numbers numbers[NUMBERS];
+
+	find_numbers(probe, numbers);
+	strbuf__str(out, "\nNumbers of tcpsaga queues:\n");
+	for (int i = 0; i < NUMBERS; i++)
+		strbuf__printf(out, "%-10s %s\n           %s\n", numbers[i].quality, numbers[i].keys,
+			       numbers[i].from);
+}
+
 static void put_json(struct strbuf *out, const struct probe *probe)
 {
 	struct utc_formatter utc;
@@ -98,7 +180,9 @@ static void put_json(struct strbuf *out, const struct probe *probe)
 			strbuf__char(out, ',');
 		put_hook_json(out, &probe->results[i]);
 	}
-	strbuf__str(out, "]}\n");
+	strbuf__char(out, ']');
+	put_numbers_json(out, probe);
+	strbuf__str(out, "}\n");
 }
 
 static void put_table(struct strbuf *out, const struct probe *probe)
@@ -121,6 +205,7 @@ static void put_table(struct strbuf *out, const struct probe *probe)
 	strbuf__printf(out, "peer of a SYN: %s\n",
 		       probe->probe_read ? "read from the packet" :
 					   "unknown, since probe reads are refused (lockdown)");
+	put_numbers_table(out, probe);
 }
 
 static int write_out(const struct strbuf *out)

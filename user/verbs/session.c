@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -324,11 +325,41 @@ static bool time_is_up(const struct session *session)
 
 /* ---- queues ---- */
 
+/* "state=tp_btf syn=fentry": the kind of a hook, "none" when it was not wanted. */
+static void hook_kind(const struct session *session, const char *name, char kind[16])
+{
+	const char *word = session->source->info.hooks;
+	size_t len = strlen(name);
+
+	strcpy(kind, "none");
+	for (; *word; word += strspn(word, " ")) {
+		size_t size = strcspn(word, " ");
+
+		if (size > len && size - len < 16 && !memcmp(word, name, len) && word[len] == '=')
+			snprintf(kind, 16, "%.*s", (int)(size - len - 1), word + len + 1);
+		word += size;
+	}
+}
+
 static bool hook_is_on(const struct session *session, const char *name)
 {
-	const char *at = strstr(session->source->info.hooks, name);
+	char kind[16];
 
-	return at && strncmp(at + strlen(name), "=none", 5) != 0;
+	hook_kind(session, name, kind);
+	return strcmp(kind, "none") != 0;
+}
+
+static struct queue_quality quality_of(const struct session *session)
+{
+	const struct model *model = session->model;
+
+	return (struct queue_quality){
+		.handshakes = hook_is_on(session, "syn") && hook_is_on(session, "handshake"),
+		.synacks = hook_is_on(session, "synack"),
+		.accepts = hook_is_on(session, "accept"),
+		.incomplete = model__has_lost(model, EV_SYN) || model__has_lost(model, EV_HANDSHAKE) ||
+			      model__has_lost(model, EV_ACCEPT),
+	};
 }
 
 /* A listener as the filter sees it: its own end, and its owner. */
@@ -348,16 +379,16 @@ static bool listener_wanted(const struct session *session, const struct listener
 	return filter__match(session->options->filter, &subject) != FILTER_NO;
 }
 
-static void show_listeners(struct session *session, uint64_t now_ns)
+/* Returns the qualities of all of them together, for the legend. */
+static struct queue_quality show_listeners(struct session *session, uint64_t now_ns)
 {
 	const struct listeners *listeners = model__listeners(session->model);
 	struct printer *printer = &session->printer;
-	const struct queue_quality quality = {
-		.handshakes = hook_is_on(session, "syn") && hook_is_on(session, "handshake"),
-		.synacks = hook_is_on(session, "synack"),
-		.accepts = hook_is_on(session, "accept"),
-	};
+	struct queue_quality quality = quality_of(session);
+	bool shared_accepts = false;
+	char accept[16];
 
+	hook_kind(session, "accept", accept);
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		const struct listener *listener = listeners->all[i];
 		const struct owner *owner;
@@ -367,8 +398,42 @@ static void show_listeners(struct session *session, uint64_t now_ns)
 		owner = model__owner_at(session->model, listener->owner);
 		if (!listener_wanted(session, listener, owner))
 			continue;
+		quality.shared_accepts =
+			!strcmp(accept, "syscall") && listeners__share_place(listeners, listener);
+		shared_accepts |= quality.shared_accepts;
 		printer->ops->listener(printer, listener, owner, &quality, now_ns);
 	}
+	quality.shared_accepts = shared_accepts;
+	return quality;
+}
+
+/* Of a namespace the filter sees nothing but that. */
+static void show_namespaces(struct session *session, uint64_t now_ns)
+{
+	const struct namespaces *namespaces = model__namespaces(session->model);
+
+	for (uint32_t i = 0; i < namespaces->used; i++) {
+		const struct namespace *ns = &namespaces->all[i];
+		const struct filter_subject subject = { .netns = ns->netns };
+
+		if (filter__match(session->options->filter, &subject) != FILTER_NO)
+			session->printer.ops->netns(&session->printer, ns, now_ns);
+	}
+}
+
+static void show_queues(struct session *session, uint64_t now_ns)
+{
+	const struct listeners *listeners = model__listeners(session->model);
+	struct queue_quality quality;
+	const struct not_kept not_kept = {
+		.listeners = listeners__not_kept(listeners),
+		.clients = listeners->clients.not_kept,
+		.namespaces = model__namespaces(session->model)->not_kept,
+	};
+
+	quality = show_listeners(session, now_ns);
+	show_namespaces(session, now_ns);
+	session->printer.ops->queues_end(&session->printer, &quality, &not_kept, now_ns);
 }
 
 /* The kernel's own tables into the model: limits, and the depths that no event
@@ -382,7 +447,7 @@ static int sample_listeners(struct session *session)
 		return 0;
 	if (!session->sampled || !hook_is_on(session, "syn"))
 		extras |= SNAPSHOT_REQUESTS;
-	err = snapshot__listeners(session->terms.netns, extras, take_rest, session);
+	err = snapshot__take(session->terms.netns, extras, take_rest, session);
 	if (err && !session->sampled)
 		log__line("listeners that existed before are not known: %s",
 			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
@@ -392,20 +457,25 @@ static int sample_listeners(struct session *session)
 }
 
 /* On a terminal the table stays in place; elsewhere one follows the other. */
-static void snapshot(struct session *session)
+static void show_snapshot(struct session *session, uint64_t now_ns)
 {
-	uint64_t now_ns = clock__boot_ns();
-
-	if (session->config->of != OF_LISTENERS || now_ns < session->next_snapshot_ns)
-		return;
-	session->next_snapshot_ns = now_ns + SNAPSHOT_MS * NS_PER_MS;
-	sample_listeners(session);
 	if (!session->options->json) {
 		if (session->printer.config.columns)
 			strbuf__str(&session->printer.out, "\033[H\033[J");
 		session->printer.ops->begin(&session->printer, &session->source->info);
 	}
-	show_listeners(session, now_ns);
+	show_queues(session, now_ns);
+}
+
+/* A recording has a time of its own: it is shown as it is in the end. */
+static void snapshot(struct session *session)
+{
+	if (session->config->of != OF_LISTENERS || session->options->replay ||
+	    clock__boot_ns() < session->next_snapshot_ns)
+		return;
+	session->next_snapshot_ns = clock__boot_ns() + SNAPSHOT_MS * NS_PER_MS;
+	sample_listeners(session);
+	show_snapshot(session, clock__boot_ns());
 	if (session->options->count && ++session->shown == session->options->count)
 		session->enough = true;
 }
@@ -467,12 +537,17 @@ static void say_books(const struct session *session)
 static int wind_up(struct session *session)
 {
 	bool told_all = !session->enough;
-	int err = source__stop(session->source, take_rest, session);
+	int err;
+
+	/* What the namespaces have counted up to now. */
+	if (session->config->of == OF_LISTENERS && told_all && !session->options->once)
+		sample_listeners(session);
+	err = source__stop(session->source, take_rest, session);
 
 	if (session->select.lives && told_all)
 		show_open_lives(session);
 	if (session->config->of == OF_LISTENERS && told_all && !session->options->once)
-		show_listeners(session, session->last_ns);
+		show_snapshot(session, session->last_ns);
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
 	session->ledger.doubles = model__doubles(session->model);
