@@ -36,7 +36,8 @@ endif
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 # What defines the maps that others share comes first: bpftool's
 # linker (7.1) mislays a map that is used before it is defined.
-BPF_SOURCES := bpf/state.bpf.c bpf/handshake.bpf.c $(filter-out bpf/state.bpf.c bpf/handshake.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_FIRST := $(addprefix bpf/,state.bpf.c handshake.bpf.c timewait.bpf.c)
+BPF_SOURCES := $(BPF_FIRST) $(filter-out $(BPF_FIRST),$(wildcard bpf/*.bpf.c))
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_HEADERS := $(wildcard bpf/*.h) vmlinux/vmlinux.h
 SOURCES := user/main.c $(sort $(wildcard user/*/*.c))

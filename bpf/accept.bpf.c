@@ -23,7 +23,7 @@ int BPF_PROG(on_accept, struct sock *listener)
 	if (!sk || GET(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	netns = netns_of(&sk->__sk_common);
-	if (!filter_passes(sk, netns, GET(sk, __sk_common.skc_num),
+	if (!filter_passes(&sk->__sk_common, netns, GET(sk, __sk_common.skc_num),
 			   bpf_ntohs(GET(sk, __sk_common.skc_dport)), true))
 		return 0;
 	r = reserve(EV_ACCEPT, sizeof(*r));

@@ -36,6 +36,7 @@ enum ev_kind {
 	EV_SYN,		     /* struct ev_handshake: a SYN came to a listener */
 	EV_HANDSHAKE,	     /* struct ev_handshake: a step of a request's life */
 	EV_ACCEPT,	     /* struct ev_accept */
+	EV_TIMEWAIT,	     /* struct ev_timewait: a step of a minisocket's life */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
@@ -226,6 +227,44 @@ struct ev_accept {
 	struct ev_owner owner; /* the accepting task */
 };
 
+enum ev_wait_phase {
+	EV_WAIT_BEGIN = 1, /* the socket became a minisocket */
+	EV_WAIT_PROMOTED,  /* from FIN_WAIT2 to TIME_WAIT: the peer's FIN came */
+	EV_WAIT_END,	   /* it is gone: enum ev_wait_end */
+	EV_WAIT_REFUSED,   /* none was made: tcp_max_tw_buckets, or no memory */
+	EV_WAIT_PHASE_END
+};
+
+enum ev_wait_end {
+	EV_WAIT_END_NONE = 0,
+	EV_WAIT_EXPIRED, /* its time was over */
+	EV_WAIT_REUSED,	 /* connect() took its tuple: tcp_twsk_unique() */
+	EV_WAIT_NEW_SYN, /* the peer began a new connection on its tuple */
+	EV_WAIT_RESET,	 /* the peer's RST */
+	EV_WAIT_ABORTED, /* our RST: data came for a socket that was closed */
+	EV_WAIT_KILLED,	 /* its namespace went away, or ss -K */
+	EV_WAIT_END_END
+};
+
+/* A step of a minisocket (struct inet_timewait_sock): what is left of a
+ * connection whose socket has gone to CLOSE. Known by its tuple: a namespace
+ * has one of each. */
+struct ev_timewait {
+	struct ev_header header;
+	__u64 conn_id; /* of the connection; 0 where the kernel gives no cookie, but at BEGIN */
+	__u32 netns;
+	__u8 family;   /* the socket's own */
+	__u8 phase;    /* enum ev_wait_phase */
+	__u8 substate; /* EV_FIN_WAIT2 or EV_TIME_WAIT: what it stands for now */
+	__u8 end;      /* enum ev_wait_end */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 by_address; /* conn_id is the socket's obscured address */
+	__u8 pad[3];
+	__u8 local[16];
+	__u8 remote[16];
+};
+
 enum ev_loss_reason {
 	EV_LOST_RING_FULL = 1, /* no room in the ring */
 	EV_LOST_RECURSION,     /* the kernel refused to run the program inside itself */
@@ -362,6 +401,12 @@ EV_ASSERT_OFFSET(ev_accept, local_port, 48);
 EV_ASSERT_OFFSET(ev_accept, accept_queue_len, 52);
 EV_ASSERT_OFFSET(ev_accept, local, 64);
 EV_ASSERT_OFFSET(ev_accept, owner, 96);
+EV_ASSERT_SIZE(ev_timewait, 72);
+EV_ASSERT_OFFSET(ev_timewait, netns, 24);
+EV_ASSERT_OFFSET(ev_timewait, phase, 29);
+EV_ASSERT_OFFSET(ev_timewait, local_port, 32);
+EV_ASSERT_OFFSET(ev_timewait, by_address, 36);
+EV_ASSERT_OFFSET(ev_timewait, local, 40);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);

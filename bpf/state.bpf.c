@@ -36,6 +36,7 @@ const volatile bool have_socket_cookie = false;
 const volatile bool may_probe_read = false;
 const volatile __u32 syn_recv_sock_args = 0;
 const volatile __u32 accept_args = 0;
+const volatile __u32 timewait_args = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
 
@@ -270,7 +271,7 @@ static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	step.net = sk->__sk_common.skc_net.net;
-	if (!filter_passes(sk, step.net->ns.inum, step.local_port, step.remote_port, !is_clone(&step)))
+	if (!filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port, !is_clone(&step)))
 		return 0;
 	step.in_syscall = sk->sk_lock.owned;
 	step.flags |= socket_flags(&step);

@@ -69,7 +69,7 @@ static __always_inline void accepted(struct sock *sk)
 	struct ev_accept *r;
 	__u16 flags = 0;
 
-	if (!is_tcp(sk) || !filter_passes(sk, netns, local_port, remote_port, true))
+	if (!is_tcp(sk) || !filter_passes(&sk->__sk_common, netns, local_port, remote_port, true))
 		return;
 	r = reserve(EV_ACCEPT, sizeof(*r));
 	if (!r)

@@ -42,6 +42,7 @@ extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
 extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
 extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
+extern const volatile __u32 timewait_args; /* of tcp_timewait_state_process() */
 extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 
@@ -274,7 +275,7 @@ static __always_inline bool addresses_pass(const union address *local, const uni
 	       (in_net(&filter.either_net, local) || in_net(&filter.either_net, remote));
 }
 
-static __always_inline bool filter_passes(const struct sock *sk, __u32 netns, __u16 local_port,
+static __always_inline bool filter_passes(const struct sock_common *c, __u32 netns, __u16 local_port,
 					  __u16 remote_port, bool addresses_known)
 {
 	union address local, remote;
@@ -287,7 +288,7 @@ static __always_inline bool filter_passes(const struct sock *sk, __u32 netns, __
 		return false;
 	if (!addresses_known)
 		return true;
-	put_addresses(&local, &remote, &sk->__sk_common);
+	put_addresses(&local, &remote, c);
 	return addresses_pass(&local, &remote);
 }
 

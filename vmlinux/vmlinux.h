@@ -184,6 +184,12 @@ struct request_sock_queue {
 	atomic_t qlen;
 };
 
+/* What is left of a connection in FIN_WAIT2 or TIME_WAIT. */
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+	volatile unsigned char tw_substate;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
 	__u8 num_retrans;

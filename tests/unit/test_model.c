@@ -34,6 +34,7 @@ static void *limited_realloc(void *old, size_t size)
 #include "model/listeners.c"
 #include "model/namespaces.c"
 #include "model/owners.c"
+#include "model/timewaits.c"
 #undef realloc
 #undef malloc
 #define slot_of children_slot_of /* idmap.c has one, too */

@@ -28,6 +28,7 @@
 #include "model/listeners.c"
 #include "model/namespaces.c"
 #include "model/owners.c"
+#include "model/timewaits.c"
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"
 #undef slot_of

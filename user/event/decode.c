@@ -30,6 +30,7 @@ struct layout {
 	uint8_t birth;
 	uint8_t handshake;
 	uint8_t accept;
+	uint8_t timewait;
 	uint8_t loss;
 	uint8_t stop;
 	uint8_t listener;
@@ -74,6 +75,10 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 		.size = sizeof(struct ev_accept),
 		.accept = WHOLE,
 		.owner = AT(ev_accept, owner),
+	},
+	[EV_TIMEWAIT] = {
+		.size = sizeof(struct ev_timewait),
+		.timewait = WHOLE,
 	},
 	[EV_LOSS] = {
 		.size = sizeof(struct ev_loss),
@@ -194,6 +199,17 @@ static bool accept_ok(const struct ev_accept *accept)
 	       accept->by_address <= 1 && !(accept->pad[0] | accept->pad[1]) && accept->pad2 == 0;
 }
 
+static bool timewait_ok(const struct ev_timewait *wait)
+{
+	bool ended = wait->phase == EV_WAIT_END;
+
+	return address_ok(wait->family, wait->local) && address_ok(wait->family, wait->remote) &&
+	       wait->phase && wait->phase < EV_WAIT_PHASE_END &&
+	       (wait->substate == EV_FIN_WAIT2 || wait->substate == EV_TIME_WAIT) &&
+	       wait->end < EV_WAIT_END_END && ended == (wait->end != EV_WAIT_END_NONE) &&
+	       wait->by_address <= 1 && !(wait->pad[0] | wait->pad[1] | wait->pad[2]);
+}
+
 static bool listener_ok(const struct ev_listener *listener)
 {
 	return address_ok(listener->family, listener->local) && listener->local_port &&
@@ -231,6 +247,7 @@ static bool parts_ok(const struct record *record)
 	       (!record->owner || owner_ok(record->owner)) &&
 	       (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
+	       (!record->timewait || timewait_ok(record->timewait)) &&
 	       (!record->listener || listener_ok(record->listener)) &&
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
@@ -270,6 +287,7 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->birth = part(data, layout->birth);
 	record->handshake = part(data, layout->handshake);
 	record->accept = part(data, layout->accept);
+	record->timewait = part(data, layout->timewait);
 	record->loss = part(data, layout->loss);
 	record->stop = part(data, layout->stop);
 	record->listener = part(data, layout->listener);

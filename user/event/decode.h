@@ -26,6 +26,7 @@ struct record {
 	const struct ev_birth *birth;
 	const struct ev_handshake *handshake; /* EV_SYN and EV_HANDSHAKE */
 	const struct ev_accept *accept;
+	const struct ev_timewait *timewait;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 	const struct ev_listener *listener;

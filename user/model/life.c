@@ -48,6 +48,12 @@ void life__enter(struct life *life, unsigned int state, uint64_t now_ns)
 	life->flags |= LIFE_ENTERED_KNOWN;
 }
 
+void life__wait(struct life *life, uint64_t now_ns)
+{
+	if (life->state != life->wait_state)
+		life__enter(life, life->wait_state, now_ns);
+}
+
 uint64_t life__lasted_ns(const struct life *life)
 {
 	if (!life__closed(life) || !(life->flags & LIFE_START_KNOWN))

@@ -57,6 +57,10 @@ enum {
 	LIFE_SYN_SEEN = 1 << 8,	     /* passive: its history begins at the SYN */
 	LIFE_BLOCKED = 1 << 9,	     /* its third ACK was dropped once */
 	LIFE_ACCEPTED = 1 << 10,
+	LIFE_WAITING = 1 << 11,	     /* its socket is a minisocket, or just becomes one */
+	LIFE_WAITED = 1 << 12,	     /* it was a minisocket: wait_end says how that ended */
+	LIFE_WAIT_REFUSED = 1 << 13, /* the kernel's table of minisockets was full */
+	LIFE_SOCKET_GONE = 1 << 14,  /* its socket went to CLOSE */
 };
 
 /* State and time entered in one word: the state in the high byte, and the
@@ -92,8 +96,9 @@ struct life {
 	uint32_t netns; /* inode */
 	struct endpoint local;
 	struct endpoint remote;
-	uint16_t ordinal; /* which life of this five-tuple, from 1; saturates */
-	uint16_t pad2;
+	uint16_t ordinal;   /* which life of this five-tuple, from 1; saturates */
+	uint8_t wait_state; /* LIFE_WAITING: what the minisocket stands for */
+	uint8_t wait_end;   /* LIFE_WAITED: enum ev_wait_end */
 
 	history_entry history[LIFE_HISTORY_MAX];
 
@@ -112,6 +117,10 @@ struct life {
 	uint32_t older;
 	uint32_t tuple_next; /* next older life of the same tuple hash */
 };
+
+/* Its socket goes to CLOSE, and a minisocket stays: FIN_WAIT2 goes on, or
+ * TIME_WAIT begins. */
+void life__wait(struct life *life, uint64_t now_ns);
 
 /* Appends a state. When the history is full its last entry is replaced, so
  * that it always ends with the present state. */

@@ -13,6 +13,8 @@ struct model {
 	struct namespaces namespaces;
 	struct children children;
 	uint32_t lost;	    /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
+	struct timewaits waits;
+	bool ends_at_close;
 	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -25,11 +27,13 @@ struct model *model__new(const struct model_config *config)
 		return NULL;
 	namespaces__init(&model->namespaces);
 	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended) ||
-	    listeners__init(&model->listeners, &model->flows.owners, config->seed)) {
+	    listeners__init(&model->listeners, &model->flows.owners, config->seed) ||
+	    timewaits__init(&model->waits, &model->flows.owners, config->seed, TIMEWAITS_MAX)) {
 		model__free(model);
 		errno = ENOMEM;
 		return NULL;
 	}
+	model->ends_at_close = config->ends_at_close;
 	return model;
 }
 
@@ -39,6 +43,7 @@ void model__free(struct model *model)
 		return;
 	namespaces__fini(&model->namespaces);
 	listeners__fini(&model->listeners);
+	timewaits__fini(&model->waits);
 	flow_table__fini(&model->flows);
 	free(model);
 }
@@ -66,6 +71,11 @@ bool model__has_lost(const struct model *model, unsigned int kind)
 uint64_t model__doubles(const struct model *model)
 {
 	return model->doubles;
+}
+
+const struct timewaits *model__timewaits(const struct model *model)
+{
+	return &model->waits;
 }
 
 const struct owner *model__owner_at(const struct model *model, uint32_t index)
@@ -487,6 +497,153 @@ static void apply_accept(struct model *model, const struct record *record, struc
 		change->took_ns / 1000 < UINT32_MAX ? (uint32_t)(change->took_ns / 1000) : UINT32_MAX;
 }
 
+/* ---- minisockets ---- */
+
+/* A minisocket, and the life that is one, are known by their tuple. */
+static uint64_t wait_key(const struct model *model, const struct wait_tuple *tuple)
+{
+	const uint64_t not_a_request = 0x7477 /* "tw" */;
+
+	return not_a_request ^
+	       flow_table__tuple_key(&model->flows, tuple->local.addr, tuple->remote.addr,
+				     tuple->local.port, tuple->remote.port, tuple->netns);
+}
+
+static struct wait_tuple tuple_of_wait(const struct ev_timewait *wait)
+{
+	struct wait_tuple tuple = { .local.port = wait->local_port,
+				    .remote.port = wait->remote_port,
+				    .netns = wait->netns };
+
+	memcpy(tuple.local.addr, wait->local, sizeof(tuple.local.addr));
+	memcpy(tuple.remote.addr, wait->remote, sizeof(tuple.remote.addr));
+	return tuple;
+}
+
+static struct wait_tuple tuple_of_life(const struct life *life)
+{
+	return (struct wait_tuple){ .local = life->local, .remote = life->remote, .netns = life->netns };
+}
+
+static struct wait_charge charge_of(struct model *model, const struct wait_tuple *tuple,
+				    const struct life *life, uint64_t now_ns)
+{
+	struct wait_charge charge = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
+
+	if (life) {
+		charge.owner = life->owner;
+		charge.role = (enum role)life->role;
+		if (life->flags & LIFE_START_KNOWN && now_ns > life->start_ns)
+			charge.lasted_ns = now_ns - life->start_ns;
+	}
+	/* It was there before the start: a listener on its port tells. */
+	if (charge.role == ROLE_UNKNOWN && listeners__serving(&model->listeners, tuple->netns,
+							      tuple->local.addr, tuple->local.port))
+		charge.role = ROLE_SERVER;
+	return charge;
+}
+
+/* The socket of a life goes to CLOSE and leaves a minisocket behind: from now on
+ * the life is found by its tuple. */
+static int become_minisocket(struct model *model, struct life *life, uint64_t now_ns,
+			     struct changes *changes)
+{
+	struct wait_tuple tuple = tuple_of_life(life);
+	uint64_t key = wait_key(model, &tuple);
+	struct life *stale = flow_table__find(&model->flows, key);
+
+	if (stale)
+		end_unseen(model, stale, changes);
+	if (flow_table__rekey(&model->flows, life, key))
+		return -ENOMEM;
+	life->flags |= LIFE_SOCKET_GONE;
+	life__wait(life, now_ns);
+	return 0;
+}
+
+static void begin_wait(struct model *model, const struct ev_timewait *wait, struct change *change)
+{
+	struct wait_tuple tuple = tuple_of_wait(wait);
+	struct life *life = flow_table__find(&model->flows, wait->conn_id);
+	struct wait_charge charge = charge_of(model, &tuple, life, wait->header.time_ns);
+
+	if (wait->phase == EV_WAIT_REFUSED)
+		timewaits__refuse(&model->waits, &tuple, &charge, wait->header.time_ns);
+	else
+		timewaits__begin(&model->waits, wait_key(model, &tuple), &tuple, wait->substate, &charge,
+				 wait->header.time_ns);
+	change->life = life;
+	change->owner = owners__get(&model->flows.owners, charge.owner);
+	if (!life)
+		return;
+	life->flags |= wait->phase == EV_WAIT_REFUSED ? LIFE_WAIT_REFUSED : LIFE_WAITING;
+	life->wait_state = wait->substate;
+}
+
+static void end_wait(struct model *model, const struct ev_timewait *wait, struct life *life,
+		     struct changes *changes)
+{
+	if (!life)
+		return;
+	life->flags &= (uint16_t)~LIFE_WAITING;
+	life->flags |= LIFE_WAITED;
+	life->wait_end = wait->end;
+	life__enter(life, EV_STATE_CLOSE, wait->header.time_ns);
+	end_life(model, life, wait->header.time_ns, changes);
+}
+
+static void follow_wait(struct model *model, const struct ev_timewait *wait, struct change *change,
+			struct changes *changes)
+{
+	struct wait_tuple tuple = tuple_of_wait(wait);
+	uint64_t key = wait_key(model, &tuple);
+	struct wait_entry *entry = timewaits__find(&model->waits, key);
+	struct life *life = flow_table__find(&model->flows, key);
+
+	change->life = life;
+	if (entry) {
+		change->took_ns = wait_entry__held_ns(entry, wait->header.time_ns);
+		change->owner = owners__get(&model->flows.owners,
+					    model->waits.groups[entry->group].owner);
+	}
+	if (wait->phase == EV_WAIT_PROMOTED) {
+		if (entry)
+			timewaits__promote(&model->waits, entry);
+		if (life)
+			life__enter(life, EV_TIME_WAIT, wait->header.time_ns);
+		return;
+	}
+	if (entry)
+		timewaits__end(&model->waits, entry, wait->end);
+	end_wait(model, wait, life, changes);
+}
+
+static void apply_timewait(struct model *model, const struct ev_timewait *wait, struct changes *changes)
+{
+	struct change *change = add_change(changes, CHANGE_TIMEWAIT, wait->header.time_ns);
+
+	change->timewait = wait;
+	if (wait->phase == EV_WAIT_BEGIN || wait->phase == EV_WAIT_REFUSED)
+		begin_wait(model, wait, change);
+	else
+		follow_wait(model, wait, change, changes);
+}
+
+/* ---- transitions ---- */
+
+static void move_life(struct model *model, struct life *life, const struct ev_transition *t,
+		      struct changes *changes)
+{
+	uint64_t now_ns = t->header.time_ns;
+
+	if (t->new_state == EV_STATE_CLOSE && life->flags & LIFE_WAITING && !model->ends_at_close &&
+	    !become_minisocket(model, life, now_ns, changes))
+		return;
+	life__enter(life, t->new_state, now_ns);
+	if (t->new_state == EV_STATE_CLOSE)
+		end_life(model, life, now_ns, changes);
+}
+
 static int apply_transition(struct model *model, const struct record *record, struct changes *changes)
 {
 	const struct ev_transition *t = record->transition;
@@ -514,9 +671,7 @@ static int apply_transition(struct model *model, const struct record *record, st
 	life__judge(life, t, record->totals);
 	follow_listener(model, record, life);
 	add_transition(model, record, life, changes);
-	life__enter(life, t->new_state, t->header.time_ns);
-	if (t->new_state == EV_STATE_CLOSE)
-		end_life(model, life, t->header.time_ns, changes);
+	move_life(model, life, t, changes);
 	return 0;
 }
 
@@ -539,6 +694,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_handshake(model, record->handshake, changes);
 	} else if (record->accept) {
 		apply_accept(model, record, changes);
+	} else if (record->timewait) {
+		apply_timewait(model, record->timewait, changes);
 	} else if (record->listener) {
 		listeners__sample(&model->listeners, record->listener);
 	} else if (record->sampled) {

@@ -11,6 +11,7 @@
 #include "model/flow_table.h"
 #include "model/listeners.h"
 #include "model/namespaces.h"
+#include "model/timewaits.h"
 
 enum change_kind {
 	CHANGE_TRANSITION, /* life moved from old_state to new_state */
@@ -18,6 +19,7 @@ enum change_kind {
 	CHANGE_SYN,	   /* a SYN at a listener: handshake, listener, and life if one was queued */
 	CHANGE_HANDSHAKE,  /* a step of a request: handshake, listener, life if it is known */
 	CHANGE_ACCEPT,	   /* accept(): accept, listener and life if they are known */
+	CHANGE_TIMEWAIT,   /* a step of a minisocket: timewait, life if it is known */
 	CHANGE_LOSS,	   /* records were lost: loss */
 	CHANGE_STOP,	   /* the source has ended: stop */
 };
@@ -36,10 +38,13 @@ struct change {
 	uint64_t in_old_ns; /* time spent in old_state, UNKNOWN_NS */
 	const struct life *life;
 	const struct owner *owner; /* who acted, else the life's owner, else NULL */
-	uint64_t took_ns; /* HANDSHAKE: since the SYN; ACCEPT: since the third ACK; UNKNOWN_NS */
+	/* HANDSHAKE: since the SYN; ACCEPT: since the third ACK; TIMEWAIT: since
+	 * it began; UNKNOWN_NS */
+	uint64_t took_ns;
 	const struct listener *listener;
 	const struct ev_handshake *handshake;
 	const struct ev_accept *accept;
+	const struct ev_timewait *timewait;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 };
@@ -57,6 +62,7 @@ struct model_config {
 	uint64_t seed; /* of hashes; any value gives the same changes */
 	uint32_t max_lives;
 	uint32_t max_ended;
+	bool ends_at_close; /* a life is over when its socket is, minisocket or not */
 };
 
 enum { MODEL_MAX_LIVES = 262144, MODEL_MAX_ENDED = 16384 };
@@ -85,6 +91,9 @@ const struct namespaces *model__namespaces(const struct model *model);
 /* Transitions that the stand-in told a second time (EV_F_STAND_IN): delivered,
  * and passed over. */
 uint64_t model__doubles(const struct model *model);
+
+/* For views of the TIME_WAIT ledger. Borrowed. */
+const struct timewaits *model__timewaits(const struct model *model);
 
 /* The owner with this index, NULL for OWNER_NONE. Borrowed. */
 const struct owner *model__owner_at(const struct model *model, uint32_t index);

@@ -112,6 +112,12 @@ static void unlink_entry(struct owners *owners, uint32_t index)
 	entry_at(owners, position)->next = next;
 }
 
+void owners__hold(struct owners *owners, uint32_t index)
+{
+	if (index != OWNER_NONE)
+		entry_at(owners, index)->references++;
+}
+
 void owners__release(struct owners *owners, uint32_t index)
 {
 	if (index == OWNER_NONE || --entry_at(owners, index)->references)

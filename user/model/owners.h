@@ -43,6 +43,9 @@ void owners__fini(struct owners *owners);
  * ran out. */
 uint32_t owners__intern(struct owners *owners, const struct ev_owner *owner);
 
+/* One more reference. OWNER_NONE is accepted. */
+void owners__hold(struct owners *owners, uint32_t index);
+
 /* Drops one reference; the last one frees the entry. OWNER_NONE is accepted. */
 void owners__release(struct owners *owners, uint32_t index);
 

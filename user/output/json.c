@@ -157,6 +157,15 @@ static void put_transition(struct printer *printer, const struct change *change)
 	close_object(printer);
 }
 
+static void put_word(struct strbuf *out, const char *key, const char *word)
+{
+	if (!word)
+		return;
+	strbuf__str(out, key);
+	strbuf__str(out, word);
+	strbuf__char(out, '"');
+}
+
 static void put_history(struct strbuf *out, const struct life *life)
 {
 	LITERAL(out, ",\"history\":[");
@@ -232,8 +241,12 @@ static void put_life(struct printer *printer, const struct change *change)
 	strbuf__str(out, state__name(life->state));
 	strbuf__char(out, '"');
 	put_history(out, life);
-	if (life__closed(life))
+	if (life__closed(life) || life->flags & LIFE_SOCKET_GONE)
 		put_outcome(out, life);
+	if (life->flags & LIFE_WAITED)
+		put_word(out, ",\"wait_end\":\"", wait_end__name(life->wait_end));
+	if (life->flags & LIFE_WAIT_REFUSED)
+		put_word(out, ",\"wait_end\":\"", "refused");
 	if (handshake_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"handshake_us\":");
 		strbuf__u64(out, handshake_ns / NS_PER_US);
@@ -280,15 +293,6 @@ static void put_step_place(struct strbuf *out, uint64_t listener, uint32_t netns
 		put_end(out, remote, remote_port, true);
 	}
 	LITERAL(out, ",\"role\":\"server\"");
-}
-
-static void put_word(struct strbuf *out, const char *key, const char *word)
-{
-	if (!word)
-		return;
-	strbuf__str(out, key);
-	strbuf__str(out, word);
-	strbuf__char(out, '"');
 }
 
 static void put_conn(struct strbuf *out, const struct life *life)
@@ -358,6 +362,35 @@ static void put_accept(struct printer *printer, const struct change *change)
 	if (change->listener) {
 		LITERAL(out, ",\"accept_queue\":");
 		put_queue(out, accept->accept_queue_len, accept->limit);
+	}
+	close_object(printer);
+}
+
+static void put_timewait(struct printer *printer, const struct change *change)
+{
+	const struct ev_timewait *wait = change->timewait;
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, "timewait", change->time_ns);
+	put_conn(out, change->life);
+	LITERAL(out, ",\"netns\":");
+	strbuf__u64(out, wait->netns);
+	LITERAL(out, ",\"proto\":\"tcp\",\"family\":");
+	strbuf__char(out, addr__family(wait->remote) == 4 ? '4' : '6');
+	LITERAL(out, ",\"local\":");
+	put_end(out, wait->local, wait->local_port, true);
+	LITERAL(out, ",\"remote\":");
+	put_end(out, wait->remote, wait->remote_port, true);
+	if (change->life)
+		put_word(out, ",\"role\":\"", role__name(change->life->role));
+	if (change->owner)
+		put_process(out, change->owner);
+	put_word(out, ",\"phase\":\"", wait_phase__name(wait->phase));
+	put_word(out, ",\"substate\":\"", state__name(wait->substate));
+	put_word(out, ",\"end\":\"", wait_end__name(wait->end));
+	if (change->took_ns != UNKNOWN_NS) {
+		LITERAL(out, ",\"held_us\":");
+		strbuf__u64(out, change->took_ns / NS_PER_US);
 	}
 	close_object(printer);
 }
@@ -568,6 +601,9 @@ static void json_change(struct printer *printer, const struct change *change)
 		break;
 	case CHANGE_ACCEPT:
 		put_accept(printer, change);
+		break;
+	case CHANGE_TIMEWAIT:
+		put_timewait(printer, change);
 		break;
 	case CHANGE_LOSS:
 		put_loss(printer, change);

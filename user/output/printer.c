@@ -55,6 +55,29 @@ const char *drop_cause__name(unsigned int cause)
 	return cause < EV_DROP_END ? names[cause] : NULL;
 }
 
+const char *wait_phase__name(unsigned int phase)
+{
+	static const char *const names[EV_WAIT_PHASE_END] = {
+		[EV_WAIT_BEGIN] = "begin",
+		[EV_WAIT_PROMOTED] = "promoted",
+		[EV_WAIT_END] = "end",
+		[EV_WAIT_REFUSED] = "refused",
+	};
+
+	return phase < EV_WAIT_PHASE_END ? names[phase] : NULL;
+}
+
+const char *wait_end__name(unsigned int end)
+{
+	static const char *const names[EV_WAIT_END_END] = {
+		[EV_WAIT_EXPIRED] = "expired", [EV_WAIT_REUSED] = "reused",
+		[EV_WAIT_NEW_SYN] = "new_syn", [EV_WAIT_RESET] = "reset",
+		[EV_WAIT_ABORTED] = "aborted", [EV_WAIT_KILLED] = "killed",
+	};
+
+	return end < EV_WAIT_END_END ? names[end] : NULL;
+}
+
 const char *event_kind__name(unsigned int kind)
 {
 	switch (kind) {
@@ -69,6 +92,8 @@ const char *event_kind__name(unsigned int kind)
 		return "handshake";
 	case EV_ACCEPT:
 		return "accept";
+	case EV_TIMEWAIT:
+		return "timewait";
 	default:
 		return "?";
 	}

@@ -16,6 +16,7 @@ enum subject_matter {
 	OF_EVENTS,    /* trace: transitions and SYNs */
 	OF_LIVES,     /* flows: connections */
 	OF_LISTENERS, /* queues */
+	OF_WAITS,     /* timewait */
 };
 
 /* Which numbers of a listener are counted from events on this host; the others
@@ -88,6 +89,12 @@ const char *loss_reason__name(unsigned int reason);
 
 /* "queued", "completed", ...; NULL for what has no name. */
 const char *outcome__name(unsigned int outcome);
+
+/* "begin", "promoted", "end", "refused" */
+const char *wait_phase__name(unsigned int phase);
+
+/* "expired", "reused", ...; NULL for EV_WAIT_END_NONE. */
+const char *wait_end__name(unsigned int end);
 
 /* "syn_queue_full", ... */
 const char *drop_cause__name(unsigned int cause);

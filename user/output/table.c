@@ -308,6 +308,24 @@ static void put_accept(struct printer *printer, const struct change *change)
 	finish_line(out);
 }
 
+static void put_timewait(struct printer *printer, const struct change *change)
+{
+	const struct ev_timewait *wait = change->timewait;
+	struct endpoint local = endpoint_of(wait->local, wait->local_port);
+	struct endpoint remote = endpoint_of(wait->remote, wait->remote_port);
+	const char *state = wait->substate == EV_TIME_WAIT ? "time-wait" : "fin-wait-2";
+	const char *end = wait_end__name(wait->end);
+	struct strbuf *out = &printer->out;
+
+	put_clock(printer, change->time_ns);
+	put_step_ends(printer, wait->netns, &local, &remote);
+	put_word(out, state, end ? end : wait_phase__name(wait->phase));
+	if (!narrow(printer))
+		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+	put_duration(out, change->took_ns, 0);
+	finish_line(out);
+}
+
 /* ---- queues ---- */
 
 static void listeners_heading(struct printer *printer)
@@ -490,9 +508,9 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 	const char *how = how__name(life->how);
 
 	strbuf__str(out, "    ");
-	if (!(life->flags & LIFE_ENDED)) {
+	if (!(life->flags & (LIFE_ENDED | LIFE_SOCKET_GONE))) {
 		strbuf__str(out, "still open");
-	} else if (!life__closed(life)) {
+	} else if (!life__closed(life) && !(life->flags & LIFE_SOCKET_GONE)) {
 		strbuf__str(out, "its end was not seen");
 	} else {
 		if (life->closed_first == CLOSED_NONE)
@@ -589,6 +607,9 @@ static void table_change(struct printer *printer, const struct change *change)
 		break;
 	case CHANGE_ACCEPT:
 		put_accept(printer, change);
+		break;
+	case CHANGE_TIMEWAIT:
+		put_timewait(printer, change);
 		break;
 	case CHANGE_LIFE:
 		put_life(printer, change);

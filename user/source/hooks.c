@@ -73,6 +73,20 @@ const struct hook hooks[HOOK_COUNT] = {
 		.without = "of a backlog only the effective limit is known",
 		.syscalls = {{"sys_enter_listen", "on_listen_call", NULL, false}},
 	},
+	[HOOK_TIMEWAIT] = {
+		.name = "timewait",
+		.has_kprobe_twin = true,
+		.label = "minisockets",
+		.shows = "each FIN_WAIT2 and TIME_WAIT after its socket: begin, promotion, end and why",
+		.without = "TIME_WAIT is estimated from the states, and counted by dumps of the kernel's tables",
+		.points = {
+			{"inet_twsk_alloc", "on_wait_alloc", "on_wait_alloc_done", false},
+			{"tcp_timewait_state_process", "on_wait_segment", "on_wait_segment_done", false},
+			{"tcp_twsk_unique", "on_wait_unique", "on_wait_unique_done", false},
+			{"tw_timer_handler", "on_wait_timer", "on_wait_timer_done", false},
+			{"inet_twsk_kill", "on_wait_kill", NULL, false},
+		},
+	},
 };
 
 const char *hook_kind__name(enum hook_kind kind)

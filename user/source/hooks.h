@@ -22,7 +22,7 @@ enum hook_kind {
 	HOOK_SYSCALL,	 /* tracepoint of a system call: needs tracefs */
 };
 
-enum hook_id { HOOK_STATE, HOOK_SYN, HOOK_HANDSHAKE, HOOK_SYNACK, HOOK_ACCEPT, HOOK_LISTEN, HOOK_COUNT };
+enum hook_id { HOOK_STATE, HOOK_SYN, HOOK_HANDSHAKE, HOOK_SYNACK, HOOK_ACCEPT, HOOK_LISTEN, HOOK_TIMEWAIT, HOOK_COUNT };
 
 /* --hooks: which kinds may be used. */
 enum hook_choice {

@@ -117,6 +117,7 @@ struct trial {
 	bool probe_read;
 	uint32_t syn_recv_sock_args;
 	uint32_t accept_args;
+	uint32_t timewait_args;
 	bool present[HOOK_COUNT][HOOK_POINTS_MAX]; /* the kernel has this point */
 };
 
@@ -154,6 +155,7 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 	trial->probe_read = kernel__may_probe_read(&kernel, state);
 	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
 	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
+	trial->timewait_args = kernel__function_args(&kernel, "tcp_timewait_state_process");
 	/* Programs for functions that this kernel does not have are not loaded. */
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		enum hook_kind kind = trial->results[i].kind;
@@ -257,6 +259,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	skel->rodata->may_probe_read = trial->probe_read;
 	skel->rodata->syn_recv_sock_args = trial->syn_recv_sock_args;
 	skel->rodata->accept_args = trial->accept_args;
+	skel->rodata->timewait_args = trial->timewait_args;
 	skel->rodata->id_key = key;
 	skel->rodata->wakeup_bytes = ring_bytes / 4;
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
@@ -318,6 +321,7 @@ static void attach(struct live *live, struct bpf_program *program, enum hook_id 
 	live->senders[live->link_count].kind = id == HOOK_STATE	 ? EV_TRANSITION :
 					       id == HOOK_SYN	 ? EV_SYN :
 					       id == HOOK_ACCEPT ? EV_ACCEPT :
+					       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
 								   EV_HANDSHAKE;
 	live->links[live->link_count++] = link;
 }

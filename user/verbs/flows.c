@@ -12,6 +12,7 @@ static const struct verb_syntax syntax = {
 		    "  tcpsaga flows host 10.0.0.9 and port 5432\n"
 		    "  tcpsaga flows -o json --duration 60 > minute.json\n"
 		    "  tcpsaga flows -r night.saga comm php-fpm\n",
+	.takes_at_close = true,
 };
 
 int verb_flows(int argc, char **argv)

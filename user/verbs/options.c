@@ -13,6 +13,7 @@ enum {
 	KEY_DURATION = 256,
 	KEY_COUNT,
 	KEY_ONCE,
+	KEY_AT_CLOSE,
 	KEY_HOOKS,
 	KEY_SOURCE,
 	KEY_PRINT,
@@ -59,6 +60,11 @@ static const struct argp_option print_option[] = {
 
 static const struct argp_option once_option[] = {
 	{ "once", KEY_ONCE, NULL, 0, "One look at the kernel's own tables, and exit", 1 },
+};
+
+static const struct argp_option at_close_option[] = {
+	{ "at-close", KEY_AT_CLOSE, NULL, 0,
+	  "Tell a connection when its socket closes, not when its TIME_WAIT is over", 1 },
 };
 
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
@@ -110,7 +116,7 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	return 0;
 }
 
-static const char *const event_words[] = { "transition", "syn", "handshake", "accept", NULL };
+static const char *const event_words[] = { "transition", "syn", "handshake", "accept", "timewait", NULL };
 
 /* The bit of a kind of event, 0 for a word that is none. */
 static uint32_t event_bit(const char *word, size_t len)
@@ -239,6 +245,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return parse_hooks(parse, arg);
 	case KEY_ONCE:
 		options->once = true;
+		return 0;
+	case KEY_AT_CLOSE:
+		options->at_close = true;
 		return 0;
 	case KEY_PRINT:
 		options->print = true;
@@ -396,6 +405,8 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 		*out++ = events_option[0];
 	if (syntax->takes_once)
 		*out++ = once_option[0];
+	if (syntax->takes_at_close)
+		*out++ = at_close_option[0];
 	if (syntax->takes_print)
 		*out++ = print_option[0];
 	memcpy(out, option_table, sizeof(option_table));
@@ -403,7 +414,7 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
-	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 3];
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 4];
 	struct argp argp = { .options = table, .parser = on_option, .args_doc = syntax->operands };
 	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];

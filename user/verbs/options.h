@@ -18,7 +18,8 @@ enum {
 	EVENTS_SYN = 1 << 1,
 	EVENTS_HANDSHAKE = 1 << 2,
 	EVENTS_ACCEPT = 1 << 3,
-	EVENTS_ALL = (1 << 4) - 1
+	EVENTS_TIMEWAIT = 1 << 4,
+	EVENTS_ALL = (1 << 5) - 1
 };
 
 /* The option that every table of options__argp() has to hold. */
@@ -38,11 +39,13 @@ struct verb_syntax {
 	bool takes_file;      /* the first operand is a file, not part of the filter */
 	bool takes_print;     /* --print */
 	bool takes_once;      /* --once */
+	bool takes_at_close;  /* --at-close */
 };
 
 struct options {
 	bool json;
 	bool once;
+	bool at_close; /* a life is told when its socket closes */
 	bool wide;
 	bool full_time;
 	bool print;

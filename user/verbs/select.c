@@ -59,10 +59,30 @@ static enum filter_verdict judge_step(const struct select *select, const struct 
 	return filter__match(select->filter, &subject);
 }
 
+static enum filter_verdict judge_wait(const struct select *select, const struct change *change)
+{
+	const struct ev_timewait *wait = change->timewait;
+	struct filter_subject subject = {
+		.local_addr = wait->local,
+		.remote_addr = wait->remote,
+		.local_port = wait->local_port,
+		.remote_port = wait->remote_port,
+		.netns = wait->netns,
+		.states = 1U << wait->substate,
+		.pid = change->owner ? change->owner->pid : 0,
+		.comm = change->owner ? change->owner->comm : NULL,
+		.role = change->life ? (enum role)change->life->role : ROLE_UNKNOWN,
+	};
+
+	return filter__match(select->filter, &subject);
+}
+
 static enum filter_verdict judge(const struct select *select, const struct change *change)
 {
 	struct filter_subject subject;
 
+	if (change->timewait)
+		return judge_wait(select, change);
 	if (change->handshake || change->accept)
 		return judge_step(select, change);
 	subject = subject_of_life(change->life, change->owner);
@@ -197,6 +217,9 @@ void select__change(struct select *select, const struct change *change, select_s
 		break;
 	case CHANGE_ACCEPT:
 		show_step(select, select->accepts, change, show, context);
+		break;
+	case CHANGE_TIMEWAIT:
+		show_step(select, select->timewaits, change, show, context);
 		break;
 	case CHANGE_LIFE:
 		/* Its id may be used again. */

@@ -23,6 +23,7 @@ struct select {
 	bool syns;
 	bool handshakes;
 	bool accepts;
+	bool timewaits;
 	bool lives;
 	struct idmap withheld; /* life.key to what is withheld of it */
 };

@@ -204,6 +204,8 @@ static uint32_t hooks_wanted(const struct session *session)
 		wanted |= 1U << HOOK_SYNACK;
 	if (events & EVENTS_ACCEPT)
 		wanted |= 1U << HOOK_ACCEPT;
+	if (events & EVENTS_TIMEWAIT && session->config->of != OF_LISTENERS && !session->options->at_close)
+		wanted |= 1U << HOOK_TIMEWAIT;
 	if (session->config->of == OF_LISTENERS)
 		wanted |= 1U << HOOK_LISTEN;
 	return wanted;
@@ -276,7 +278,10 @@ static void init_printer(struct session *session)
 
 static int init_model(struct session *session)
 {
-	struct model_config config = { .max_lives = MODEL_MAX_LIVES, .max_ended = MODEL_MAX_ENDED };
+	struct model_config config = { .max_lives = MODEL_MAX_LIVES,
+				       .max_ended = MODEL_MAX_ENDED,
+				       .ends_at_close = session->options->at_close ||
+							session->config->of == OF_WAITS };
 
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		return fail(EXIT_FAILED, "no random numbers: %s", strerror(errno));
@@ -290,6 +295,8 @@ static int init_model(struct session *session)
 		session->config->of == OF_EVENTS && session->options->events & EVENTS_HANDSHAKE;
 	session->select.accepts =
 		session->config->of == OF_EVENTS && session->options->events & EVENTS_ACCEPT;
+	session->select.timewaits =
+		session->config->of == OF_EVENTS && session->options->events & EVENTS_TIMEWAIT;
 	session->select.lives = session->config->of == OF_LIVES;
 	return 0;
 }

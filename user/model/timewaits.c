@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "model/timewaits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/clock.h"
+
+enum {
+	WAIT_CHUNK_SHIFT = 12,
+	WAIT_CHUNK_ENTRIES = 1 << WAIT_CHUNK_SHIFT,
+	NO_PLACE = IDMAP_NONE,
+	OTHER = 0,
+	TIME_SHIFT = 20,
+	RATE_SLOTS = TIMEWAIT_RATE_SECONDS + 1,
+};
+
+static struct wait_entry *wait_at(const struct timewaits *waits, uint32_t index)
+{
+	return &waits->chunks[index >> WAIT_CHUNK_SHIFT][index & (WAIT_CHUNK_ENTRIES - 1)];
+}
+
+int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries)
+{
+	*waits = (struct timewaits){
+		.free = NO_PLACE, .max_entries = max_entries, .owners = owners, .seed = seed
+	};
+	waits->groups = calloc(TIMEWAIT_GROUPS_MAX, sizeof(*waits->groups));
+	if (!waits->groups || idmap__init(&waits->by_id, seed) || idmap__init(&waits->by_key, seed)) {
+		timewaits__fini(waits);
+		return -ENOMEM;
+	}
+	waits->groups[OTHER] = (struct wait_group){ .owner = OWNER_NONE, .next = NO_PLACE };
+	waits->group_count = 1;
+	return 0;
+}
+
+void timewaits__fini(struct timewaits *waits)
+{
+	for (uint32_t i = 0; i < waits->chunk_count; i++)
+		free(waits->chunks[i]);
+	free(waits->chunks);
+	free(waits->groups);
+	waits->chunks = NULL;
+	waits->groups = NULL;
+	waits->chunk_count = 0;
+	idmap__fini(&waits->by_id);
+	idmap__fini(&waits->by_key);
+}
+
+/* ---- groups ---- */
+
+static const struct endpoint *wait_service(const struct wait_tuple *tuple, enum role role)
+{
+	return role == ROLE_SERVER ? &tuple->local : &tuple->remote;
+}
+
+/* A process, whatever its threads call themselves. */
+static uint32_t pid_of(const struct timewaits *waits, const struct wait_group *group)
+{
+	const struct owner *owner = owners__get(waits->owners, group->owner);
+
+	return owner ? owner->pid : 0;
+}
+
+static uint64_t group_hash(const struct timewaits *waits, const struct wait_group *group)
+{
+	struct {
+		uint8_t addr[16];
+		uint32_t netns, pid, role, port;
+	} key = { .netns = group->netns,
+		  .pid = pid_of(waits, group),
+		  .role = group->role,
+		  .port = group->service.port };
+
+	memcpy(key.addr, group->service.addr, sizeof(key.addr));
+	return XXH3_64bits_withSeed(&key, sizeof(key), waits->seed);
+}
+
+static bool same_group(const struct timewaits *waits, const struct wait_group *a,
+		       const struct wait_group *b)
+{
+	return a->netns == b->netns && pid_of(waits, a) == pid_of(waits, b) && a->role == b->role &&
+	       a->service.port == b->service.port &&
+	       !memcmp(a->service.addr, b->service.addr, sizeof(a->service.addr));
+}
+
+static bool is_idle(const struct wait_group *group, uint64_t second)
+{
+	return !group->time_wait && !group->fin_wait2 &&
+	       group->rate_second + 2 * TIMEWAIT_LEN_S < second;
+}
+
+static void unlink_group(struct timewaits *waits, uint32_t index)
+{
+	struct wait_group *group = &waits->groups[index];
+	uint64_t hash = group_hash(waits, group);
+	uint32_t i = idmap__find(&waits->by_key, hash);
+
+	if (i == index) {
+		if (group->next == NO_PLACE)
+			idmap__remove(&waits->by_key, hash);
+		else
+			idmap__put(&waits->by_key, hash, group->next); /* in place: cannot fail */
+	} else {
+		while (i != NO_PLACE && waits->groups[i].next != index)
+			i = waits->groups[i].next;
+		if (i != NO_PLACE)
+			waits->groups[i].next = group->next;
+	}
+	owners__release(waits->owners, group->owner);
+}
+
+/* A place for a new group: an unused one, else one that has been empty for
+ * long, else none. */
+static uint32_t place_for_group(struct timewaits *waits, uint64_t second)
+{
+	if (waits->group_count < TIMEWAIT_GROUPS_MAX)
+		return waits->group_count++;
+	for (uint32_t i = OTHER + 1; i < waits->group_count; i++) {
+		if (!is_idle(&waits->groups[i], second))
+			continue;
+		unlink_group(waits, i);
+		return i;
+	}
+	return NO_PLACE;
+}
+
+static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple,
+			 const struct wait_charge *charge, uint64_t now_ns)
+{
+	struct wait_group wanted = { .netns = tuple->netns,
+				     .owner = charge->owner,
+				     .role = (uint8_t)charge->role,
+				     .service = *wait_service(tuple, charge->role),
+				     .rate_second = now_ns / NS_PER_S,
+				     .first_second = now_ns / NS_PER_S };
+	uint64_t hash = group_hash(waits, &wanted);
+	uint32_t first = idmap__find(&waits->by_key, hash), index;
+
+	for (index = first; index != NO_PLACE; index = waits->groups[index].next)
+		if (same_group(waits, &waits->groups[index], &wanted))
+			return index;
+	index = place_for_group(waits, wanted.rate_second);
+	if (index == NO_PLACE)
+		return OTHER;
+	first = idmap__find(&waits->by_key, hash); /* the place may have come from its chain */
+	wanted.next = first;
+	waits->groups[index] = wanted;
+	if (idmap__put(&waits->by_key, hash, index)) {
+		/* No memory: an empty group that nobody finds. */
+		waits->groups[index].owner = OWNER_NONE;
+		return OTHER;
+	}
+	owners__hold(waits->owners, wanted.owner);
+	return index;
+}
+
+static void roll(struct wait_group *group, uint64_t second)
+{
+	if (second > group->rate_second + RATE_SLOTS)
+		memset(group->per_second, 0, sizeof(group->per_second));
+	while (group->rate_second < second && second - group->rate_second <= RATE_SLOTS)
+		group->per_second[++group->rate_second % RATE_SLOTS] = 0;
+	if (group->rate_second < second)
+		group->rate_second = second;
+}
+
+static void count_begin(struct wait_group *group, const struct wait_charge *charge, uint64_t now_ns)
+{
+	uint64_t second = now_ns / NS_PER_S;
+
+	roll(group, second);
+	/* Records of two CPUs may be a little out of order. */
+	if (second + RATE_SLOTS > group->rate_second)
+		group->per_second[second % RATE_SLOTS]++;
+	group->begun++;
+	if (charge->lasted_ns == UINT64_MAX)
+		return;
+	group->measured++;
+	if (charge->lasted_ns < TIMEWAIT_SHORT_MS * NS_PER_MS)
+		group->short_lived++;
+}
+
+double wait_group__rate(const struct wait_group *group, uint64_t now_ns)
+{
+	uint64_t second = now_ns / NS_PER_S, whole, sum = 0;
+
+	whole = second - group->first_second;
+	if (!whole) /* its first second is not over */
+		return group->per_second[second % RATE_SLOTS];
+	if (whole > TIMEWAIT_RATE_SECONDS)
+		whole = TIMEWAIT_RATE_SECONDS;
+	for (uint64_t s = second - whole; s < second; s++)
+		if (s <= group->rate_second && s + RATE_SLOTS > group->rate_second)
+			sum += group->per_second[s % RATE_SLOTS];
+	return (double)sum / (double)whole;
+}
+
+/* ---- entries ---- */
+
+static int add_wait_chunk(struct timewaits *waits)
+{
+	struct wait_entry **chunks = realloc(waits->chunks, (waits->chunk_count + 1) * sizeof(*chunks));
+
+	if (!chunks)
+		return -ENOMEM;
+	waits->chunks = chunks;
+	chunks[waits->chunk_count] = malloc(WAIT_CHUNK_ENTRIES * sizeof(struct wait_entry));
+	if (!chunks[waits->chunk_count])
+		return -ENOMEM;
+	waits->chunk_count++;
+	return 0;
+}
+
+static uint32_t take_wait(struct timewaits *waits)
+{
+	uint32_t index = waits->free;
+
+	if (index != NO_PLACE) {
+		waits->free = wait_at(waits, index)->next;
+		return index;
+	}
+	if (waits->count >= waits->max_entries)
+		return NO_PLACE;
+	if (waits->used == waits->chunk_count << WAIT_CHUNK_SHIFT && add_wait_chunk(waits))
+		return NO_PLACE;
+	return waits->used++;
+}
+
+static void free_wait(struct timewaits *waits, uint32_t index)
+{
+	wait_at(waits, index)->id = 0;
+	wait_at(waits, index)->next = waits->free;
+	waits->free = index;
+}
+
+static uint32_t *counter_of(struct timewaits *waits, const struct wait_entry *entry)
+{
+	struct wait_group *group = &waits->groups[entry->group];
+
+	return entry->substate == EV_TIME_WAIT ? &group->time_wait : &group->fin_wait2;
+}
+
+struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+				    unsigned int substate, const struct wait_charge *charge,
+				    uint64_t now_ns)
+{
+	uint32_t group = group_of(waits, tuple, charge, now_ns);
+	struct wait_entry *entry;
+	uint32_t index;
+
+	if (idmap__find(&waits->by_id, id) != NO_PLACE)
+		return NULL;
+	count_begin(&waits->groups[group], charge, now_ns);
+	index = take_wait(waits);
+	if (index == NO_PLACE || idmap__put(&waits->by_id, id, index)) {
+		waits->not_kept++;
+		if (index != NO_PLACE)
+			free_wait(waits, index);
+		return NULL;
+	}
+	entry = wait_at(waits, index);
+	*entry = (struct wait_entry){
+		.id = id,
+		.local_port = tuple->local.port,
+		.remote_port = tuple->remote.port,
+		.netns = tuple->netns,
+		.began = (uint32_t)(now_ns >> TIME_SHIFT),
+		.group = group,
+		.substate = (uint8_t)substate,
+	};
+	memcpy(entry->local, tuple->local.addr, sizeof(entry->local));
+	memcpy(entry->remote, tuple->remote.addr, sizeof(entry->remote));
+	waits->count++;
+	++*counter_of(waits, entry);
+	return entry;
+}
+
+void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
+		       const struct wait_charge *charge, uint64_t now_ns)
+{
+	waits->groups[group_of(waits, tuple, charge, now_ns)].refused++;
+}
+
+struct wait_entry *timewaits__find(const struct timewaits *waits, uint64_t id)
+{
+	uint32_t index = id ? idmap__find(&waits->by_id, id) : NO_PLACE;
+
+	return index == NO_PLACE ? NULL : wait_at(waits, index);
+}
+
+void timewaits__promote(struct timewaits *waits, struct wait_entry *entry)
+{
+	if (entry->substate == EV_TIME_WAIT)
+		return;
+	--*counter_of(waits, entry);
+	entry->substate = EV_TIME_WAIT;
+	++*counter_of(waits, entry);
+}
+
+void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_wait_end end)
+{
+	struct wait_group *group = &waits->groups[entry->group];
+
+	--*counter_of(waits, entry);
+	if (entry->flags & WAIT_ESTIMATED)
+		group->estimated--;
+	group->ended[end]++;
+	waits->count--;
+	free_wait(waits, idmap__remove(&waits->by_id, entry->id));
+}
+
+uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns)
+{
+	return (uint64_t)((uint32_t)(now_ns >> TIME_SHIFT) - entry->began) << TIME_SHIFT;
+}
+
+const struct wait_entry *timewaits__at(const struct timewaits *waits, uint32_t position)
+{
+	const struct wait_entry *entry = wait_at(waits, position);
+
+	return entry->id ? entry : NULL;
+}

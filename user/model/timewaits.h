@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The TIME_WAIT ledger: every minisocket of the host, charged to who caused it.
+ * An entry is one minisocket; a group is what a process, in one role, has with
+ * one service. Pure.
+ *
+ * Bounded: at most max_entries entries and TIMEWAIT_GROUPS_MAX groups. When the
+ * entries are used up, further minisockets are counted and not kept; when the
+ * groups are, they are charged to the group "other" (owner, role and service
+ * unknown).
+ */
+#ifndef TCPSAGA_MODEL_TIMEWAITS_H
+#define TCPSAGA_MODEL_TIMEWAITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/idmap.h"
+#include "event/connection.h"
+#include "model/owners.h"
+
+enum {
+	TIMEWAITS_MAX = 1 << 20,
+	TIMEWAIT_GROUPS_MAX = 4096,
+	TIMEWAIT_RATE_SECONDS = 10, /* over which a rate is taken */
+	TIMEWAIT_SHORT_MS = 1000,   /* a connection shorter than this is "short" */
+	TIMEWAIT_LEN_S = 60,	    /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
+};
+
+/* The tuple of a minisocket. */
+struct wait_tuple {
+	struct endpoint local;
+	struct endpoint remote;
+	uint32_t netns;
+};
+
+struct wait_entry {
+	uint64_t id; /* 0: a free place */
+	uint8_t local[16];
+	uint8_t remote[16];
+	uint16_t local_port;
+	uint16_t remote_port;
+	uint32_t netns;
+	uint32_t began; /* boot time in units of 2^20 ns; wraps after 52 days */
+	uint32_t group;
+	uint8_t substate; /* EV_FIN_WAIT2 or EV_TIME_WAIT */
+	uint8_t flags;	  /* WAIT_* */
+	uint16_t seen;	  /* number of the last dump that showed it */
+	uint32_t next;	  /* free list */
+};
+
+enum {
+	WAIT_ESTIMATED = 1 << 0,   /* inferred from CLOSE, not yet confirmed by a dump */
+	WAIT_PREEXISTING = 1 << 1, /* found by a dump: its begin was not seen */
+};
+
+_Static_assert(sizeof(struct wait_entry) == 64, "200,000 of them must fit in 24 MiB");
+
+struct wait_group {
+	uint32_t netns; /* 0 in the group "other" */
+	uint32_t owner; /* a reference; OWNER_NONE: not known */
+	uint8_t role;	/* enum role */
+	uint8_t pad[3];
+	struct endpoint service; /* client: the remote end; server: the local one */
+	uint32_t time_wait;	 /* now */
+	uint32_t fin_wait2;	 /* now: minisockets that wait for the peer's FIN */
+	uint32_t estimated;	 /* of both, those not confirmed */
+	uint32_t next;		 /* same hash */
+	uint64_t begun;		 /* since the start, with those found */
+	uint64_t short_lived;	 /* of begun: the connection lasted less than TIMEWAIT_SHORT_MS */
+	uint64_t measured;	 /* of begun: how long it lasted is known */
+	uint64_t refused;	 /* the kernel's table was full */
+	uint64_t ended[EV_WAIT_END_END];
+	uint64_t rate_second; /* the present second, boot time */
+	uint64_t first_second;
+	uint32_t per_second[TIMEWAIT_RATE_SECONDS + 1]; /* begun, by second modulo its size */
+};
+
+struct timewaits {
+	struct wait_entry **chunks; /* owned */
+	uint32_t chunk_count;
+	uint32_t used; /* entries ever taken from the chunks */
+	uint32_t free;
+	uint32_t count;
+	uint32_t max_entries;
+	uint64_t not_kept; /* minisockets beyond max_entries */
+	struct idmap by_id;
+	struct wait_group *groups; /* owned; the first is "other" */
+	uint32_t group_count;
+	struct idmap by_key;
+	struct owners *owners; /* borrowed */
+	uint64_t seed;
+};
+
+int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries);
+void timewaits__fini(struct timewaits *waits);
+
+/* To whom a minisocket is charged. */
+struct wait_charge {
+	uint32_t owner; /* index into owners; no reference is taken over */
+	enum role role;
+	uint64_t lasted_ns; /* the connection, until now; UINT64_MAX unknown */
+};
+
+/* A minisocket begins. NULL when it is not kept (counted), or known already. */
+struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+				    unsigned int substate, const struct wait_charge *charge,
+				    uint64_t now_ns);
+
+/* None was made, for the kernel's table was full. */
+void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
+		       const struct wait_charge *charge, uint64_t now_ns);
+
+struct wait_entry *timewaits__find(const struct timewaits *waits, uint64_t id);
+
+/* From FIN_WAIT2 to TIME_WAIT. */
+void timewaits__promote(struct timewaits *waits, struct wait_entry *entry);
+
+/* It is gone. */
+void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_wait_end end);
+
+/* Nanoseconds since it began, at now_ns; to about a millisecond. */
+uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns);
+
+/* Begun per second, over the last whole seconds before now_ns (ten at most). */
+double wait_group__rate(const struct wait_group *group, uint64_t now_ns);
+
+/* The entry at a position below used, NULL for a free place. For walks. */
+const struct wait_entry *timewaits__at(const struct timewaits *waits, uint32_t position);
+
+#endif
