@@ -44,6 +44,8 @@ enum ev_kind {
 	EV_LISTENER,   /* struct ev_listener: a listener as the kernel's tables show it */
 	EV_SAMPLED,    /* struct ev_sampled: a sample of listeners is complete */
 	EV_NETSTAT,    /* struct ev_netstat: what a network namespace has counted */
+	EV_SOCKET,	 /* struct ev_socket: any other socket there */
+	EV_DUMP,	 /* struct ev_dump: all sockets of a namespace have been told */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -340,6 +342,43 @@ struct ev_netstat {
 	__u64 counters[EV_COUNTERS_MAX];
 };
 
+enum ev_socket_kind {
+	EV_SOCKET_FULL = 0, /* struct sock */
+	EV_SOCKET_MINI,	    /* struct inet_timewait_sock */
+};
+
+/* A sample of a socket that is no listener, from sock_diag. header.time_ns is
+ * when its dump began. */
+struct ev_socket {
+	struct ev_header header;
+	__u64 conn_id; /* its cookie */
+	__u32 netns;
+	__u8 family;
+	__u8 state; /* enum ev_state; a mini's is FIN_WAIT2 or TIME_WAIT */
+	__u8 kind;  /* enum ev_socket_kind */
+	__u8 pad;
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 expires_ms; /* MINI: until it does */
+	__u8 local[16];
+	__u8 remote[16];
+	struct ev_owner owner;
+};
+
+/* A dump of one namespace is over: what it did not show was gone when it
+ * began. */
+struct ev_dump {
+	struct ev_header header;
+	__u64 began_ns;
+	__u32 netns;
+	__u32 ephemeral_ports; /* ip_local_port_range without those reserved, 0 not known */
+	__u16 port_low;
+	__u16 port_high;
+	__u32 max_tw_buckets; /* tcp_max_tw_buckets, 0 not known */
+	__u32 states;	      /* which were asked for: bits (1 << EV_*) */
+	__u32 pad;
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -423,6 +462,15 @@ EV_ASSERT_SIZE(ev_netstat, 152);
 EV_ASSERT_OFFSET(ev_netstat, netns, 16);
 EV_ASSERT_OFFSET(ev_netstat, known, 20);
 EV_ASSERT_OFFSET(ev_netstat, counters, 24);
+EV_ASSERT_SIZE(ev_socket, 112);
+EV_ASSERT_OFFSET(ev_socket, netns, 24);
+EV_ASSERT_OFFSET(ev_socket, local_port, 32);
+EV_ASSERT_OFFSET(ev_socket, expires_ms, 36);
+EV_ASSERT_OFFSET(ev_socket, local, 40);
+EV_ASSERT_OFFSET(ev_socket, owner, 72);
+EV_ASSERT_SIZE(ev_dump, 48);
+EV_ASSERT_OFFSET(ev_dump, netns, 24);
+EV_ASSERT_OFFSET(ev_dump, port_low, 32);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);

@@ -36,6 +36,8 @@ struct layout {
 	uint8_t listener;
 	uint8_t sampled;
 	uint8_t netstat;
+	uint8_t socket;
+	uint8_t dump;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -87,6 +89,15 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_STOP] = {
 		.size = sizeof(struct ev_stop),
 		.stop = WHOLE,
+	},
+	[EV_SOCKET] = {
+		.size = sizeof(struct ev_socket),
+		.socket = WHOLE,
+		.owner = AT(ev_socket, owner),
+	},
+	[EV_DUMP] = {
+		.size = sizeof(struct ev_dump),
+		.dump = WHOLE,
 	},
 	[EV_LISTENER] = {
 		.size = sizeof(struct ev_listener),
@@ -216,6 +227,15 @@ static bool listener_ok(const struct ev_listener *listener)
 	       !(listener->pad[0] | listener->pad[1] | listener->pad[2] | listener->pad2);
 }
 
+static bool socket_ok(const struct ev_socket *socket)
+{
+	bool mini = socket->state == EV_FIN_WAIT2 || socket->state == EV_TIME_WAIT;
+
+	return address_ok(socket->family, socket->local) && address_ok(socket->family, socket->remote) &&
+	       state_ok(socket->state) && !socket->pad &&
+	       (socket->kind == EV_SOCKET_FULL || (socket->kind == EV_SOCKET_MINI && mini));
+}
+
 static bool loss_ok(const struct ev_loss *loss)
 {
 	return loss->since_ns <= loss->header.time_ns && loss->count > 0 && loss->reason > 0 &&
@@ -251,6 +271,8 @@ static bool parts_ok(const struct record *record)
 	       (!record->listener || listener_ok(record->listener)) &&
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
+	       (!record->socket || socket_ok(record->socket)) &&
+	       (!record->dump || record->dump->began_ns <= record->header->time_ns) &&
 	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
 }
 
@@ -293,6 +315,8 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->listener = part(data, layout->listener);
 	record->sampled = part(data, layout->sampled);
 	record->netstat = part(data, layout->netstat);
+	record->socket = part(data, layout->socket);
+	record->dump = part(data, layout->dump);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

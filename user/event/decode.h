@@ -32,6 +32,8 @@ struct record {
 	const struct ev_listener *listener;
 	const struct ev_sampled *sampled;
 	const struct ev_netstat *netstat;
+	const struct ev_socket *socket;
+	const struct ev_dump *dump;
 };
 
 /*

@@ -61,6 +61,7 @@ enum {
 	LIFE_WAITED = 1 << 12,	     /* it was a minisocket: wait_end says how that ended */
 	LIFE_WAIT_REFUSED = 1 << 13, /* the kernel's table of minisockets was full */
 	LIFE_SOCKET_GONE = 1 << 14,  /* its socket went to CLOSE */
+	LIFE_PREEXISTING = 1 << 15,  /* known from a dump only */
 };
 
 /* State and time entered in one word: the state in the high byte, and the
@@ -90,7 +91,7 @@ struct life {
 	uint8_t closed_first; /* enum closed_first */
 	uint8_t how;	      /* enum how; provisional until LIFE_ENDED */
 	uint8_t history_count;
-	uint8_t pad;
+	uint8_t seen; /* by the dump in progress */
 	uint16_t flags; /* LIFE_* */
 	uint32_t owner; /* index into owners, OWNER_NONE unknown */
 	uint32_t netns; /* inode */

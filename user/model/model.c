@@ -7,6 +7,8 @@
 
 #include "model/children.h"
 
+enum { DUMPS_MAX = 256 }; /* whose settings are kept; of the rest they are not known */
+
 struct model {
 	struct flow_table flows;
 	struct listeners listeners;
@@ -15,6 +17,9 @@ struct model {
 	uint32_t lost;	    /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
 	struct timewaits waits;
 	bool ends_at_close;
+	bool estimate_waits;
+	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
+	uint32_t dump_count;
 	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -33,6 +38,7 @@ struct model *model__new(const struct model_config *config)
 		errno = ENOMEM;
 		return NULL;
 	}
+	model->estimate_waits = config->estimate_waits;
 	model->ends_at_close = config->ends_at_close;
 	return model;
 }
@@ -76,6 +82,20 @@ uint64_t model__doubles(const struct model *model)
 const struct timewaits *model__timewaits(const struct model *model)
 {
 	return &model->waits;
+}
+
+const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns)
+{
+	for (uint32_t i = 0; i < model->dump_count; i++)
+		if (model->dumps[i].netns == netns)
+			return &model->dumps[i];
+	return NULL;
+}
+
+void model__measure(struct model *model, uint64_t now_ns)
+{
+	timewaits__expire(&model->waits, now_ns);
+	timewaits__measure(&model->waits, now_ns);
 }
 
 const struct owner *model__owner_at(const struct model *model, uint32_t index)
@@ -180,6 +200,8 @@ static void learn_place(struct life *life, const struct record *record)
 		life->remote.port = t->remote_port;
 }
 
+static void end_wait_before(struct model *model, const struct life *life);
+
 /* Once its tuple is complete, which for a client is after its first record. */
 static void settle_tuple(struct model *model, struct life *life)
 {
@@ -189,6 +211,7 @@ static void settle_tuple(struct model *model, struct life *life)
 	    !memcmp(life->local.addr, life->remote.addr, sizeof(life->local.addr)))
 		life->role = ROLE_BOTH;
 	flow_table__join_tuple(&model->flows, life);
+	end_wait_before(model, life);
 }
 
 /* Decided at ESTABLISHED: there a fallback to TCP clears the socket's mark. */
@@ -525,6 +548,24 @@ static struct wait_tuple tuple_of_life(const struct life *life)
 	return (struct wait_tuple){ .local = life->local, .remote = life->remote, .netns = life->netns };
 }
 
+/* The role of what was there before the start: a listener on its port tells, or
+ * that only one of its ports is one that connect() chooses. */
+static enum role role_by_ports(struct model *model, const struct wait_tuple *tuple)
+{
+	const struct ev_dump *settings = model__dump_of(model, tuple->netns);
+	bool local, remote;
+
+	if (listeners__serving(&model->listeners, tuple->netns, tuple->local.addr, tuple->local.port))
+		return ROLE_SERVER;
+	if (!settings || !settings->port_high)
+		return ROLE_UNKNOWN;
+	local = tuple->local.port >= settings->port_low && tuple->local.port <= settings->port_high;
+	remote = tuple->remote.port >= settings->port_low && tuple->remote.port <= settings->port_high;
+	if (local == remote)
+		return ROLE_UNKNOWN;
+	return local ? ROLE_CLIENT : ROLE_SERVER;
+}
+
 static struct wait_charge charge_of(struct model *model, const struct wait_tuple *tuple,
 				    const struct life *life, uint64_t now_ns)
 {
@@ -536,10 +577,8 @@ static struct wait_charge charge_of(struct model *model, const struct wait_tuple
 		if (life->flags & LIFE_START_KNOWN && now_ns > life->start_ns)
 			charge.lasted_ns = now_ns - life->start_ns;
 	}
-	/* It was there before the start: a listener on its port tells. */
-	if (charge.role == ROLE_UNKNOWN && listeners__serving(&model->listeners, tuple->netns,
-							      tuple->local.addr, tuple->local.port))
-		charge.role = ROLE_SERVER;
+	if (charge.role == ROLE_UNKNOWN)
+		charge.role = role_by_ports(model, tuple);
 	return charge;
 }
 
@@ -629,6 +668,121 @@ static void apply_timewait(struct model *model, const struct ev_timewait *wait, 
 		follow_wait(model, wait, change, changes);
 }
 
+/* No record will tell of its minisocket, if it leaves one. Without an error the
+ * way from these states to CLOSE is tcp_time_wait(), but for an orphan whose
+ * peer never sends its FIN: the next dump shows that. */
+static void estimate_wait(struct model *model, const struct life *life, const struct ev_transition *t)
+{
+	struct wait_tuple tuple = tuple_of_life(life);
+	struct wait_charge charge;
+
+	if ((t->old_state != EV_FIN_WAIT2 && t->old_state != EV_CLOSING) || life->error)
+		return;
+	charge = charge_of(model, &tuple, life, t->header.time_ns);
+	timewaits__estimate(&model->waits, wait_key(model, &tuple), &tuple, &charge, t->header.time_ns);
+}
+
+/* A new connection on the tuple of a minisocket: that is no more. */
+static void end_wait_before(struct model *model, const struct life *life)
+{
+	struct wait_tuple tuple = tuple_of_life(life);
+	struct wait_entry *entry = timewaits__find(&model->waits, wait_key(model, &tuple));
+
+	if (entry)
+		timewaits__end(&model->waits, entry,
+			       life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
+}
+
+static struct wait_tuple tuple_of_socket(const struct ev_socket *socket)
+{
+	struct wait_tuple tuple = { .local.port = socket->local_port,
+				    .remote.port = socket->remote_port,
+				    .netns = socket->netns };
+
+	memcpy(tuple.local.addr, socket->local, sizeof(tuple.local.addr));
+	memcpy(tuple.remote.addr, socket->remote, sizeof(tuple.remote.addr));
+	return tuple;
+}
+
+/* A connection that was there before its first record. */
+static void see_life(struct model *model, const struct record *record)
+{
+	const struct ev_socket *socket = record->socket;
+	struct life *life = flow_table__find(&model->flows, socket->conn_id);
+	struct wait_tuple tuple;
+
+	if (!life) {
+		life = flow_table__begin(&model->flows, socket->conn_id);
+		if (!life)
+			return;
+		life->conn = socket->conn_id;
+		life->state = socket->state;
+		life->start_ns = socket->header.time_ns;
+		life->entered_ns = socket->header.time_ns;
+		life->flags = LIFE_INCOMPLETE | LIFE_PREEXISTING | LIFE_PLACE_KNOWN;
+		life->netns = socket->netns;
+		life->family = socket->family;
+		life->local.port = socket->local_port;
+		life->remote.port = socket->remote_port;
+		memcpy(life->local.addr, socket->local, sizeof(life->local.addr));
+		memcpy(life->remote.addr, socket->remote, sizeof(life->remote.addr));
+		tuple = tuple_of_socket(socket);
+		life->role = (uint8_t)role_by_ports(model, &tuple);
+		if (record->owner)
+			life->owner = owners__intern(&model->flows.owners, record->owner);
+		settle_tuple(model, life);
+	}
+	life->seen = true;
+}
+
+/* Those that a dump did not show any more; for where no record tells. */
+static void forget_unseen(struct model *model, const struct ev_dump *dump)
+{
+	struct flow_table *flows = &model->flows;
+
+	for (uint32_t i = 0; i < flows->used; i++) {
+		struct life *life = (struct life *)flow_table__open_at(flows, i);
+
+		if (!life || life->netns != dump->netns || !(life->flags & LIFE_PREEXISTING))
+			continue;
+		if (!life->seen && dump->states & 1U << life->state)
+			flow_table__end(flows, life);
+		else
+			life->seen = false;
+	}
+}
+
+static void apply_socket(struct model *model, const struct record *record)
+{
+	const struct ev_socket *socket = record->socket;
+	struct wait_tuple tuple = tuple_of_socket(socket);
+	struct wait_charge charge;
+
+	if (socket->kind != EV_SOCKET_MINI) {
+		see_life(model, record);
+		return;
+	}
+	charge = charge_of(model, &tuple, NULL, socket->header.time_ns);
+	timewaits__sample(&model->waits, wait_key(model, &tuple), &tuple, socket->state,
+			  socket->expires_ms, &charge, socket->header.time_ns);
+}
+
+static void apply_dump(struct model *model, const struct ev_dump *dump)
+{
+	uint32_t i = 0;
+
+	while (i < model->dump_count && model->dumps[i].netns != dump->netns)
+		i++;
+	if (i < DUMPS_MAX) {
+		model->dumps[i] = *dump;
+		model->dump_count += i == model->dump_count;
+	}
+	if (dump->states & 1U << EV_TIME_WAIT)
+		timewaits__sampled(&model->waits, dump->netns, dump->began_ns);
+	if (dump->states & 1U << EV_ESTABLISHED)
+		forget_unseen(model, dump);
+}
+
 /* ---- transitions ---- */
 
 static void move_life(struct model *model, struct life *life, const struct ev_transition *t,
@@ -639,6 +793,8 @@ static void move_life(struct model *model, struct life *life, const struct ev_tr
 	if (t->new_state == EV_STATE_CLOSE && life->flags & LIFE_WAITING && !model->ends_at_close &&
 	    !become_minisocket(model, life, now_ns, changes))
 		return;
+	if (t->new_state == EV_STATE_CLOSE && model->estimate_waits)
+		estimate_wait(model, life, t);
 	life__enter(life, t->new_state, now_ns);
 	if (t->new_state == EV_STATE_CLOSE)
 		end_life(model, life, now_ns, changes);
@@ -688,6 +844,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 	struct change *change;
 
 	changes->count = 0;
+	if (model->estimate_waits)
+		timewaits__expire(&model->waits, now_ns);
 	if (record->transition)
 		return apply_transition(model, record, changes);
 	if (record->handshake) {
@@ -696,6 +854,10 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_accept(model, record, changes);
 	} else if (record->timewait) {
 		apply_timewait(model, record->timewait, changes);
+	} else if (record->socket) {
+		apply_socket(model, record);
+	} else if (record->dump) {
+		apply_dump(model, record->dump);
 	} else if (record->listener) {
 		listeners__sample(&model->listeners, record->listener);
 	} else if (record->sampled) {

@@ -62,7 +62,8 @@ struct model_config {
 	uint64_t seed; /* of hashes; any value gives the same changes */
 	uint32_t max_lives;
 	uint32_t max_ended;
-	bool ends_at_close; /* a life is over when its socket is, minisocket or not */
+	bool estimate_waits; /* no record tells of minisockets: infer them */
+	bool ends_at_close;  /* a life is over when its socket is, minisocket or not */
 };
 
 enum { MODEL_MAX_LIVES = 262144, MODEL_MAX_ENDED = 16384 };
@@ -94,6 +95,13 @@ uint64_t model__doubles(const struct model *model);
 
 /* For views of the TIME_WAIT ledger. Borrowed. */
 const struct timewaits *model__timewaits(const struct model *model);
+
+/* What a dump told of a namespace; NULL for one that none was made of.
+ * Borrowed. */
+const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns);
+
+/* Brings what views read of the ledger up to date. */
+void model__measure(struct model *model, uint64_t now_ns);
 
 /* The owner with this index, NULL for OWNER_NONE. Borrowed. */
 const struct owner *model__owner_at(const struct model *model, uint32_t index);

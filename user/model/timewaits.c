@@ -25,7 +25,10 @@ static struct wait_entry *wait_at(const struct timewaits *waits, uint32_t index)
 int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries)
 {
 	*waits = (struct timewaits){
-		.free = NO_PLACE, .max_entries = max_entries, .owners = owners, .seed = seed
+		.free = NO_PLACE,
+		.oldest = NO_PLACE,
+		.newest = NO_PLACE,
+		.max_entries = max_entries, .owners = owners, .seed = seed
 	};
 	waits->groups = calloc(TIMEWAIT_GROUPS_MAX, sizeof(*waits->groups));
 	if (!waits->groups || idmap__init(&waits->by_id, seed) || idmap__init(&waits->by_key, seed)) {
@@ -244,16 +247,32 @@ static uint32_t *counter_of(struct timewaits *waits, const struct wait_entry *en
 	return entry->substate == EV_TIME_WAIT ? &group->time_wait : &group->fin_wait2;
 }
 
+/* An entry in the queue keeps its place until it comes to its head. */
+static void forget(struct timewaits *waits, struct wait_entry *entry)
+{
+	uint32_t index = idmap__remove(&waits->by_id, entry->id);
+
+	--*counter_of(waits, entry);
+	if (entry->flags & WAIT_ESTIMATED)
+		waits->groups[entry->group].estimated--;
+	waits->count--;
+	if (entry->flags & WAIT_QUEUED)
+		entry->id = 0;
+	else
+		free_wait(waits, index);
+}
+
 struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
 				    unsigned int substate, const struct wait_charge *charge,
 				    uint64_t now_ns)
 {
-	uint32_t group = group_of(waits, tuple, charge, now_ns);
-	struct wait_entry *entry;
-	uint32_t index;
+	struct wait_entry *entry = timewaits__find(waits, id);
+	uint32_t group, index;
 
-	if (idmap__find(&waits->by_id, id) != NO_PLACE)
-		return NULL;
+	/* A dump was faster than its record, which knows whose it is. */
+	if (entry)
+		forget(waits, entry);
+	group = group_of(waits, tuple, charge, now_ns);
 	count_begin(&waits->groups[group], charge, now_ns);
 	index = take_wait(waits);
 	if (index == NO_PLACE || idmap__put(&waits->by_id, id, index)) {
@@ -303,14 +322,130 @@ void timewaits__promote(struct timewaits *waits, struct wait_entry *entry)
 
 void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_wait_end end)
 {
-	struct wait_group *group = &waits->groups[entry->group];
+	waits->groups[entry->group].ended[end]++;
+	forget(waits, entry);
+}
 
-	--*counter_of(waits, entry);
-	if (entry->flags & WAIT_ESTIMATED)
-		group->estimated--;
-	group->ended[end]++;
-	waits->count--;
-	free_wait(waits, idmap__remove(&waits->by_id, entry->id));
+/* ---- without function hooks ---- */
+
+/* A minisocket's timer is one of a wheel that gets coarser with the distance:
+ * measured 60.85 s (6.12). */
+#define ESTIMATED_LEN_NS (60850 * NS_PER_MS)
+
+struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
+				       const struct wait_tuple *tuple, const struct wait_charge *charge,
+				       uint64_t now_ns)
+{
+	struct wait_entry *entry = timewaits__begin(waits, id, tuple, EV_TIME_WAIT, charge, now_ns);
+	uint32_t index;
+
+	if (!entry)
+		return NULL;
+	index = idmap__find(&waits->by_id, id);
+	entry->flags |= WAIT_ESTIMATED | WAIT_QUEUED;
+	waits->groups[entry->group].estimated++;
+	entry->next = NO_PLACE;
+	if (waits->newest == NO_PLACE)
+		waits->oldest = index;
+	else
+		wait_at(waits, waits->newest)->next = index;
+	waits->newest = index;
+	return entry;
+}
+
+void timewaits__expire(struct timewaits *waits, uint64_t now_ns)
+{
+	while (waits->oldest != NO_PLACE) {
+		uint32_t index = waits->oldest;
+		struct wait_entry *entry = wait_at(waits, index);
+
+		/* Its age wraps after 52 days; nothing stays here so long. */
+		if (entry->id && wait_entry__held_ns(entry, now_ns) < ESTIMATED_LEN_NS)
+			return;
+		waits->oldest = entry->next;
+		if (waits->oldest == NO_PLACE)
+			waits->newest = NO_PLACE;
+		entry->flags &= (uint8_t)~WAIT_QUEUED;
+		if (entry->id)
+			timewaits__end(waits, entry, EV_WAIT_EXPIRED);
+		else
+			free_wait(waits, index);
+	}
+}
+
+void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+		       unsigned int substate, uint32_t expires_ms, const struct wait_charge *charge,
+		       uint64_t now_ns)
+{
+	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S, left_ns = expires_ms * NS_PER_MS;
+	uint64_t age_ns = left_ns < len_ns ? len_ns - left_ns : 0;
+	struct wait_entry *entry = timewaits__find(waits, id);
+
+	if (!entry) {
+		entry = timewaits__begin(waits, id, tuple, substate, charge,
+					 now_ns > age_ns ? now_ns - age_ns : 0);
+		if (!entry)
+			return;
+		entry->flags |= WAIT_PREEXISTING;
+	}
+	if (entry->flags & WAIT_ESTIMATED) {
+		waits->groups[entry->group].estimated--;
+		entry->flags &= (uint8_t)~WAIT_ESTIMATED;
+	}
+	if (substate != entry->substate) {
+		--*counter_of(waits, entry);
+		entry->substate = (uint8_t)substate;
+		++*counter_of(waits, entry);
+	}
+	entry->flags |= WAIT_SEEN;
+}
+
+/* Whoever is gone before its time was reused, reset or killed: a dump does not
+ * say which. */
+static enum ev_wait_end why_gone(const struct wait_entry *entry, uint64_t now_ns)
+{
+	return wait_entry__held_ns(entry, now_ns) < TIMEWAIT_LEN_S * NS_PER_S ? EV_WAIT_END_NONE :
+										 EV_WAIT_EXPIRED;
+}
+
+void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns)
+{
+	uint32_t began = (uint32_t)(began_ns >> TIME_SHIFT);
+
+	for (uint32_t i = 0; i < waits->used; i++) {
+		struct wait_entry *entry = wait_at(waits, i);
+
+		if (!entry->id || entry->netns != netns)
+			continue;
+		if (!(entry->flags & WAIT_SEEN) && (int32_t)(began - entry->began) > 0)
+			timewaits__end(waits, entry, why_gone(entry, began_ns));
+		else
+			entry->flags &= (uint8_t)~WAIT_SEEN;
+	}
+}
+
+/* ---- for views ---- */
+
+void timewaits__measure(struct timewaits *waits, uint64_t now_ns)
+{
+	uint32_t now = (uint32_t)(now_ns >> TIME_SHIFT);
+
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		waits->groups[i].oldest_began = now;
+	for (uint32_t i = 0; i < waits->used; i++) {
+		const struct wait_entry *entry = wait_at(waits, i);
+		struct wait_group *group = &waits->groups[entry->group];
+
+		if (entry->id && (int32_t)(group->oldest_began - entry->began) > 0)
+			group->oldest_began = entry->began;
+	}
+}
+
+uint64_t wait_group__oldest_ns(const struct wait_group *group, uint64_t now_ns)
+{
+	if (!group->time_wait && !group->fin_wait2)
+		return 0;
+	return (uint64_t)((uint32_t)(now_ns >> TIME_SHIFT) - group->oldest_began) << TIME_SHIFT;
 }
 
 uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns)

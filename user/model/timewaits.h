@@ -45,13 +45,15 @@ struct wait_entry {
 	uint32_t group;
 	uint8_t substate; /* EV_FIN_WAIT2 or EV_TIME_WAIT */
 	uint8_t flags;	  /* WAIT_* */
-	uint16_t seen;	  /* number of the last dump that showed it */
-	uint32_t next;	  /* free list */
+	uint16_t pad;
+	uint32_t next; /* free list; or queue of those to expire */
 };
 
 enum {
 	WAIT_ESTIMATED = 1 << 0,   /* inferred from CLOSE, not yet confirmed by a dump */
 	WAIT_PREEXISTING = 1 << 1, /* found by a dump: its begin was not seen */
+	WAIT_QUEUED = 1 << 2,	   /* in the queue of those to expire by the clock */
+	WAIT_SEEN = 1 << 3,	   /* by the dump in progress */
 };
 
 _Static_assert(sizeof(struct wait_entry) == 64, "200,000 of them must fit in 24 MiB");
@@ -64,13 +66,14 @@ struct wait_group {
 	struct endpoint service; /* client: the remote end; server: the local one */
 	uint32_t time_wait;	 /* now */
 	uint32_t fin_wait2;	 /* now: minisockets that wait for the peer's FIN */
-	uint32_t estimated;	 /* of both, those not confirmed */
+	uint32_t estimated;	 /* of both, those not confirmed by a dump */
+	uint32_t oldest_began;	 /* of its entries, as entry.began; by timewaits__measure() */
 	uint32_t next;		 /* same hash */
 	uint64_t begun;		 /* since the start, with those found */
 	uint64_t short_lived;	 /* of begun: the connection lasted less than TIMEWAIT_SHORT_MS */
 	uint64_t measured;	 /* of begun: how long it lasted is known */
 	uint64_t refused;	 /* the kernel's table was full */
-	uint64_t ended[EV_WAIT_END_END];
+	uint64_t ended[EV_WAIT_END_END]; /* [EV_WAIT_END_NONE]: early, unseen why */
 	uint64_t rate_second; /* the present second, boot time */
 	uint64_t first_second;
 	uint32_t per_second[TIMEWAIT_RATE_SECONDS + 1]; /* begun, by second modulo its size */
@@ -84,6 +87,8 @@ struct timewaits {
 	uint32_t count;
 	uint32_t max_entries;
 	uint64_t not_kept; /* minisockets beyond max_entries */
+	uint32_t oldest;   /* queue of estimated entries, by age */
+	uint32_t newest;
 	struct idmap by_id;
 	struct wait_group *groups; /* owned; the first is "other" */
 	uint32_t group_count;
@@ -107,6 +112,24 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 				    unsigned int substate, const struct wait_charge *charge,
 				    uint64_t now_ns);
 
+/* One that is inferred from the states: nobody will tell its end, so it expires
+ * by the clock unless a dump knows better. NULL as above. */
+struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
+				       const struct wait_tuple *tuple, const struct wait_charge *charge,
+				       uint64_t now_ns);
+
+/* Ends what must have expired by now. Cheap when nothing has. */
+void timewaits__expire(struct timewaits *waits, uint64_t now_ns);
+
+/* A dump shows this one, which expires in expires_ms. */
+void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+		       unsigned int substate, uint32_t expires_ms, const struct wait_charge *charge,
+		       uint64_t now_ns);
+
+/* A dump of this namespace, begun at began_ns, is over: what it did not show
+ * has ended. */
+void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns);
+
 /* None was made, for the kernel's table was full. */
 void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
 		       const struct wait_charge *charge, uint64_t now_ns);
@@ -121,6 +144,12 @@ void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_w
 
 /* Nanoseconds since it began, at now_ns; to about a millisecond. */
 uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns);
+
+/* Finds the oldest entry of each group: a walk over all. */
+void timewaits__measure(struct timewaits *waits, uint64_t now_ns);
+
+/* Nanoseconds since the group's oldest entry began, 0 when it has none. */
+uint64_t wait_group__oldest_ns(const struct wait_group *group, uint64_t now_ns);
 
 /* Begun per second, over the last whole seconds before now_ns (ten at most). */
 double wait_group__rate(const struct wait_group *group, uint64_t now_ns);

@@ -563,6 +563,72 @@ static void json_queues_end(struct printer *printer, const struct queue_quality 
 	close_object(printer);
 }
 
+static void json_waits(struct printer *printer, const struct wait_group *group, const struct owner *owner,
+		       uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	double rate = wait_group__rate(group, time_ns);
+	bool first = true;
+
+	open_object(printer, "timewait_group", time_ns);
+	if (group->netns)
+		put_count(out, ",\"netns\":", group->netns);
+	put_word(out, ",\"role\":\"", role__name(group->role));
+	if (group->service.port) {
+		LITERAL(out, ",\"service\":");
+		put_end(out, group->service.addr, group->service.port, true);
+	}
+	if (owner)
+		put_process(out, owner);
+	put_count(out, ",\"count\":", group->time_wait + group->fin_wait2);
+	put_count(out, ",\"time_wait\":", group->time_wait);
+	put_count(out, ",\"fin_wait2\":", group->fin_wait2);
+	strbuf__printf(out, ",\"rate_per_s\":%.1f,\"steady_state\":%.0f,\"oldest_s\":%.1f", rate,
+		       rate * TIMEWAIT_LEN_S, (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
+	put_count(out, ",\"begun\":", group->begun);
+	if (group->measured)
+		strbuf__printf(out, ",\"short_share\":%.3f",
+			       (double)group->short_lived / (double)group->measured);
+	LITERAL(out, ",\"ended\":{");
+	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {
+		if (!group->ended[end])
+			continue;
+		strbuf__printf(out, "%s\"%s\":%llu", first ? "" : ",",
+			       end ? wait_end__name(end) : "unseen",
+			       (unsigned long long)group->ended[end]);
+		first = false;
+	}
+	strbuf__char(out, '}');
+	if (group->refused)
+		put_count(out, ",\"refused\":", group->refused);
+	put_word(out, ",\"quality\":\"", group->estimated ? "estimated" : "exact");
+	close_object(printer);
+}
+
+static void json_ports(struct printer *printer, const struct port_use *use, const struct ev_dump *settings,
+		       uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	char text[ADDR_TEXT_MAX];
+	uint32_t range = settings ? settings->ephemeral_ports : 0;
+
+	open_object(printer, "ports", time_ns);
+	put_count(out, ",\"netns\":", use->netns);
+	LITERAL(out, ",\"source\":\"");
+	strbuf__append(out, text, addr__format(use->source, text));
+	LITERAL(out, "\",\"destination\":");
+	put_end(out, use->destination.addr, use->destination.port, true);
+	if (range)
+		put_count(out, ",\"range\":", range);
+	put_count(out, ",\"in_use\":", use->in_use);
+	put_count(out, ",\"time_wait\":", use->time_wait);
+	if (range)
+		put_count(out, ",\"left\":", port_use__left(use, range));
+	if (range && port_use__seconds_left(use, range) >= 0)
+		strbuf__printf(out, ",\"seconds_left\":%.1f", port_use__seconds_left(use, range));
+	close_object(printer);
+}
+
 static void put_loss(struct printer *printer, const struct change *change)
 {
 	const struct ev_loss *loss = change->loss;
@@ -694,5 +760,7 @@ const struct printer_ops json_printer = {
 	.listener = json_listener,
 	.netns = json_netns,
 	.queues_end = json_queues_end,
+	.waits = json_waits,
+	.ports = json_ports,
 	.stop = json_stop,
 };

@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "event/capture.h"
 #include "model/model.h"
+#include "model/ports.h"
 
 /* What a table shows one line for. */
 enum subject_matter {
@@ -67,6 +68,11 @@ struct printer_ops {
 	/* Behind the listeners and namespaces of a snapshot. */
 	void (*queues_end)(struct printer *printer, const struct queue_quality *quality,
 			   const struct not_kept *not_kept, uint64_t time_ns);
+	/* A snapshot of the TIME_WAIT ledger: its groups, most first, then ports. */
+	void (*waits)(struct printer *printer, const struct wait_group *group, const struct owner *owner,
+		      uint64_t time_ns);
+	void (*ports)(struct printer *printer, const struct port_use *use, const struct ev_dump *settings,
+		      uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 

@@ -453,6 +453,68 @@ static void table_queues_end(struct printer *printer, const struct queue_quality
 					       "the rest is exact\n");
 }
 
+/* ---- timewait ---- */
+
+static void waits_heading(struct printer *printer)
+{
+	struct strbuf *out = &printer->out;
+
+	put_heading(out, "PROCESS", PROCESS_WIDTH);
+	put_heading(out, "ROLE", 6);
+	put_heading(out, "SERVICE", END_WIDTH);
+	strbuf__str(out, "TIME_WAIT FIN_WAIT2  RATE/s  STEADY OLDEST  SHORT ENDED EARLY\n");
+}
+
+static void table_waits(struct printer *printer, const struct wait_group *group,
+			const struct owner *owner, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	double rate = wait_group__rate(group, time_ns);
+	const char *gap = " ";
+
+	end_column(out, put_process(out, owner), PROCESS_WIDTH);
+	put_heading(out, role__name(group->role) ? role__name(group->role) : "-", 6);
+	put_end(out, group->service.addr, group->service.port, group->service.port, END_WIDTH);
+	strbuf__printf(out, "%8u%c %9u %7.1f %7.0f %5.1fs ", group->time_wait,
+		       group->estimated ? '~' : ' ', group->fin_wait2, rate, rate * TIMEWAIT_LEN_S,
+		       (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
+	if (group->measured)
+		strbuf__printf(out, "%5.0f%%", 100.0 * (double)group->short_lived / (double)group->measured);
+	else
+		strbuf__printf(out, "%6s", "-");
+	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {
+		if (end == EV_WAIT_EXPIRED || !group->ended[end])
+			continue;
+		strbuf__printf(out, "%s%llu %s", gap, (unsigned long long)group->ended[end],
+			       end ? wait_end__name(end) : "unseen");
+		gap = ", ";
+	}
+	if (group->refused)
+		strbuf__printf(out, "%s%llu refused (table full)", gap,
+			       (unsigned long long)group->refused);
+	finish_line(out);
+}
+
+static void table_ports(struct printer *printer, const struct port_use *use,
+			const struct ev_dump *settings, uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	uint32_t range = settings ? settings->ephemeral_ports : 0;
+	char text[ADDR_TEXT_MAX];
+
+	(void)time_ns;
+	strbuf__str(out, "ports of ");
+	strbuf__append(out, text, addr__format(use->source, text));
+	strbuf__str(out, " to ");
+	put_end(out, use->destination.addr, use->destination.port, true, 0);
+	strbuf__printf(out, "%u in use, %u of them TIME_WAIT", use->in_use, use->time_wait);
+	if (range)
+		strbuf__printf(out, ", %u of %u left", port_use__left(use, range), range);
+	if (range && port_use__seconds_left(use, range) >= 0)
+		strbuf__printf(out, ", none in %.0f s at this rate", port_use__seconds_left(use, range));
+	finish_line(out);
+}
+
 /* ---- flows ---- */
 
 static void lives_heading(struct printer *printer)
@@ -587,6 +649,8 @@ static void table_begin(struct printer *printer, const struct capture_info *info
 		events_heading(printer);
 	else if (printer->config.of == OF_LIVES)
 		lives_heading(printer);
+	else if (printer->config.of == OF_WAITS)
+		waits_heading(printer);
 	else
 		listeners_heading(printer);
 	if (printer->config.colour && printer->out.len > start) {
@@ -635,5 +699,7 @@ const struct printer_ops table_printer = {
 	.listener = table_listener,
 	.netns = table_netns,
 	.queues_end = table_queues_end,
+	.waits = table_waits,
+	.ports = table_ports,
 	.stop = table_stop,
 };

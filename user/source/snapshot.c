@@ -62,9 +62,9 @@ static struct ev_listener *add(struct walk *walk)
 	return &walk->found[walk->count++];
 }
 
-static void put_owner(struct ev_owner *owner, const struct walk *walk, uint32_t inode)
+static void put_owner(struct ev_owner *owner, const struct procs *procs, uint32_t inode)
 {
-	const struct process *process = walk->procs ? procs__find(walk->procs, inode, NULL) : NULL;
+	const struct process *process = procs ? procs__find(procs, inode, NULL) : NULL;
 
 	if (!process)
 		return;
@@ -92,7 +92,7 @@ static int take_listener(struct walk *walk, const struct socket_entry *entry)
 		.somaxconn = walk->somaxconn,
 	};
 	memcpy(listener->local, entry->local.addr, sizeof(listener->local));
-	put_owner(&listener->owner, walk, entry->inode);
+	put_owner(&listener->owner, walk->procs, entry->inode);
 	return 0;
 }
 
@@ -268,6 +268,121 @@ int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, voi
 	free(walk.found);
 	free(walk.requests);
 	return err ? err : walk.no_diag;
+}
+
+/* ---- connections and minisockets ---- */
+
+struct tour {
+	uint32_t only; /* inode; 0 every namespace */
+	uint32_t states;
+	uint32_t netns;
+	uint64_t began_ns;
+	const struct procs *procs; /* NULL: owners are not wanted */
+	source_take_fn take;
+	void *context;
+};
+
+static int take_socket(void *context, const struct socket_entry *entry)
+{
+	const struct tour *tour = context;
+	struct ev_socket socket = {
+		.header = { .len = sizeof(socket),
+			    .version = EV_VERSION,
+			    .kind = EV_SOCKET,
+			    .time_ns = tour->began_ns },
+		.conn_id = entry->cookie,
+		.netns = tour->netns,
+		.family = entry->family,
+		.state = entry->state,
+		.kind = entry->kind == SOCKET_MINI ? EV_SOCKET_MINI : EV_SOCKET_FULL,
+		.local_port = entry->local.port,
+		.remote_port = entry->remote.port,
+		.expires_ms = entry->kind == SOCKET_MINI ? entry->expires_ms : 0,
+	};
+
+	if (entry->kind == SOCKET_REQUEST || entry->state == EV_LISTEN)
+		return 0;
+	memcpy(socket.local, entry->local.addr, sizeof(socket.local));
+	memcpy(socket.remote, entry->remote.addr, sizeof(socket.remote));
+	put_owner(&socket.owner, tour->procs, entry->inode);
+	return tour->take(tour->context, &socket, sizeof(socket));
+}
+
+static void put_settings(struct ev_dump *dump)
+{
+	struct sysctls *sysctls = calloc(1, sizeof(*sysctls));
+	int64_t value;
+
+	if (!sysctls)
+		return;
+	sysctls__load(sysctls);
+	dump->ephemeral_ports = sysctls__ephemeral_ports(sysctls);
+	if (sysctls__get(sysctls, SYSCTL_PORT_LOW, &value))
+		dump->port_low = (uint16_t)value;
+	if (sysctls__get(sysctls, SYSCTL_PORT_HIGH, &value))
+		dump->port_high = (uint16_t)value;
+	if (sysctls__get(sysctls, SYSCTL_MAX_TW_BUCKETS, &value))
+		dump->max_tw_buckets = (uint32_t)value;
+	free(sysctls);
+}
+
+/* Before the first socket, for the settings, and behind the last one. */
+static int tell_dump(const struct tour *tour, uint32_t states)
+{
+	struct ev_dump dump = {
+		.header = { .len = sizeof(dump),
+			    .version = EV_VERSION,
+			    .kind = EV_DUMP,
+			    .time_ns = clock__boot_ns() },
+		.began_ns = tour->began_ns,
+		.netns = tour->netns,
+		.states = states,
+	};
+
+	put_settings(&dump);
+	return tour->take(tour->context, &dump, sizeof(dump));
+}
+
+/* A dump that is repeated tells a socket twice, which does no harm. */
+static int tour_inside(void *context, const struct netns *netns)
+{
+	struct tour *tour = context;
+	struct sockdiag *diag;
+	int err = -EAGAIN;
+
+	if (tour->only && netns->inode != tour->only)
+		return 0;
+	diag = sockdiag__new();
+	if (!diag)
+		return -errno;
+	tour->netns = netns->inode;
+	tour->began_ns = clock__boot_ns();
+	if (tell_dump(tour, 0)) {
+		sockdiag__free(diag);
+		return -ECANCELED;
+	}
+	for (int i = 0; i < REPEATS && err == -EAGAIN; i++) {
+		tour->began_ns = clock__boot_ns();
+		err = sockdiag__dump(diag, tour->states, 0, take_socket, tour);
+	}
+	sockdiag__free(diag);
+	return err && err != -EAGAIN ? err : tell_dump(tour, tour->states);
+}
+
+int snapshot__sockets(uint32_t netns, uint32_t states, unsigned int extras, source_take_fn take,
+		      void *context)
+{
+	struct tour tour = { .only = netns, .states = states, .take = take, .context = context };
+	struct netns_visitor visitor = { .inside = tour_inside, .context = &tour };
+	struct procs procs;
+	int err;
+
+	if (extras & SNAPSHOT_OWNERS && !procs__init(&procs))
+		tour.procs = &procs;
+	err = netns__walk(&visitor, NULL);
+	if (tour.procs)
+		procs__fini(&procs);
+	return err;
 }
 
 static int still_poll(struct source *source, source_take_fn take, void *context)

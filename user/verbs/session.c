@@ -36,7 +36,8 @@ struct session {
 	struct printer printer;
 	struct ledger ledger;
 	uint64_t shown;
-	uint64_t next_snapshot_ns;  /* queues: boot time */
+	uint64_t next_snapshot_ns;  /* queues, timewait: boot time */
+	uint64_t next_dump_ns;	    /* timewait: of the kernel's tables */
 	struct kernel_filter terms; /* what of the filter the kernel applies */
 	bool sampled;		    /* the first sample of the listeners has been taken */
 	uint64_t until_ns;	    /* boot time of the source; UINT64_MAX: none */
@@ -206,6 +207,9 @@ static uint32_t hooks_wanted(const struct session *session)
 		wanted |= 1U << HOOK_ACCEPT;
 	if (events & EVENTS_TIMEWAIT && session->config->of != OF_LISTENERS && !session->options->at_close)
 		wanted |= 1U << HOOK_TIMEWAIT;
+	/* The ledger needs who closed, and whose connection it was. */
+	if (session->config->of == OF_WAITS)
+		wanted &= ~(1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_SYNACK);
 	if (session->config->of == OF_LISTENERS)
 		wanted |= 1U << HOOK_LISTEN;
 	return wanted;
@@ -278,8 +282,12 @@ static void init_printer(struct session *session)
 
 static int init_model(struct session *session)
 {
+	const char *works = session->source->info.hooks;
 	struct model_config config = { .max_lives = MODEL_MAX_LIVES,
 				       .max_ended = MODEL_MAX_ENDED,
+				       .estimate_waits = session->config->of == OF_WAITS &&
+							 !strstr(works, "timewait=fentry") &&
+							 !strstr(works, "timewait=kprobe"),
 				       .ends_at_close = session->options->at_close ||
 							session->config->of == OF_WAITS };
 
@@ -463,6 +471,127 @@ static int sample_listeners(struct session *session)
 	return err;
 }
 
+/* ---- timewait ---- */
+
+enum {
+	/* No more than a hundredth of a core for reading tables that change little. */
+	DUMP_SHARE = 100,
+	DUMP_MS_LEAST = 1000,
+	PORTS_SHOWN = 10, /* in a table */
+};
+
+/*
+ * The kernel's tables of connections and minisockets into the model: once at the
+ * start, for what was there before; where no record tells of minisockets again
+ * and again, the more seldom the longer it takes.
+ */
+static void sample_sockets(struct session *session, uint64_t now_ns)
+{
+	bool first = !session->sampled;
+	uint32_t states = first ? SOCKET_STATES : 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+	int err;
+
+	if (session->options->replay || now_ns < session->next_dump_ns)
+		return;
+	if (first)
+		sample_listeners(session);
+	err = snapshot__sockets(session->terms.netns, states, first ? SNAPSHOT_OWNERS : 0, take_rest,
+				session);
+	if (err && first)
+		log__line("connections that existed before are not known: %s", strerror(-err));
+	session->sampled = true;
+	session->next_dump_ns = clock__boot_ns();
+	session->next_dump_ns += (session->next_dump_ns - now_ns) * DUMP_SHARE;
+	if (session->next_dump_ns < now_ns + DUMP_MS_LEAST * NS_PER_MS)
+		session->next_dump_ns = now_ns + DUMP_MS_LEAST * NS_PER_MS;
+	if (hook_is_on(session, "timewait"))
+		session->next_dump_ns = UINT64_MAX;
+}
+
+static bool group_wanted(const struct session *session, const struct wait_group *group,
+			 const struct owner *owner)
+{
+	const struct filter_subject subject = {
+		.local_addr = group->role == ROLE_SERVER ? group->service.addr : NULL,
+		.local_port = group->role == ROLE_SERVER ? group->service.port : 0,
+		.remote_addr = group->role == ROLE_SERVER ? NULL : group->service.addr,
+		.remote_port = group->role == ROLE_SERVER ? 0 : group->service.port,
+		.netns = group->netns,
+		.states = 1U << EV_TIME_WAIT | 1U << EV_FIN_WAIT2,
+		.pid = owner ? owner->pid : 0,
+		.comm = owner ? owner->comm : NULL,
+		.role = (enum role)group->role,
+	};
+
+	return filter__match(session->options->filter, &subject) != FILTER_NO;
+}
+
+static int most_first(const void *a, const void *b)
+{
+	const struct wait_group *x = *(const struct wait_group *const *)a;
+	const struct wait_group *y = *(const struct wait_group *const *)b;
+	uint32_t nx = x->time_wait + x->fin_wait2, ny = y->time_wait + y->fin_wait2;
+
+	return (nx < ny) - (nx > ny);
+}
+
+static void show_groups(struct session *session, uint64_t now_ns)
+{
+	const struct timewaits *waits = model__timewaits(session->model);
+	const struct wait_group *sorted[TIMEWAIT_GROUPS_MAX];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < waits->group_count; i++) {
+		const struct wait_group *group = &waits->groups[i];
+
+		if ((group->begun || group->refused) &&
+		    group_wanted(session, group, model__owner_at(session->model, group->owner)))
+			sorted[count++] = group;
+	}
+	qsort(sorted, count, sizeof(sorted[0]), most_first);
+	for (size_t i = 0; i < count; i++)
+		session->printer.ops->waits(&session->printer, sorted[i],
+					    model__owner_at(session->model, sorted[i]->owner), now_ns);
+}
+
+static void show_ports(struct session *session, uint64_t now_ns)
+{
+	struct port_use *uses;
+	int count = ports__count(session->model, now_ns, &uses);
+
+	if (count < 0)
+		return;
+	if (!session->options->json && count > PORTS_SHOWN)
+		count = PORTS_SHOWN;
+	for (int i = 0; i < count; i++) {
+		const struct filter_subject subject = {
+			.local_addr = uses[i].source,
+			.remote_addr = uses[i].destination.addr,
+			.remote_port = uses[i].destination.port,
+			.netns = uses[i].netns,
+			.role = ROLE_CLIENT,
+		};
+
+		if (filter__match(session->options->filter, &subject) != FILTER_NO)
+			session->printer.ops->ports(&session->printer, &uses[i],
+						    model__dump_of(session->model, uses[i].netns),
+						    now_ns);
+	}
+	free(uses);
+}
+
+static void show_waits(struct session *session, uint64_t now_ns)
+{
+	model__measure(session->model, now_ns);
+	show_groups(session, now_ns);
+	show_ports(session, now_ns);
+}
+
+static bool shows_tables(const struct session *session)
+{
+	return session->config->of == OF_LISTENERS || session->config->of == OF_WAITS;
+}
+
 /* On a terminal the table stays in place; elsewhere one follows the other. */
 static void show_snapshot(struct session *session, uint64_t now_ns)
 {
@@ -471,17 +600,26 @@ static void show_snapshot(struct session *session, uint64_t now_ns)
 			strbuf__str(&session->printer.out, "\033[H\033[J");
 		session->printer.ops->begin(&session->printer, &session->source->info);
 	}
-	show_queues(session, now_ns);
+	if (session->config->of == OF_LISTENERS)
+		show_queues(session, now_ns);
+	else
+		show_waits(session, now_ns);
 }
 
 /* A recording has a time of its own: it is shown as it is in the end. */
 static void snapshot(struct session *session)
 {
-	if (session->config->of != OF_LISTENERS || session->options->replay ||
-	    clock__boot_ns() < session->next_snapshot_ns)
+	uint64_t now_ns = clock__boot_ns();
+
+	if (!shows_tables(session) || session->options->replay)
 		return;
-	session->next_snapshot_ns = clock__boot_ns() + SNAPSHOT_MS * NS_PER_MS;
-	sample_listeners(session);
+	if (session->config->of == OF_WAITS)
+		sample_sockets(session, now_ns);
+	if (now_ns < session->next_snapshot_ns)
+		return;
+	session->next_snapshot_ns = now_ns + SNAPSHOT_MS * NS_PER_MS;
+	if (session->config->of == OF_LISTENERS)
+		sample_listeners(session);
 	show_snapshot(session, clock__boot_ns());
 	if (session->options->count && ++session->shown == session->options->count)
 		session->enough = true;
@@ -553,7 +691,7 @@ static int wind_up(struct session *session)
 
 	if (session->select.lives && told_all)
 		show_open_lives(session);
-	if (session->config->of == OF_LISTENERS && told_all && !session->options->once)
+	if (shows_tables(session) && told_all && !session->options->once)
 		show_snapshot(session, session->last_ns);
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
@@ -611,7 +749,7 @@ static int run(struct session *session)
 
 	if (status)
 		return status;
-	if (session->config->prints && (session->options->json || session->config->of != OF_LISTENERS))
+	if (session->config->prints && (session->options->json || !shows_tables(session)))
 		session->printer.ops->begin(&session->printer, &session->source->info);
 	flush(session);
 	pump_error = pump(session);

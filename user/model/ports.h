@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which local ports this host's clients use up: a connection takes one port of
+ * its source address per destination, and a TIME_WAIT keeps it. Pure.
+ */
+#ifndef TCPSAGA_MODEL_PORTS_H
+#define TCPSAGA_MODEL_PORTS_H
+
+#include "model/model.h"
+
+struct port_use {
+	uint32_t netns;
+	uint8_t source[16];
+	struct endpoint destination;
+	uint32_t in_use;    /* connections and minisockets */
+	uint32_t time_wait; /* minisockets among them */
+	double rate;	    /* minisockets per second */
+};
+
+enum { PORT_USES_MAX = 1024 }; /* sources and destinations; those beyond are left out */
+
+/*
+ * Counts all, most in use first. *uses is to be freed with free(). Returns how
+ * many, or -ENOMEM. A walk over every connection.
+ */
+int ports__count(const struct model *model, uint64_t now_ns, struct port_use **uses);
+
+/* How many ports are left of the range, 0 also when more are in use. */
+uint32_t port_use__left(const struct port_use *use, uint32_t range);
+
+/* Seconds until none is left if the rate stays: a negative number when the
+ * steady state (rate x 60 s and the connections) fits into the range. */
+double port_use__seconds_left(const struct port_use *use, uint32_t range);
+
+#endif
