@@ -103,7 +103,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock snapshot mkrec relocs)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec relocs)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do.
@@ -113,7 +113,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -O1 -g -fsanitize=address,undefined \
 		-fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -o $@
 
-$(BUILD)/tests/traffic $(BUILD)/tests/knock: $(BUILD)/tests/%: tests/system/%.c
+$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@

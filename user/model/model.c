@@ -686,8 +686,11 @@ static void estimate_wait(struct model *model, const struct life *life, const st
 static void end_wait_before(struct model *model, const struct life *life)
 {
 	struct wait_tuple tuple = tuple_of_life(life);
-	struct wait_entry *entry = timewaits__find(&model->waits, wait_key(model, &tuple));
+	struct wait_entry *entry;
 
+	if (!model->estimate_waits) /* its end has a record of its own */
+		return;
+	entry = timewaits__find(&model->waits, wait_key(model, &tuple));
 	if (entry)
 		timewaits__end(&model->waits, entry,
 			       life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
