@@ -18,7 +18,7 @@ teardown() { common_teardown; }
 play_load() {
     local verb=$1 type=$2 lines=$3
     shift 3
-    watch "$verb"
+    if [ "$verb" = flows ]; then watch flows --at-close; else watch "$verb"; fi
     traffic_inside load --connections "$COUNT" --rate 5000 "$@"
     until_true "$lines lines of type $type" has_lines "$type" "$lines" || true
     stop_watching

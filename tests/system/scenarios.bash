@@ -20,7 +20,7 @@ is_shared() { [ -n "${TCPSAGA_VM:-}" ]; }
 watch_from() {
     local dir=$1
     shift
-    launch "$dir/flows" flows "$@"
+    launch "$dir/flows" flows --at-close "$@"
     FLOWS_PID=$LAUNCHED
     launch "$dir/trace" trace "$@"
     TRACE_PID=$LAUNCHED

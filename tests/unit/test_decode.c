@@ -22,6 +22,9 @@ union sample {
 	struct ev_close close;
 	struct ev_handshake handshake;
 	struct ev_accept accept;
+	struct ev_timewait timewait;
+	struct ev_socket socket;
+	struct ev_dump dump;
 	struct ev_listener listener;
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
@@ -89,6 +92,33 @@ static void put_accept(struct ev_accept *accept)
 	put_owner(&accept->owner);
 }
 
+static void put_timewait(struct ev_timewait *wait)
+{
+	wait->conn_id = 0x1f3b;
+	wait->netns = 4026531840u;
+	wait->family = AF_INET;
+	wait->phase = EV_WAIT_BEGIN;
+	wait->substate = EV_FIN_WAIT2;
+	wait->local_port = 80;
+	wait->remote_port = 4000;
+	memcpy(wait->local, mapped, sizeof(mapped));
+	memcpy(wait->remote, mapped, sizeof(mapped));
+}
+
+static void put_socket(struct ev_socket *socket)
+{
+	socket->conn_id = 0x1f3b;
+	socket->netns = 4026531840u;
+	socket->family = AF_INET;
+	socket->state = EV_TIME_WAIT;
+	socket->kind = EV_SOCKET_MINI;
+	socket->local_port = 80;
+	socket->remote_port = 4000;
+	memcpy(socket->local, mapped, sizeof(mapped));
+	memcpy(socket->remote, mapped, sizeof(mapped));
+	put_owner(&socket->owner);
+}
+
 static void put_listener(struct ev_listener *listener)
 {
 	listener->conn_id = 9;
@@ -121,6 +151,12 @@ static union sample make_sample(unsigned int kind)
 		put_handshake(&sample.handshake, EV_REQUEST_TIMED_OUT);
 	if (kind == EV_ACCEPT)
 		put_accept(&sample.accept);
+	if (kind == EV_TIMEWAIT)
+		put_timewait(&sample.timewait);
+	if (kind == EV_SOCKET)
+		put_socket(&sample.socket);
+	if (kind == EV_DUMP)
+		sample.dump.began_ns = 900;
 	if (kind == EV_LISTENER)
 		put_listener(&sample.listener);
 	if (kind == EV_SAMPLED)
@@ -146,7 +182,7 @@ static union sample make_sample(unsigned int kind)
 static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
-	EV_SAMPLED,    EV_NETSTAT,
+	EV_SAMPLED,    EV_NETSTAT,	    EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
 };
 
 static int decode(const union sample *sample)
@@ -174,9 +210,12 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_SAMPLED), sizeof(struct ev_sampled));
 	assert_int_equal(record__size(EV_NETSTAT), sizeof(struct ev_netstat));
 	assert_int_equal(record__size(0), 0);
-	assert_int_equal(record__size(EV_ACCEPT + 1), 0);
+	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
+	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
+	assert_int_equal(record__size(EV_DUMP), sizeof(struct ev_dump));
+	assert_int_equal(record__size(EV_TIMEWAIT + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
-	assert_int_equal(record__size(EV_NETSTAT + 1), 0);
+	assert_int_equal(record__size(EV_DUMP + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -192,6 +231,8 @@ static const void *owner_in(const union sample *sample)
 		return &sample->close.owner;
 	case EV_ACCEPT:
 		return &sample->accept.owner;
+	case EV_SOCKET:
+		return &sample->socket.owner;
 	case EV_LISTENER:
 		return &sample->listener.owner;
 	default:
@@ -220,6 +261,9 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.handshake, kind == EV_SYN || kind == EV_HANDSHAKE ? &s : NULL);
 		assert_ptr_equal(r.accept, kind == EV_ACCEPT ? &s : NULL);
 		assert_ptr_equal(r.listener, kind == EV_LISTENER ? &s : NULL);
+		assert_ptr_equal(r.timewait, kind == EV_TIMEWAIT ? &s : NULL);
+		assert_ptr_equal(r.socket, kind == EV_SOCKET ? &s : NULL);
+		assert_ptr_equal(r.dump, kind == EV_DUMP ? &s : NULL);
 		assert_ptr_equal(r.sampled, kind == EV_SAMPLED ? &s : NULL);
 		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
@@ -490,6 +534,26 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_ACCEPT, ev_accept, pad2, 1),
 	SPOIL(EV_ACCEPT, ev_accept, pad2, 0x80000000),
 	SPOIL_OWNER(EV_ACCEPT, ev_accept),
+	SPOIL_ADDRESSES(EV_TIMEWAIT, ev_timewait),
+	SPOIL(EV_TIMEWAIT, ev_timewait, phase, 0),
+	SPOIL(EV_TIMEWAIT, ev_timewait, phase, EV_WAIT_END),
+	SPOIL(EV_TIMEWAIT, ev_timewait, phase, EV_WAIT_PHASE_END),
+	SPOIL(EV_TIMEWAIT, ev_timewait, substate, EV_ESTABLISHED),
+	SPOIL(EV_TIMEWAIT, ev_timewait, substate, 0xff),
+	SPOIL(EV_TIMEWAIT, ev_timewait, end, EV_WAIT_EXPIRED),
+	SPOIL(EV_TIMEWAIT, ev_timewait, end, EV_WAIT_END_END),
+	SPOIL(EV_TIMEWAIT, ev_timewait, by_address, 2),
+	SPOIL_BYTE(EV_TIMEWAIT, ev_timewait, pad, 0, 1),
+	SPOIL_BYTE(EV_TIMEWAIT, ev_timewait, pad, 2, 0x80),
+	SPOIL_ADDRESSES(EV_SOCKET, ev_socket),
+	SPOIL(EV_SOCKET, ev_socket, state, 0),
+	SPOIL(EV_SOCKET, ev_socket, state, EV_STATE_END),
+	SPOIL(EV_SOCKET, ev_socket, state, EV_ESTABLISHED), /* no minisocket's */
+	SPOIL(EV_SOCKET, ev_socket, kind, 2),
+	SPOIL(EV_SOCKET, ev_socket, pad, 1),
+	SPOIL_OWNER(EV_SOCKET, ev_socket),
+	SPOIL(EV_DUMP, ev_dump, began_ns, 1001),
+	SPOIL(EV_DUMP, ev_dump, pad, 1),
 	SPOIL_LOCAL(EV_LISTENER, ev_listener),
 	SPOIL(EV_LISTENER, ev_listener, local_port, 0),
 	SPOIL_BYTE(EV_LISTENER, ev_listener, pad, 0, 1),
@@ -513,7 +577,7 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_LOSS, ev_loss, reason, 0),
 	SPOIL(EV_LOSS, ev_loss, reason, EV_LOSS_REASON_END),
 	SPOIL(EV_LOSS, ev_loss, reason, UINT32_MAX),
-	SPOIL(EV_LOSS, ev_loss, of_kind, EV_ACCEPT + 1),
+	SPOIL(EV_LOSS, ev_loss, of_kind, EV_TIMEWAIT + 1),
 	SPOIL(EV_LOSS, ev_loss, of_kind, 256 + EV_BIRTH),
 	SPOIL(EV_LOSS, ev_loss, of_kind, UINT32_MAX),
 	SPOIL(EV_STOP, ev_stop, lost[0], 1),
@@ -621,10 +685,10 @@ static void test_future(void **state)
 	assert_null(record.transition);
 
 	sample = make_sample(EV_BIRTH);
-	sample.header.kind = EV_ACCEPT + 1;
+	sample.header.kind = EV_TIMEWAIT + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_NETSTAT + 1;
+	sample.header.kind = EV_DUMP + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);

@@ -29,6 +29,7 @@
 #include "model/listeners.c"
 #include "model/namespaces.c"
 #include "model/owners.c"
+#include "model/timewaits.c"
 #include "output/json.c"
 #include "output/printer.c"
 #include "base/text.c"

@@ -236,6 +236,11 @@ static bool socket_ok(const struct ev_socket *socket)
 	       (socket->kind == EV_SOCKET_FULL || (socket->kind == EV_SOCKET_MINI && mini));
 }
 
+static bool dump_ok(const struct ev_dump *dump)
+{
+	return dump->began_ns <= dump->header.time_ns && !dump->pad;
+}
+
 static bool loss_ok(const struct ev_loss *loss)
 {
 	return loss->since_ns <= loss->header.time_ns && loss->count > 0 && loss->reason > 0 &&
@@ -272,7 +277,7 @@ static bool parts_ok(const struct record *record)
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
-	       (!record->dump || record->dump->began_ns <= record->header->time_ns) &&
+	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
 }
 

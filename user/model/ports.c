@@ -103,17 +103,3 @@ int ports__count(const struct model *model, uint64_t now_ns, struct port_use **u
 	*uses = count.uses;
 	return (int)count.used;
 }
-
-uint32_t port_use__left(const struct port_use *use, uint32_t range)
-{
-	return range > use->in_use ? range - use->in_use : 0;
-}
-
-double port_use__seconds_left(const struct port_use *use, uint32_t range)
-{
-	double open = use->in_use - use->time_wait;
-
-	if (use->rate <= 0 || use->rate * TIMEWAIT_LEN_S + open <= range)
-		return -1;
-	return port_use__left(use, range) / use->rate;
-}

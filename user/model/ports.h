@@ -26,10 +26,20 @@ enum { PORT_USES_MAX = 1024 }; /* sources and destinations; those beyond are lef
 int ports__count(const struct model *model, uint64_t now_ns, struct port_use **uses);
 
 /* How many ports are left of the range, 0 also when more are in use. */
-uint32_t port_use__left(const struct port_use *use, uint32_t range);
+static inline uint32_t port_use__left(const struct port_use *use, uint32_t range)
+{
+	return range > use->in_use ? range - use->in_use : 0;
+}
 
 /* Seconds until none is left if the rate stays: a negative number when the
  * steady state (rate x 60 s and the connections) fits into the range. */
-double port_use__seconds_left(const struct port_use *use, uint32_t range);
+static inline double port_use__seconds_left(const struct port_use *use, uint32_t range)
+{
+	double open = use->in_use - use->time_wait;
+
+	if (use->rate <= 0 || use->rate * TIMEWAIT_LEN_S + open <= range)
+		return -1;
+	return port_use__left(use, range) / use->rate;
+}
 
 #endif

@@ -248,7 +248,7 @@ static uint32_t *counter_of(struct timewaits *waits, const struct wait_entry *en
 }
 
 /* An entry in the queue keeps its place until it comes to its head. */
-static void forget(struct timewaits *waits, struct wait_entry *entry)
+static void forget_wait(struct timewaits *waits, struct wait_entry *entry)
 {
 	uint32_t index = idmap__remove(&waits->by_id, entry->id);
 
@@ -271,7 +271,7 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 
 	/* A dump was faster than its record, which knows whose it is. */
 	if (entry)
-		forget(waits, entry);
+		forget_wait(waits, entry);
 	group = group_of(waits, tuple, charge, now_ns);
 	count_begin(&waits->groups[group], charge, now_ns);
 	index = take_wait(waits);
@@ -323,7 +323,7 @@ void timewaits__promote(struct timewaits *waits, struct wait_entry *entry)
 void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_wait_end end)
 {
 	waits->groups[entry->group].ended[end]++;
-	forget(waits, entry);
+	forget_wait(waits, entry);
 }
 
 /* ---- without function hooks ---- */

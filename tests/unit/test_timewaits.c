@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Unit tests of user/model/timewaits.c: the TIME_WAIT ledger. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/idmap.c"
+#include "model/owners.c"
+#include "model/timewaits.c"
+
+enum { NETNS = 4026531840u - 4026531000u };
+
+static struct owners owners;
+static struct timewaits waits;
+static uint32_t nginx, php;
+
+static uint32_t intern(uint32_t pid, const char *comm)
+{
+	struct ev_owner owner = { .pid = pid, .tid = pid };
+
+	strcpy(owner.comm, comm);
+	return owners__intern(&owners, &owner);
+}
+
+static int begin_with(uint32_t max)
+{
+	if (owners__init(&owners, 1) || timewaits__init(&waits, &owners, 1, max))
+		return -1;
+	nginx = intern(10, "nginx");
+	php = intern(20, "php-fpm");
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return begin_with(1000);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	timewaits__fini(&waits);
+	owners__fini(&owners);
+	return 0;
+}
+
+static struct wait_tuple tuple(uint16_t local, uint16_t remote)
+{
+	return (struct wait_tuple){ .local.port = local, .remote.port = remote, .netns = NETNS };
+}
+
+static struct wait_entry *begin(uint64_t id, uint32_t owner, enum role role, uint64_t lasted_ns,
+				uint64_t now_ns)
+{
+	struct wait_tuple of = role == ROLE_SERVER ? tuple(80, (uint16_t)id) : tuple((uint16_t)id, 80);
+	struct wait_charge charge = { .owner = owner, .role = role, .lasted_ns = lasted_ns };
+
+	return timewaits__begin(&waits, id, &of, EV_TIME_WAIT, &charge, now_ns);
+}
+
+static const struct wait_group *group_with(uint32_t owner)
+{
+	for (uint32_t i = 0; i < waits.group_count; i++)
+		if (waits.groups[i].owner == owner)
+			return &waits.groups[i];
+	return NULL;
+}
+
+static void test_groups(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 100; id++)
+		begin(id, id % 4 ? php : nginx, id % 4 ? ROLE_CLIENT : ROLE_SERVER,
+		      id % 2 ? 5 * NS_PER_S : NS_PER_MS, NS_PER_S);
+	assert_int_equal(waits.count, 100);
+	assert_int_equal(group_with(php)->time_wait, 75);
+	assert_int_equal(group_with(php)->service.port, 80);
+	assert_int_equal(group_with(php)->short_lived, 25);
+	assert_int_equal(group_with(php)->measured, 75);
+	assert_int_equal(group_with(nginx)->time_wait, 25);
+	for (uint64_t id = 1; id <= 100; id++)
+		timewaits__end(&waits, timewaits__find(&waits, id), EV_WAIT_REUSED);
+	assert_int_equal(waits.count, 0);
+	assert_int_equal(group_with(php)->time_wait, 0);
+	assert_int_equal(group_with(php)->begun, 75);
+	assert_int_equal(group_with(php)->ended[EV_WAIT_REUSED], 75);
+	assert_null(timewaits__find(&waits, 7));
+}
+
+/* A process whose threads have names of their own is one group. */
+static void test_threads(void **state)
+{
+	(void)state;
+	begin(1, intern(30, "worker-1"), ROLE_CLIENT, UINT64_MAX, NS_PER_S);
+	begin(2, intern(30, "worker-2"), ROLE_CLIENT, UINT64_MAX, NS_PER_S);
+	assert_int_equal(waits.group_count, 2); /* and "other" */
+	assert_int_equal(waits.groups[1].time_wait, 2);
+}
+
+static void test_promotion(void **state)
+{
+	struct wait_tuple of = tuple(1, 80);
+	struct wait_charge charge = { .owner = php, .role = ROLE_CLIENT, .lasted_ns = UINT64_MAX };
+	struct wait_entry *entry;
+
+	(void)state;
+	entry = timewaits__begin(&waits, 1, &of, EV_FIN_WAIT2, &charge, NS_PER_S);
+	assert_int_equal(group_with(php)->fin_wait2, 1);
+	assert_int_equal(group_with(php)->time_wait, 0);
+	timewaits__promote(&waits, entry);
+	timewaits__promote(&waits, entry);
+	assert_int_equal(group_with(php)->fin_wait2, 0);
+	assert_int_equal(group_with(php)->time_wait, 1);
+}
+
+static void test_full(void **state)
+{
+	(void)state;
+	teardown(NULL);
+	begin_with(10);
+	for (uint64_t id = 1; id <= 25; id++)
+		begin(id, php, ROLE_CLIENT, UINT64_MAX, NS_PER_S);
+	assert_int_equal(waits.count, 10);
+	assert_int_equal(waits.not_kept, 15);
+	assert_int_equal(group_with(php)->time_wait, 10);
+	assert_int_equal(group_with(php)->begun, 25);
+	timewaits__end(&waits, timewaits__find(&waits, 3), EV_WAIT_EXPIRED);
+	assert_non_null(begin(99, php, ROLE_CLIENT, UINT64_MAX, NS_PER_S));
+}
+
+static void test_rate(void **state)
+{
+	const struct wait_group *group;
+
+	(void)state;
+	for (uint64_t second = 100; second < 120; second++)
+		for (uint64_t n = 0; n < 7; n++)
+			begin(second * 10 + n, php, ROLE_CLIENT, UINT64_MAX, second * NS_PER_S);
+	group = group_with(php);
+	assert_true(wait_group__rate(group, 120 * NS_PER_S) == 7);
+	assert_true(wait_group__rate(group, 125 * NS_PER_S) == 3.5);
+	assert_true(wait_group__rate(group, 1000 * NS_PER_S) == 0);
+}
+
+static void estimate(uint64_t id, uint64_t now_ns)
+{
+	struct wait_tuple of = tuple((uint16_t)id, 80);
+	struct wait_charge charge = { .owner = php, .role = ROLE_CLIENT, .lasted_ns = UINT64_MAX };
+
+	timewaits__estimate(&waits, id, &of, &charge, now_ns);
+}
+
+/* By the clock, in order, also when one in the middle was ended before. */
+static void test_estimates_expire(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 10; id++)
+		estimate(id, id * NS_PER_S);
+	assert_int_equal(group_with(php)->estimated, 10);
+	timewaits__end(&waits, timewaits__find(&waits, 2), EV_WAIT_REUSED);
+	timewaits__expire(&waits, 61 * NS_PER_S);
+	assert_int_equal(waits.count, 9);
+	timewaits__expire(&waits, 64 * NS_PER_S);
+	assert_int_equal(waits.count, 7);
+	assert_null(timewaits__find(&waits, 3));
+	assert_non_null(timewaits__find(&waits, 4));
+	estimate(11, 64 * NS_PER_S);
+	timewaits__expire(&waits, 200 * NS_PER_S);
+	assert_int_equal(waits.count, 0);
+	assert_int_equal(group_with(php)->estimated, 0);
+	estimate(12, 201 * NS_PER_S);
+	assert_int_equal(waits.count, 1);
+}
+
+/* A dump confirms, adds and removes; what began after it is left alone. */
+static void test_dump(void **state)
+{
+	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
+	struct wait_tuple of = tuple(3, 80);
+
+	(void)state;
+	estimate(1, 10 * NS_PER_S);
+	estimate(2, 10 * NS_PER_S);
+	timewaits__sample(&waits, 1, &of, EV_TIME_WAIT, 30000, &nobody, 20 * NS_PER_S);
+	timewaits__sample(&waits, 3, &of, EV_FIN_WAIT2, 15000, &nobody, 20 * NS_PER_S);
+	estimate(4, 21 * NS_PER_S);
+	timewaits__sampled(&waits, NETNS, 20 * NS_PER_S);
+	assert_non_null(timewaits__find(&waits, 1));
+	assert_null(timewaits__find(&waits, 2));
+	assert_non_null(timewaits__find(&waits, 3));
+	assert_non_null(timewaits__find(&waits, 4));
+	assert_int_equal(group_with(php)->estimated, 1);
+	assert_int_equal(group_with(php)->ended[EV_WAIT_END_NONE], 1);
+	timewaits__measure(&waits, 30 * NS_PER_S);
+	assert_in_range(wait_group__oldest_ns(group_with(php), 30 * NS_PER_S) / NS_PER_MS, 19990, 20010);
+	/* Another namespace's dump says nothing of them. */
+	timewaits__sampled(&waits, NETNS + 1, 40 * NS_PER_S);
+	assert_int_equal(waits.count, 3);
+	timewaits__sampled(&waits, NETNS, 40 * NS_PER_S);
+	assert_int_equal(waits.count, 0);
+}
+
+/* The record behind a dump knows whose it is. */
+static void test_recharge(void **state)
+{
+	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
+	struct wait_tuple of = tuple(5, 80);
+
+	(void)state;
+	timewaits__sample(&waits, 5, &of, EV_TIME_WAIT, 60000, &nobody, NS_PER_S);
+	assert_int_equal(group_with(OWNER_NONE)->owner, OWNER_NONE);
+	begin(5, php, ROLE_CLIENT, NS_PER_MS, NS_PER_S);
+	assert_int_equal(waits.count, 1);
+	assert_int_equal(group_with(php)->time_wait, 1);
+}
+
+/* More groups than there is room for are one group, "other"; one that has been
+ * empty for long makes room. */
+static void test_too_many_groups(void **state)
+{
+	struct wait_charge charge = { .owner = OWNER_NONE, .role = ROLE_SERVER, .lasted_ns = UINT64_MAX };
+
+	(void)state;
+	teardown(NULL);
+	begin_with(10000);
+	for (uint16_t port = 1; port <= 5000; port++) {
+		struct wait_tuple of = tuple(port, 9);
+
+		timewaits__begin(&waits, port, &of, EV_TIME_WAIT, &charge, NS_PER_S);
+	}
+	assert_int_equal(waits.group_count, TIMEWAIT_GROUPS_MAX);
+	assert_int_equal(waits.groups[0].time_wait, 5000 - (TIMEWAIT_GROUPS_MAX - 1));
+	timewaits__end(&waits, timewaits__find(&waits, 77), EV_WAIT_EXPIRED);
+	begin(6000, php, ROLE_CLIENT, UINT64_MAX, 2 * NS_PER_S);
+	assert_null(group_with(php));
+	begin(6001, php, ROLE_CLIENT, UINT64_MAX, 500 * NS_PER_S);
+	assert_int_equal(group_with(php)->time_wait, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_promotion, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_estimates_expire, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dump, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recharge, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_groups, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
