@@ -36,6 +36,8 @@ enum ev_kind {
 	EV_SYN,		     /* struct ev_handshake: a SYN came to a listener */
 	EV_HANDSHAKE,	     /* struct ev_handshake: a step of a request's life */
 	EV_ACCEPT,	     /* struct ev_accept */
+	EV_ADMITTED =
+		9, /* 8 is for minisockets. struct ev_handshake: a SYN was queued, and no more is seen of it */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */

@@ -16,6 +16,7 @@ enum {
 	KEY_HOOKS,
 	KEY_SOURCE,
 	KEY_PRINT,
+	KEY_SOCKOPS,
 	WORDS_MAX = 256,
 	PREDICATE_WORDS_MAX = 4,
 };
@@ -59,6 +60,13 @@ static const struct argp_option print_option[] = {
 
 static const struct argp_option once_option[] = {
 	{ "once", KEY_ONCE, NULL, 0, "One look at the kernel's own tables, and exit", 1 },
+};
+
+static const struct argp_option sockops_option[] = {
+	{ "sockops", KEY_SOCKOPS, "CGROUP", 0,
+	  "Where functions cannot be hooked: count the SYNs that are queued at listeners of this "
+	  "cgroup (a directory of cgroup2), by a sockops program that is attached to it meanwhile",
+	  1 },
 };
 
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
@@ -240,6 +248,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	case KEY_ONCE:
 		options->once = true;
 		return 0;
+	case KEY_SOCKOPS:
+		options->sockops = arg;
+		return 0;
 	case KEY_PRINT:
 		options->print = true;
 		return 0;
@@ -396,6 +407,8 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 		*out++ = events_option[0];
 	if (syntax->takes_once)
 		*out++ = once_option[0];
+	if (syntax->takes_sockops)
+		*out++ = sockops_option[0];
 	if (syntax->takes_print)
 		*out++ = print_option[0];
 	memcpy(out, option_table, sizeof(option_table));
@@ -403,7 +416,7 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
-	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 3];
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 4];
 	struct argp argp = { .options = table, .parser = on_option, .args_doc = syntax->operands };
 	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];

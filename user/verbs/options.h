@@ -38,6 +38,7 @@ struct verb_syntax {
 	bool takes_file;      /* the first operand is a file, not part of the filter */
 	bool takes_print;     /* --print */
 	bool takes_once;      /* --once */
+	bool takes_sockops;   /* --sockops */
 };
 
 struct options {
@@ -48,6 +49,7 @@ struct options {
 	bool print;
 	const char *replay;   /* -r FILE, borrowed from argv; NULL: live */
 	const char *file;     /* operand, borrowed */
+	const char *sockops;  /* path of a cgroup, borrowed; NULL: none */
 	uint64_t duration_ns; /* 0: until stopped */
 	uint64_t count;	      /* 0: no limit */
 	uint32_t events;      /* EVENTS_* */
