@@ -148,6 +148,10 @@ knocked() { # NAME
     ! grep -q "\"queued\":" "$WORK/saga.json" || fail "told as queued"
 }
 
+# Links, because 5.10 does not let a present bpftool list a cgroup's programs.
+# The machine has no others.
+is_attached() { bpftool link | grep cgroup_sock_ops >/dev/null; }
+
 # ---- nothing changes ----
 
 # The times of a request's timer, as ss rounds them: 1 s, then 2 s.
@@ -171,9 +175,9 @@ knocked() { # NAME
 @test "nothing stays attached, and a cgroup that is none is refused" {
     command -v bpftool >/dev/null || skip "no bpftool"
     watch_twice
-    bpftool cgroup show "$CGROUP" | grep sock_ops >/dev/null
+    is_attached
     stop_twice
-    ! bpftool cgroup show "$CGROUP" | grep sock_ops >/dev/null || fail "attached"
+    ! is_attached || fail "attached"
     run -1 "$TCPSAGA" queues --sockops /tmp --hooks tracepoint --duration 1
     [[ $output == *"--sockops /tmp: no cgroup of cgroup2"* ]] || fail "$output"
     run -1 "$TCPSAGA" queues --sockops /none --hooks tracepoint --duration 1
@@ -186,7 +190,7 @@ knocked() { # NAME
     launch "$WORK/saga" queues netns "/run/netns/$NETNS" --sockops "$CGROUP"
     SAGA_PID=$LAUNCHED
     await_start "$SAGA_PID" "$WORK/saga"
-    ! bpftool cgroup show "$CGROUP" | grep sock_ops >/dev/null || fail "attached"
+    ! is_attached || fail "attached"
     stop_watching
     grep -q 'sockops is not needed here' "$WORK/saga.err"
 }
