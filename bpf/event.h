@@ -37,6 +37,7 @@ enum ev_kind {
 	EV_HANDSHAKE,	     /* struct ev_handshake: a step of a request's life */
 	EV_ACCEPT,	     /* struct ev_accept */
 	EV_TIMEWAIT,	     /* struct ev_timewait: a step of a minisocket's life */
+	EV_ADMITTED,	     /* struct ev_handshake: a SYN was queued, and no more is seen of it */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */

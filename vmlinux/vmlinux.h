@@ -56,6 +56,18 @@ enum {
 	ETH_P_IP = 0x0800,
 };
 
+/* uapi/linux/bpf.h: what a sockops program is told, and what it means in the
+ * kernel (struct bpf_sock_ops_kern, below). */
+enum {
+	BPF_SOCK_OPS_TIMEOUT_INIT = 1,
+};
+
+struct bpf_sock_ops {
+	__u32 op;
+	__u32 before[17];
+	__u32 is_fullsock;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -219,6 +231,10 @@ struct sk_buff {
 	__u16 transport_header;
 	__u16 network_header;
 	unsigned char *head;
+};
+
+struct bpf_sock_ops_kern {
+	struct sock *sk;
 };
 
 #pragma clang attribute pop

@@ -617,7 +617,8 @@ static void put_step(struct scenario *scenario, struct line *line, struct ev_han
 	step->conn_id = take_number(line, "id", 0, UINT64_MAX);
 	if (step->conn_id)
 		known = get_known(scenario, line, step->conn_id);
-	if (!take_listener(scenario, line, &step->listener_id, &step->listener_socket))
+	if (!take_listener(scenario, line, &step->listener_id, &step->listener_socket) &&
+	    step->header.kind != EV_ADMITTED)
 		bad(line, "listener= or socket= is missing");
 	take_place(scenario, line, known);
 	step->netns = known->place.netns;
@@ -640,6 +641,12 @@ static void put_syn(struct scenario *scenario, struct line *line, union any_reco
 	syn->outcome = take_name(line, "outcome", syn_outcome_names, EV_SYN_UNKNOWN);
 	if (syn->outcome == EV_SYN_DROPPED)
 		syn->detail = take_name(line, "cause", cause_names, EV_DROP_OTHER);
+}
+
+static void put_admitted(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	put_step(scenario, line, &record->handshake);
+	record->handshake.outcome = EV_SYN_QUEUED;
 }
 
 static void put_handshake(struct scenario *scenario, struct line *line, union any_record *record)
@@ -780,6 +787,7 @@ static const struct verb {
 	{"syn", EV_SYN, put_syn},
 	{"handshake", EV_HANDSHAKE, put_handshake},
 	{"accept", EV_ACCEPT, put_accept},
+	{"admitted", EV_ADMITTED, put_admitted},
 	{"listener", EV_LISTENER, put_listener},
 	{"sampled", EV_SAMPLED, put_sampled},
 	{"netstat", EV_NETSTAT, put_netstat},

@@ -106,6 +106,12 @@ story() {
     tell host-wide host-wide.queues.txt queues
     tell host-wide host-wide.netns.json queues -o json netns 4026532001
 }
+@test "SYNs that sockops saw are queued, and nothing is told of others" {
+    tell admitted admitted.queues.json queues -o json
+    tell admitted admitted.queues.txt queues
+    # They begin no life.
+    [ "$("$TCPSAGA" flows -r admitted.rec -o json | grep -c '"connection"')" = 1 ]
+}
 @test "clients that wait after a dropped SYN, are served, or give up" {
     tell blocked-clients blocked-clients.queues.json queues -o json
     tell blocked-clients blocked-clients.queues.txt queues

@@ -147,7 +147,7 @@ is_told() { # JQ-CONDITION, of the listener's last line
     # What a line has, with its quality; what it has not, probe has not seen.
     jq -rn --slurpfile saga "$WORK/saga.json" --slurpfile probe "$WORK/probe.json" '
         ($saga | map(select(.type == "queue" and .local)) | last) as $line
-        | $probe[0].queues[] | .quality as $quality | .numbers[]
+        | $probe[0].queues[] | select(.option | not) | .quality as $quality | .numbers[]
         | select(IN("counters", "handshake_us", "accept_wait_us", "backlog") | not)
         | "\(.) \($quality) \(if $line[.] == null then "not_seen"
             else $line.qualities[.] // $line.quality end)"' >"$WORK/qualities.txt"

@@ -145,7 +145,7 @@ static union sample make_sample(unsigned int kind)
 		put_place(&sample.birth.place);
 		put_owner(&sample.birth.owner);
 	}
-	if (kind == EV_SYN)
+	if (kind == EV_SYN || kind == EV_ADMITTED)
 		put_handshake(&sample.handshake, EV_SYN_QUEUED);
 	if (kind == EV_HANDSHAKE)
 		put_handshake(&sample.handshake, EV_REQUEST_TIMED_OUT);
@@ -182,7 +182,7 @@ static union sample make_sample(unsigned int kind)
 static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
-	EV_SAMPLED,    EV_NETSTAT,	    EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
+	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
 };
 
 static int decode(const union sample *sample)
@@ -213,7 +213,8 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
 	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
 	assert_int_equal(record__size(EV_DUMP), sizeof(struct ev_dump));
-	assert_int_equal(record__size(EV_TIMEWAIT + 1), 0);
+	assert_int_equal(record__size(EV_ADMITTED), sizeof(struct ev_handshake));
+	assert_int_equal(record__size(EV_ADMITTED + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
 	assert_int_equal(record__size(EV_DUMP + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
@@ -258,7 +259,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.owner, owner_in(&s));
 		assert_ptr_equal(r.totals, kind == EV_CLOSE ? &s.close.totals : NULL);
 		assert_ptr_equal(r.birth, kind == EV_BIRTH ? &s : NULL);
-		assert_ptr_equal(r.handshake, kind == EV_SYN || kind == EV_HANDSHAKE ? &s : NULL);
+		assert_ptr_equal(r.handshake, kind == EV_SYN || kind == EV_HANDSHAKE || kind == EV_ADMITTED ? &s : NULL);
 		assert_ptr_equal(r.accept, kind == EV_ACCEPT ? &s : NULL);
 		assert_ptr_equal(r.listener, kind == EV_LISTENER ? &s : NULL);
 		assert_ptr_equal(r.timewait, kind == EV_TIMEWAIT ? &s : NULL);
@@ -523,6 +524,10 @@ static const struct spoiled spoiled[] = {
 	SPOIL_OWNER(EV_CLOSE, ev_close),
 	SPOIL_HANDSHAKE(EV_SYN),
 	SPOIL(EV_SYN, ev_handshake, outcome, EV_REQUEST_RETRANSMITTED),
+	SPOIL_HANDSHAKE(EV_ADMITTED),
+	SPOIL(EV_ADMITTED, ev_handshake, outcome, EV_SYN_UNKNOWN),
+	SPOIL(EV_ADMITTED, ev_handshake, outcome, EV_SYN_COOKIE),
+	SPOIL(EV_ADMITTED, ev_handshake, outcome, EV_REQUEST_COMPLETED),
 	SPOIL_HANDSHAKE(EV_HANDSHAKE),
 	SPOIL(EV_HANDSHAKE, ev_handshake, outcome, EV_SYN_DROPPED),
 	SPOIL(EV_HANDSHAKE, ev_handshake, outcome, EV_SYN_UNKNOWN),
@@ -577,7 +582,7 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_LOSS, ev_loss, reason, 0),
 	SPOIL(EV_LOSS, ev_loss, reason, EV_LOSS_REASON_END),
 	SPOIL(EV_LOSS, ev_loss, reason, UINT32_MAX),
-	SPOIL(EV_LOSS, ev_loss, of_kind, EV_TIMEWAIT + 1),
+	SPOIL(EV_LOSS, ev_loss, of_kind, EV_ADMITTED + 1),
 	SPOIL(EV_LOSS, ev_loss, of_kind, 256 + EV_BIRTH),
 	SPOIL(EV_LOSS, ev_loss, of_kind, UINT32_MAX),
 	SPOIL(EV_STOP, ev_stop, lost[0], 1),
@@ -685,7 +690,8 @@ static void test_future(void **state)
 	assert_null(record.transition);
 
 	sample = make_sample(EV_BIRTH);
-	sample.header.kind = EV_TIMEWAIT + 1;
+	sample.header.kind = EV_ADMITTED + 1;
+	sample.header.kind = EV_ADMITTED + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
 	sample.header.kind = EV_DUMP + 1;

@@ -576,6 +576,13 @@ static void qualities_of_single_numbers(void **state)
 	expect_listener(&listener, &quality, NULL,
 			QUEUE_OF_SAMPLES "\"synack_retransmits\":0,\"accepted\":9,\"quality\":\"sampled\","
 			"\"qualities\":{\"synack_retransmits\":\"exact\",\"accepted\":\"exact\"}}\n");
+	/* Queued SYNs that sockops saw: absent where function hooks see all of them. */
+	quality = (struct queue_quality){.admitted = true};
+	listener.admitted = 5;
+	expect_listener(&listener, &quality, NULL,
+			QUEUE_OF_SAMPLES "\"queued\":5,\"quality\":\"sampled\","
+			"\"qualities\":{\"queued\":\"exact\"}}\n");
+	listener.admitted = 0;
 	/* Which of a group's sockets has accepted is not seen. */
 	quality = (struct queue_quality){.accepts = true, .shared_accepts = true, .incomplete = true};
 	histogram__add(&listener.accept_wait_us, 7);

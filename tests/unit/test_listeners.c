@@ -278,6 +278,27 @@ static void sums_hold_after_any_step(void **state)
 	}
 }
 
+/* sockops: no more is seen than that, so no sum is made of it. */
+static void admitted_syns_stand_by_themselves(void **state)
+{
+	struct listener *listener = begin(1, here);
+	struct ev_handshake step = make_step(EV_SYN_QUEUED, 0, 4000);
+
+	(void)state;
+	step.header.kind = EV_ADMITTED;
+	step.syn_queue_len = 6;
+	step.accept_queue_len = 2;
+	for (int i = 0; i < 3; i++)
+		listeners__admitted(&listeners, listener, &step);
+	assert_int_equal(listener->admitted, 3);
+	assert_int_equal(listener->syns + listener->queued + listener__pending(listener), 0);
+	assert_int_equal(listener->syn_queue.len, 7);
+	assert_int_equal(listener->accept_queue.max, 2);
+	/* The next sample tells the depth, as nothing tells that a request is gone. */
+	take_sample(1, here, 0);
+	assert_int_equal(listener->syn_queue.len, 0);
+}
+
 /* Queued before the start: more leave the queue than were seen to come in. */
 static void pending_is_never_negative(void **state)
 {
@@ -1112,6 +1133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(sums_hold_after_any_step),
+		TEST(admitted_syns_stand_by_themselves),
 		TEST(pending_is_never_negative),
 		TEST(completions_by_their_way),
 		TEST(depths_have_high_water_marks),

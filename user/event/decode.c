@@ -73,6 +73,10 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 		.size = sizeof(struct ev_handshake),
 		.handshake = WHOLE,
 	},
+	[EV_ADMITTED] = {
+		.size = sizeof(struct ev_handshake),
+		.handshake = WHOLE,
+	},
 	[EV_ACCEPT] = {
 		.size = sizeof(struct ev_accept),
 		.accept = WHOLE,
@@ -184,6 +188,8 @@ static bool outcome_ok(const struct ev_handshake *handshake)
 {
 	bool of_syn = handshake->outcome <= EV_SYN_DROPPED;
 
+	if (handshake->header.kind == EV_ADMITTED)
+		return handshake->outcome == EV_SYN_QUEUED && handshake->detail == 0;
 	if (handshake->outcome >= EV_OUTCOME_END || of_syn != (handshake->header.kind == EV_SYN))
 		return false;
 	if (handshake->outcome == EV_SYN_DROPPED)

@@ -24,7 +24,7 @@ struct record {
 	const struct ev_owner *owner; /* NULL also where the owner is not known */
 	const struct ev_totals *totals;
 	const struct ev_birth *birth;
-	const struct ev_handshake *handshake; /* EV_SYN and EV_HANDSHAKE */
+	const struct ev_handshake *handshake; /* EV_SYN, EV_HANDSHAKE, EV_ADMITTED */
 	const struct ev_accept *accept;
 	const struct ev_timewait *timewait;
 	const struct ev_loss *loss;

@@ -482,6 +482,15 @@ void listeners__step(struct listeners *listeners, struct listener *listener,
 		count_request(listeners, listener, step, took_us, was_blocked);
 }
 
+void listeners__admitted(struct listeners *listeners, struct listener *listener,
+			 const struct ev_handshake *step)
+{
+	listeners__age(listeners, step->header.time_ns);
+	learn_queues(listener, step);
+	listener->admitted++;
+	deepen(&listener->syn_queue, step->syn_queue_len + 1);
+}
+
 void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us)
 {
 	listener->accepted++;

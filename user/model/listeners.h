@@ -61,6 +61,7 @@ struct listener {
 	 * of EV_SYN_UNKNOWN, which have no counter of their own. */
 	uint64_t syns;
 	uint64_t queued;
+	uint64_t admitted; /* the same as sockops sees it: EV_ADMITTED */
 	uint64_t cookies;
 	uint64_t fastopen;
 	uint64_t dropped[EV_DROP_END];
@@ -135,6 +136,10 @@ void listeners__age(struct listeners *listeners, uint64_t now_ns);
  * is not known; was_blocked: its third ACK had been dropped before. */
 void listeners__step(struct listeners *listeners, struct listener *listener,
 		     const struct ev_handshake *step, uint64_t took_us, bool was_blocked);
+
+/* A SYN was queued, and neither its siblings that were not nor its end are seen. */
+void listeners__admitted(struct listeners *listeners, struct listener *listener,
+			 const struct ev_handshake *step);
 
 /* accept() took one out after waited_us (UINT64_MAX: not known). Depth and
  * limit are only in the record where the hook saw the listener. */

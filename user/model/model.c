@@ -474,6 +474,20 @@ static void apply_handshake(struct model *model, const struct ev_handshake *step
 		end_request(model, life, step, changes);
 }
 
+/* No life begins: whether this request ends as a connection, or how else, is not
+ * seen by who tells this. */
+static void apply_admitted(struct model *model, const struct ev_handshake *step)
+{
+	struct listener *listener = listener_of(model, step->listener_id, step->listener_socket,
+						step->netns, step->local, step->local_port);
+
+	if (!listener)
+		listener =
+			listeners__serving(&model->listeners, step->netns, step->local, step->local_port);
+	if (listener)
+		listeners__admitted(&model->listeners, listener, step);
+}
+
 /* When it came into the accept queue: with its third ACK, with Fast Open by its
  * SYN. UNKNOWN_NS when that was not seen. */
 static uint64_t queued_ns(const struct life *life)
@@ -851,7 +865,9 @@ int model__apply(struct model *model, const struct record *record, struct change
 		timewaits__expire(&model->waits, now_ns);
 	if (record->transition)
 		return apply_transition(model, record, changes);
-	if (record->handshake) {
+	if (record->header->kind == EV_ADMITTED) {
+		apply_admitted(model, record->handshake);
+	} else if (record->handshake) {
 		apply_handshake(model, record->handshake, changes);
 	} else if (record->accept) {
 		apply_accept(model, record, changes);

@@ -463,6 +463,8 @@ static void put_qualities(struct strbuf *out, const struct listener *l, const st
 		put_quality(out, &first, "syn_queue", "sampled");
 		put_quality(out, &first, "accept_queue", "sampled");
 	}
+	if (!exact && l->admitted)
+		put_quality(out, &first, "queued", "exact");
 	if (!exact && quality->synacks)
 		put_quality(out, &first, "synack_retransmits", "exact");
 	if (quality->accepts && (!exact || quality->shared_accepts))
@@ -507,6 +509,9 @@ static void json_listener(struct printer *printer, const struct listener *l, con
 		put_count(out, ",\"blocked\":", l->blocked);
 		put_count(out, ",\"gave_up\":", l->gave_up);
 	}
+	/* A listener outside the cgroup admits SYNs, too: 0 is not known. */
+	if (!quality->handshakes && l->admitted)
+		put_count(out, ",\"queued\":", l->admitted);
 	if (quality->synacks)
 		put_count(out, ",\"synack_retransmits\":", l->retransmits);
 	if (quality->accepts)

@@ -87,6 +87,7 @@ const char *event_kind__name(unsigned int kind)
 	case EV_CLOSE:
 		return "transition";
 	case EV_SYN:
+	case EV_ADMITTED:
 		return "syn";
 	case EV_HANDSHAKE:
 		return "handshake";

@@ -26,6 +26,7 @@ struct queue_quality {
 	bool handshakes;
 	bool synacks;
 	bool accepts;
+	bool admitted;	     /* by sockops: SYNs that were queued, of listeners in its cgroup */
 	bool shared_accepts; /* accept() does not tell at which of those that share the place */
 	bool incomplete;     /* records were lost: what is counted is at least so much */
 };

@@ -388,6 +388,8 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 	put_depth(out, &l->accept_queue, l->limit);
 	if (quality->handshakes)
 		strbuf__printf(out, "%8llu ", (unsigned long long)l->syns);
+	else if (l->admitted)
+		strbuf__printf(out, "%8llu+", (unsigned long long)l->admitted);
 	else
 		strbuf__printf(out, "%8s ", "-");
 	if (quality->accepts)
@@ -446,6 +448,8 @@ static void table_queues_end(struct printer *printer, const struct queue_quality
 			       (unsigned long long)not_kept->listeners,
 			       (unsigned long long)not_kept->clients,
 			       (unsigned long long)not_kept->namespaces);
+	if (quality->admitted)
+		strbuf__str(out, "+ those queued, by sockops; ");
 	if (quality->shared_accepts)
 		strbuf__str(out, "* of all sockets that share this place; ");
 	strbuf__str(out, "~ sampled; - not seen here; host-wide: of all listeners of the namespace; ");

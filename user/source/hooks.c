@@ -87,11 +87,20 @@ const struct hook hooks[HOOK_COUNT] = {
 			{"inet_twsk_kill", "on_wait_kill", NULL, false},
 		},
 	},
+	[HOOK_SOCKOPS] = {
+		.name = "sockops",
+		.is_sockops = true,
+		.label = "SYNs queued in the cgroup",
+		.shows = "with --sockops CGROUP: SYNs queued at its listeners, where functions cannot "
+			 "be hooked",
+		.without = "without function hooks no SYN is seen before its handshake has completed",
+		.points = {{"cgroup", "on_request_admitted", NULL, false}},
+	},
 };
 
 const char *hook_kind__name(enum hook_kind kind)
 {
-	static const char *const names[] = { "none", "tp_btf", "fentry", "kprobe", "syscall" };
+	static const char *const names[] = { "none", "tp_btf", "fentry", "kprobe", "syscall", "cgroup" };
 
 	return names[kind];
 }
@@ -146,6 +155,11 @@ static void try_one(const struct kernel *kernel, enum hook_choice choice, int fe
 	if (hook->is_tracepoint) {
 		result->error = kernel__try_tracepoint(kernel, hook->points[0].target);
 		result->kind = result->error ? HOOK_NONE : HOOK_TRACEPOINT;
+		return;
+	}
+	if (hook->is_sockops) {
+		result->error = kernel__try_sockops();
+		result->kind = result->error ? HOOK_NONE : HOOK_CGROUP;
 		return;
 	}
 	if (hook->points[0].target && choice != HOOKS_TRACEPOINT &&

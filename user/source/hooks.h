@@ -20,9 +20,20 @@ enum hook_kind {
 	HOOK_FENTRY,	 /* fentry and fexit: a BPF trampoline */
 	HOOK_KPROBE,	 /* kprobe and kretprobe */
 	HOOK_SYSCALL,	 /* tracepoint of a system call: needs tracefs */
+	HOOK_CGROUP,	 /* sockops on a cgroup, only where the user names one */
 };
 
-enum hook_id { HOOK_STATE, HOOK_SYN, HOOK_HANDSHAKE, HOOK_SYNACK, HOOK_ACCEPT, HOOK_LISTEN, HOOK_TIMEWAIT, HOOK_COUNT };
+enum hook_id {
+	HOOK_STATE,
+	HOOK_SYN,
+	HOOK_HANDSHAKE,
+	HOOK_SYNACK,
+	HOOK_ACCEPT,
+	HOOK_LISTEN,
+	HOOK_SOCKOPS,
+	HOOK_TIMEWAIT,
+	HOOK_COUNT
+};
 
 /* --hooks: which kinds may be used. */
 enum hook_choice {
@@ -46,6 +57,7 @@ enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };
 struct hook {
 	const char *name; /* as in the start line: "state" */
 	bool is_tracepoint;
+	bool is_sockops;
 	bool has_kprobe_twin;
 	bool required;	   /* without it there is nothing to tell */
 	const char *label; /* what it shows, in a word or three */

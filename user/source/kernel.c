@@ -111,6 +111,23 @@ int kernel__try_function(const struct kernel *kernel, const char *function)
 	return close_if_open(link);
 }
 
+int kernel__try_sockops(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_SOCK_OPS);
+	const struct bpf_insn read[] = {
+		MOV_REG(BPF_REG_3, BPF_REG_1),
+		MOV_IMM(BPF_REG_2, 8),
+		MOV_REG(BPF_REG_1, BPF_REG_10),
+		ADD_IMM(BPF_REG_1, -8),
+		CALL(BPF_FUNC_probe_read_kernel),
+		MOV_IMM(BPF_REG_0, 1),
+		EXIT(),
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "tcpsaga_try", "GPL", read, COUNT(read), &opts);
+
+	return close_if_open(fd < 0 ? -errno : fd);
+}
+
 bool kernel__has_function(const struct kernel *kernel, const char *function)
 {
 	return btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC) > 0;

@@ -40,6 +40,10 @@ bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint)
  */
 int kernel__try_function(const struct kernel *kernel, const char *function);
 
+/* Loads, and attaches to nothing, a sockops program that probe-reads what its
+ * context stands for. 0 or -errno. */
+int kernel__try_sockops(void);
+
 /* True when the kernel's BTF names such a function. It may still be inlined at
  * some of its calls. */
 bool kernel__has_function(const struct kernel *kernel, const char *function);

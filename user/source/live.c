@@ -19,6 +19,7 @@
 #include "bpf/event.h"
 #include "bpf/ledger.h"
 #include "source/kernel.h"
+#include "source/sockops.h"
 #include "tcpsaga.skel.h"
 
 enum {
@@ -65,6 +66,7 @@ struct live {
 	struct bpf_link *links[PROGRAMS_MAX]; /* owned */
 	unsigned int link_count;	      /* of links and senders */
 	int attach_errors[HOOK_COUNT];
+	int cgroup_fd; /* owned, -1: none */
 };
 
 static int no_output(enum libbpf_print_level level, const char *format, va_list args)
@@ -129,8 +131,8 @@ static int check_order(enum hook_choice choice, const struct hook_result results
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		const struct hook_result *result = &results[i];
 
-		if (hooks[i].is_tracepoint || !hooks[i].points[0].target || !result->error ||
-		    result->error == HOOK_NOT_WANTED)
+		if (hooks[i].is_tracepoint || hooks[i].is_sockops || !hooks[i].points[0].target ||
+		    !result->error || result->error == HOOK_NOT_WANTED)
 			continue;
 		if (choice != HOOKS_FENTRY && choice != HOOKS_KPROBE)
 			continue;
@@ -311,18 +313,20 @@ static int open_ring(struct live *live)
  * shown; the state program is the one that must. */
 static void attach(struct live *live, struct bpf_program *program, enum hook_id id)
 {
-	struct bpf_link *link = bpf_program__attach(program);
+	struct bpf_link *link = id == HOOK_SOCKOPS ? sockops__attach(program, live->cgroup_fd) :
+						     bpf_program__attach(program);
 
 	if (!link) {
 		live->attach_errors[id] = -errno;
 		return;
 	}
 	live->senders[live->link_count].fd = bpf_program__fd(program);
-	live->senders[live->link_count].kind = id == HOOK_STATE	 ? EV_TRANSITION :
-					       id == HOOK_SYN	 ? EV_SYN :
-					       id == HOOK_ACCEPT ? EV_ACCEPT :
+	live->senders[live->link_count].kind = id == HOOK_STATE	  ? EV_TRANSITION :
+					       id == HOOK_SYN	  ? EV_SYN :
+					       id == HOOK_ACCEPT  ? EV_ACCEPT :
+					       id == HOOK_SOCKOPS ? EV_ADMITTED :
 					       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
-								   EV_HANDSHAKE;
+								    EV_HANDSHAKE;
 	live->links[live->link_count++] = link;
 }
 
@@ -539,6 +543,8 @@ static void live_free(struct source *source)
 	struct live *live = (struct live *)source;
 
 	detach_all(live);
+	if (live->cgroup_fd >= 0)
+		close(live->cgroup_fd);
 	if (live->ledger)
 		munmap((void *)live->ledger, live->ledger_bytes);
 	ring_buffer__free(live->ring);
@@ -616,6 +622,14 @@ static int start(struct live *live, const struct live_config *config, char *mess
 	if (err)
 		return err;
 	narrow(config, trial.results);
+	/* Who sees the SYNs themselves need not touch the user's cgroup. */
+	if (trial.results[HOOK_SYN].kind != HOOK_NONE)
+		trial.results[HOOK_SOCKOPS].kind = HOOK_NONE;
+	if (trial.results[HOOK_SOCKOPS].kind != HOOK_NONE) {
+		live->cgroup_fd = sockops__open(config->cgroup, message, size);
+		if (live->cgroup_fd < 0)
+			return live->cgroup_fd;
+	}
 	err = load_what_loads(live, config, &trial);
 	if (!err)
 		err = map_ledger(live);
@@ -640,6 +654,7 @@ struct source *live__new(const struct live_config *config, char *message, size_t
 		return NULL;
 	}
 	live->source.ops = &live_ops;
+	live->cgroup_fd = -1;
 	libbpf_set_print(no_output);
 	raise_memlock();
 	hold_memory(true);

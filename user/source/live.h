@@ -14,6 +14,7 @@ struct live_config {
 	enum hook_choice choice;
 	uint32_t wanted;		    /* bit (1 << HOOK_*) for each hook that may be used */
 	const struct kernel_filter *filter; /* NULL: everything */
+	const char *cgroup;		    /* for HOOK_SOCKOPS, if that is wanted */
 	uint32_t ring_bytes;		    /* a power of two and a multiple of the page; 0: default */
 };
 

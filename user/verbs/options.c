@@ -17,6 +17,7 @@ enum {
 	KEY_HOOKS,
 	KEY_SOURCE,
 	KEY_PRINT,
+	KEY_SOCKOPS,
 	WORDS_MAX = 256,
 	PREDICATE_WORDS_MAX = 4,
 };
@@ -65,6 +66,13 @@ static const struct argp_option once_option[] = {
 static const struct argp_option at_close_option[] = {
 	{ "at-close", KEY_AT_CLOSE, NULL, 0,
 	  "Tell a connection when its socket closes, not when its TIME_WAIT is over", 1 },
+};
+
+static const struct argp_option sockops_option[] = {
+	{ "sockops", KEY_SOCKOPS, "CGROUP", 0,
+	  "Where functions cannot be hooked: count the SYNs that are queued at listeners of this "
+	  "cgroup (a directory of cgroup2), by a sockops program that is attached to it meanwhile",
+	  1 },
 };
 
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
@@ -249,6 +257,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	case KEY_AT_CLOSE:
 		options->at_close = true;
 		return 0;
+	case KEY_SOCKOPS:
+		options->sockops = arg;
+		return 0;
 	case KEY_PRINT:
 		options->print = true;
 		return 0;
@@ -407,6 +418,8 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 		*out++ = once_option[0];
 	if (syntax->takes_at_close)
 		*out++ = at_close_option[0];
+	if (syntax->takes_sockops)
+		*out++ = sockops_option[0];
 	if (syntax->takes_print)
 		*out++ = print_option[0];
 	memcpy(out, option_table, sizeof(option_table));
@@ -414,7 +427,7 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
-	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 4];
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 5];
 	struct argp argp = { .options = table, .parser = on_option, .args_doc = syntax->operands };
 	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];

@@ -40,6 +40,7 @@ struct verb_syntax {
 	bool takes_print;     /* --print */
 	bool takes_once;      /* --once */
 	bool takes_at_close;  /* --at-close */
+	bool takes_sockops;   /* --sockops */
 };
 
 struct options {
@@ -51,6 +52,7 @@ struct options {
 	bool print;
 	const char *replay;   /* -r FILE, borrowed from argv; NULL: live */
 	const char *file;     /* operand, borrowed */
+	const char *sockops;  /* path of a cgroup, borrowed; NULL: none */
 	uint64_t duration_ns; /* 0: until stopped */
 	uint64_t count;	      /* 0: no limit */
 	uint32_t events;      /* EVENTS_* */

@@ -85,11 +85,12 @@ static void put_hook_json(struct strbuf *out, const struct hook_result *result)
 /* Where the numbers of `queues` come from on this kernel. */
 struct numbers {
 	const char *keys;    /* of the JSON, joined by blanks */
+	const char *option;  /* only with this one; NULL: always */
 	const char *quality; /* "exact", "sampled", "host_wide", "not_seen" */
 	const char *from;
 };
 
-enum { NUMBERS = 8 };
+enum { NUMBERS = 9 };
 
 static const char *exact_if(bool works)
 {
@@ -102,30 +103,33 @@ static void find_numbers(const struct probe *probe, struct numbers numbers[NUMBE
 	bool handshakes = !results[HOOK_SYN].error && !results[HOOK_HANDSHAKE].error;
 	enum hook_kind accept = results[HOOK_ACCEPT].kind;
 	const struct numbers all[NUMBERS] = {
-		{ "syns queued cookies fastopen dropped", exact_if(handshakes),
+		{ "syns queued cookies fastopen dropped", NULL, exact_if(handshakes),
 		  handshakes ? "each SYN is seen" :
 			       "needs function hooks; sk_drops and the host-wide counters stand in" },
+		{ "queued", "--sockops", exact_if(!results[HOOK_SOCKOPS].error),
+		  handshakes ? "not needed: function hooks see every SYN" :
+			       "a sockops program on that cgroup, for the listeners in it" },
 		{ "completed completed_by_cookie timed_out reset aborted listener_closed pending "
 		  "third_ack_dropped delayed blocked gave_up handshake_us",
-		  exact_if(handshakes),
+		  NULL, exact_if(handshakes),
 		  handshakes ? "each request is seen from its SYN to its end" : "needs function hooks" },
-		{ "synack_retransmits", exact_if(!results[HOOK_SYNACK].error),
+		{ "synack_retransmits", NULL, exact_if(!results[HOOK_SYNACK].error),
 		  "tracepoint of each SYN-ACK sent again" },
-		{ "accepted accept_wait_us", exact_if(accept != HOOK_NONE),
+		{ "accepted accept_wait_us", NULL, exact_if(accept != HOOK_NONE),
 		  accept == HOOK_SYSCALL ?
 			  "accept() system calls, without io_uring's; of a SO_REUSEPORT group not "
 			  "of one socket (host_wide)" :
 		  accept == HOOK_NONE ? "needs function hooks, or tracefs" :
 					"each accept() is seen with its listener" },
-		{ "syn_queue accept_queue", "sampled",
+		{ "syn_queue accept_queue", NULL, "sampled",
 		  handshakes ? "read at each event, and from sock_diag each second" :
 			       "sock_diag each second; the SYN queue is that of the port" },
-		{ "backlog", handshakes ? "exact" : "sampled",
+		{ "backlog", NULL, handshakes ? "exact" : "sampled",
 		  results[HOOK_LISTEN].error ?
 			  "limit from sock_diag; listen()'s argument is not known" :
 			  "listen()'s argument from its system call, for listeners made since the start" },
-		{ "sk_drops", "sampled", "sock_diag: the socket's own counter, of all causes" },
-		{ "counters", "host_wide", "/proc/net/netstat and snmp of each network namespace" },
+		{ "sk_drops", NULL, "sampled", "sock_diag: the socket's own counter, of all causes" },
+		{ "counters", NULL, "host_wide", "/proc/net/netstat and snmp of each network namespace" },
 	};
 
 	memcpy(numbers, all, sizeof(all));
@@ -148,6 +152,8 @@ static void put_numbers_json(struct strbuf *out, const struct probe *probe)
 		strbuf__char(out, ']');
 		put_key(out, "quality", numbers[i].quality);
 		put_key(out, "from", numbers[i].from);
+		if (numbers[i].option)
+			put_key(out, "option", numbers[i].option);
 		strbuf__char(out, '}');
 	}
 	strbuf__char(out, ']');
@@ -160,8 +166,9 @@ static void put_numbers_table(struct strbuf *out, const struct probe *probe)
 	find_numbers(probe, numbers);
 	strbuf__str(out, "\nNumbers of tcpsaga queues:\n");
 	for (int i = 0; i < NUMBERS; i++)
-		strbuf__printf(out, "%-10s %s\n           %s\n", numbers[i].quality, numbers[i].keys,
-			       numbers[i].from);
+		strbuf__printf(out, "%-10s %s%s%s\n           %s\n", numbers[i].quality, numbers[i].keys,
+			       numbers[i].option ? ", with " : "",
+			       numbers[i].option ? numbers[i].option : "", numbers[i].from);
 }
 
 static void put_json(struct strbuf *out, const struct probe *probe)

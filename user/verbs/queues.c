@@ -15,6 +15,7 @@ static const struct verb_syntax syntax = {
 		    "  tcpsaga queues -o json port 443 | jq 'select(.type == \"queue\") | .dropped'\n"
 		    "  tcpsaga queues --duration 60 netns /run/netns/blue\n",
 	.takes_once = true,
+	.takes_sockops = true,
 };
 
 int verb_queues(int argc, char **argv)
@@ -28,6 +29,9 @@ int verb_queues(int argc, char **argv)
 	if (!status && options.once && options.replay)
 		status = fail(EXIT_USAGE,
 			      "queues: --once looks at the kernel's tables, which a recording has not");
+	if (!status && options.sockops && (options.once || options.replay))
+		status = fail(EXIT_USAGE, "queues: --sockops counts what comes from now on: not with %s",
+			      options.once ? "--once" : "-r");
 	if (!status)
 		status = session__run(&config);
 	options__fini(&options);

@@ -212,7 +212,33 @@ static uint32_t hooks_wanted(const struct session *session)
 		wanted &= ~(1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_SYNACK);
 	if (session->config->of == OF_LISTENERS)
 		wanted |= 1U << HOOK_LISTEN;
+	if (session->options->sockops)
+		wanted |= 1U << HOOK_SOCKOPS;
 	return wanted;
+}
+
+/* "state=tp_btf syn=fentry": the kind of a hook, "none" when it was not wanted. */
+static void hook_kind(const struct session *session, const char *name, char kind[16])
+{
+	const char *word = session->source->info.hooks;
+	size_t len = strlen(name);
+
+	strcpy(kind, "none");
+	for (; *word; word += strspn(word, " ")) {
+		size_t size = strcspn(word, " ");
+
+		if (size > len && size - len < 16 && !memcmp(word, name, len) && word[len] == '=')
+			snprintf(kind, 16, "%.*s", (int)(size - len - 1), word + len + 1);
+		word += size;
+	}
+}
+
+static bool hook_is_on(const struct session *session, const char *name)
+{
+	char kind[16];
+
+	hook_kind(session, name, kind);
+	return strcmp(kind, "none") != 0;
 }
 
 static int open_live(struct session *session)
@@ -221,6 +247,7 @@ static int open_live(struct session *session)
 		.choice = session->options->hooks,
 		.wanted = hooks_wanted(session),
 		.filter = &session->terms,
+		.cgroup = session->options->sockops,
 	};
 	char message[320];
 
@@ -231,6 +258,9 @@ static int open_live(struct session *session)
 				    EXIT_CANNOT :
 				    EXIT_FAILED,
 			    "%s", message);
+	if (session->options->sockops && hook_is_on(session, "syn"))
+		log__line("--sockops is not needed here: function hooks see every SYN; %s is left alone",
+			  session->options->sockops);
 	log__line("watching the live kernel %s%s%s", session->source->info.kernel,
 		  session->source->note[0] ? "; cannot see " : "", session->source->note);
 	return 0;
@@ -340,30 +370,6 @@ static bool time_is_up(const struct session *session)
 
 /* ---- queues ---- */
 
-/* "state=tp_btf syn=fentry": the kind of a hook, "none" when it was not wanted. */
-static void hook_kind(const struct session *session, const char *name, char kind[16])
-{
-	const char *word = session->source->info.hooks;
-	size_t len = strlen(name);
-
-	strcpy(kind, "none");
-	for (; *word; word += strspn(word, " ")) {
-		size_t size = strcspn(word, " ");
-
-		if (size > len && size - len < 16 && !memcmp(word, name, len) && word[len] == '=')
-			snprintf(kind, 16, "%.*s", (int)(size - len - 1), word + len + 1);
-		word += size;
-	}
-}
-
-static bool hook_is_on(const struct session *session, const char *name)
-{
-	char kind[16];
-
-	hook_kind(session, name, kind);
-	return strcmp(kind, "none") != 0;
-}
-
 static struct queue_quality quality_of(const struct session *session)
 {
 	const struct model *model = session->model;
@@ -372,6 +378,7 @@ static struct queue_quality quality_of(const struct session *session)
 		.handshakes = hook_is_on(session, "syn") && hook_is_on(session, "handshake"),
 		.synacks = hook_is_on(session, "synack"),
 		.accepts = hook_is_on(session, "accept"),
+		.admitted = hook_is_on(session, "sockops"),
 		.incomplete = model__has_lost(model, EV_SYN) || model__has_lost(model, EV_HANDSHAKE) ||
 			      model__has_lost(model, EV_ACCEPT),
 	};
