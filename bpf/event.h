@@ -45,8 +45,8 @@ enum ev_kind {
 	EV_LISTENER,   /* struct ev_listener: a listener as the kernel's tables show it */
 	EV_SAMPLED,    /* struct ev_sampled: a sample of listeners is complete */
 	EV_NETSTAT,    /* struct ev_netstat: what a network namespace has counted */
-	EV_SOCKET,	 /* struct ev_socket: any other socket there */
-	EV_DUMP,	 /* struct ev_dump: all sockets of a namespace have been told */
+	EV_SOCKET,     /* struct ev_socket: any other socket there */
+	EV_DUMP,       /* struct ev_dump: all sockets of a namespace have been told */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */

@@ -271,7 +271,8 @@ static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	step.net = sk->__sk_common.skc_net.net;
-	if (!filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port, !is_clone(&step)))
+	if (!filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port,
+			   !is_clone(&step)))
 		return 0;
 	step.in_syscall = sk->sk_lock.owned;
 	step.flags |= socket_flags(&step);

@@ -42,7 +42,7 @@ extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
 extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
 extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
-extern const volatile __u32 timewait_args; /* of tcp_timewait_state_process() */
+extern const volatile __u32 timewait_args;	/* of tcp_timewait_state_process() */
 extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 

@@ -8,8 +8,7 @@
 struct waits_map waits SEC(".maps");
 
 SEC("fexit/inet_twsk_alloc")
-int BPF_PROG(on_wait_alloc_done, struct sock *sk, void *death_row, int state,
-	     struct inet_timewait_sock *tw)
+int BPF_PROG(on_wait_alloc_done, struct sock *sk, void *death_row, int state, struct inet_timewait_sock *tw)
 {
 	wait_begins(sk, (__u32)state, tw);
 	return 0;

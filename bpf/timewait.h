@@ -35,7 +35,7 @@ enum { TW_RST = 1, TW_SYN = 3 };
 
 struct waits {
 	__u32 in;
-	__u32 substate; /* of segment_for before the segment */
+	__u32 substate;	   /* of segment_for before the segment */
 	__u64 segment_for; /* the minisocket that last had a segment */
 	__u32 verdict;	   /* what became of that segment, enum tcp_tw_status */
 	__u32 pad;

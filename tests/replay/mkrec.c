@@ -207,6 +207,30 @@ static const struct name reason_names[] = {
 	{0},
 };
 
+static const struct name wait_phase_names[] = {
+	{"begin", EV_WAIT_BEGIN},
+	{"promoted", EV_WAIT_PROMOTED},
+	{"end", EV_WAIT_END},
+	{"refused", EV_WAIT_REFUSED},
+	{0},
+};
+
+static const struct name wait_end_names[] = {
+	{"expired", EV_WAIT_EXPIRED},
+	{"reused", EV_WAIT_REUSED},
+	{"new_syn", EV_WAIT_NEW_SYN},
+	{"reset", EV_WAIT_RESET},
+	{"aborted", EV_WAIT_ABORTED},
+	{"killed", EV_WAIT_KILLED},
+	{0},
+};
+
+static const struct name mini_names[] = {
+	{"fin_wait2", EV_FIN_WAIT2},
+	{"time_wait", EV_TIME_WAIT},
+	{0},
+};
+
 static const struct name kind_names[] = {
 	{"unknown", 0},
 	{"transition", EV_TRANSITION},
@@ -536,6 +560,9 @@ union any_record {
 	struct ev_close close;
 	struct ev_handshake handshake;
 	struct ev_accept accept;
+	struct ev_timewait timewait;
+	struct ev_socket socket;
+	struct ev_dump dump;
 	struct ev_listener listener;
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
@@ -684,6 +711,60 @@ static void put_accept(struct scenario *scenario, struct line *line, union any_r
 	put_owner(line, &accept->owner);
 }
 
+static void put_timewait(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_timewait *wait = &record->timewait;
+	struct known *known;
+
+	wait->conn_id = take_id(line, "id");
+	known = get_known(scenario, line, wait->conn_id);
+	take_place(scenario, line, known);
+	wait->netns = known->place.netns;
+	wait->family = known->place.family;
+	wait->local_port = known->local_port;
+	wait->remote_port = known->remote_port;
+	memcpy(wait->local, known->place.local, sizeof(wait->local));
+	memcpy(wait->remote, known->place.remote, sizeof(wait->remote));
+	wait->phase = take_name(line, "phase", wait_phase_names, EV_WAIT_BEGIN);
+	wait->substate = take_name(line, "substate", mini_names, EV_TIME_WAIT);
+	wait->end = take_name(line, "end", wait_end_names, EV_WAIT_END_NONE);
+}
+
+static void put_socket(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_socket *socket = &record->socket;
+	struct known *known;
+
+	socket->conn_id = take_id(line, "id");
+	known = get_known(scenario, line, socket->conn_id);
+	take_place(scenario, line, known);
+	socket->netns = known->place.netns;
+	socket->family = known->place.family;
+	socket->local_port = known->local_port;
+	socket->remote_port = known->remote_port;
+	memcpy(socket->local, known->place.local, sizeof(socket->local));
+	memcpy(socket->remote, known->place.remote, sizeof(socket->remote));
+	socket->state = take_name(line, "mini", mini_names, 0);
+	socket->kind = socket->state ? EV_SOCKET_MINI : EV_SOCKET_FULL;
+	if (!socket->state)
+		socket->state = EV_ESTABLISHED;
+	socket->expires_ms = take_number(line, "expires_ms", 0, UINT32_MAX);
+	put_owner(line, &socket->owner);
+}
+
+static void put_dump(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_dump *dump = &record->dump;
+
+	dump->netns = take_netns(scenario, line, scenario->netns);
+	dump->began_ns = dump->header.time_ns - take_number(line, "took_ms", 0, UINT32_MAX) * 1000000;
+	dump->port_low = take_number(line, "low", 32768, UINT16_MAX);
+	dump->port_high = take_number(line, "high", 60999, UINT16_MAX);
+	dump->ephemeral_ports = take_number(line, "ports", dump->port_high - dump->port_low + 1u, UINT32_MAX);
+	dump->max_tw_buckets = take_number(line, "max_tw_buckets", 0, UINT32_MAX);
+	dump->states = take_number(line, "states", 0, UINT32_MAX);
+}
+
 static void put_listener(struct scenario *scenario, struct line *line, union any_record *record)
 {
 	struct ev_listener *listener = &record->listener;
@@ -788,6 +869,9 @@ static const struct verb {
 	{"handshake", EV_HANDSHAKE, put_handshake},
 	{"accept", EV_ACCEPT, put_accept},
 	{"admitted", EV_ADMITTED, put_admitted},
+	{"timewait", EV_TIMEWAIT, put_timewait},
+	{"socket", EV_SOCKET, put_socket},
+	{"dump", EV_DUMP, put_dump},
 	{"listener", EV_LISTENER, put_listener},
 	{"sampled", EV_SAMPLED, put_sampled},
 	{"netstat", EV_NETSTAT, put_netstat},

@@ -101,6 +101,13 @@ story() {
     story accept-queue-full
     tell accept-queue-full accept-queue-full.queues.json queues -o json
 }
+
+@test "minisockets: begun, promoted, reused, reset, refused, expired" {
+    story timewait
+    tell timewait timewait.timewait.json timewait -o json
+    tell timewait timewait.timewait.txt timewait
+    tell timewait timewait.at-close.json flows --at-close -o json
+}
 @test "what network namespaces have counted, and listeners that only samples tell" {
     tell host-wide host-wide.queues.json queues -o json
     tell host-wide host-wide.queues.txt queues

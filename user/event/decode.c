@@ -283,8 +283,8 @@ static bool parts_ok(const struct record *record)
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
-	       (!record->dump || dump_ok(record->dump)) &&
-	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
+	       (!record->dump || dump_ok(record->dump)) && (!record->loss || loss_ok(record->loss)) &&
+	       (!record->stop || stop_ok(record->stop));
 }
 
 /* The length first: nothing else of a record may be read before it is known

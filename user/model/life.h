@@ -91,7 +91,7 @@ struct life {
 	uint8_t closed_first; /* enum closed_first */
 	uint8_t how;	      /* enum how; provisional until LIFE_ENDED */
 	uint8_t history_count;
-	uint8_t seen; /* by the dump in progress */
+	uint8_t seen;	/* by the dump in progress */
 	uint16_t flags; /* LIFE_* */
 	uint32_t owner; /* index into owners, OWNER_NONE unknown */
 	uint32_t netns; /* inode */

@@ -14,7 +14,7 @@ struct model {
 	struct listeners listeners;
 	struct namespaces namespaces;
 	struct children children;
-	uint32_t lost;	    /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
+	uint32_t lost; /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
 	struct timewaits waits;
 	bool ends_at_close;
 	bool estimate_waits;
@@ -541,9 +541,8 @@ static uint64_t wait_key(const struct model *model, const struct wait_tuple *tup
 {
 	const uint64_t not_a_request = 0x7477 /* "tw" */;
 
-	return not_a_request ^
-	       flow_table__tuple_key(&model->flows, tuple->local.addr, tuple->remote.addr,
-				     tuple->local.port, tuple->remote.port, tuple->netns);
+	return not_a_request ^ flow_table__tuple_key(&model->flows, tuple->local.addr, tuple->remote.addr,
+						     tuple->local.port, tuple->remote.port, tuple->netns);
 }
 
 static struct wait_tuple tuple_of_wait(const struct ev_timewait *wait)
@@ -656,8 +655,7 @@ static void follow_wait(struct model *model, const struct ev_timewait *wait, str
 	change->life = life;
 	if (entry) {
 		change->took_ns = wait_entry__held_ns(entry, wait->header.time_ns);
-		change->owner = owners__get(&model->flows.owners,
-					    model->waits.groups[entry->group].owner);
+		change->owner = owners__get(&model->flows.owners, model->waits.groups[entry->group].owner);
 	}
 	if (wait->phase == EV_WAIT_PROMOTED) {
 		if (entry)

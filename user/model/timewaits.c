@@ -24,12 +24,12 @@ static struct wait_entry *wait_at(const struct timewaits *waits, uint32_t index)
 
 int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries)
 {
-	*waits = (struct timewaits){
-		.free = NO_PLACE,
-		.oldest = NO_PLACE,
-		.newest = NO_PLACE,
-		.max_entries = max_entries, .owners = owners, .seed = seed
-	};
+	*waits = (struct timewaits){ .free = NO_PLACE,
+				     .oldest = NO_PLACE,
+				     .newest = NO_PLACE,
+				     .max_entries = max_entries,
+				     .owners = owners,
+				     .seed = seed };
 	waits->groups = calloc(TIMEWAIT_GROUPS_MAX, sizeof(*waits->groups));
 	if (!waits->groups || idmap__init(&waits->by_id, seed) || idmap__init(&waits->by_key, seed)) {
 		timewaits__fini(waits);
@@ -92,8 +92,7 @@ static bool same_group(const struct timewaits *waits, const struct wait_group *a
 
 static bool is_idle(const struct wait_group *group, uint64_t second)
 {
-	return !group->time_wait && !group->fin_wait2 &&
-	       group->rate_second + 2 * TIMEWAIT_LEN_S < second;
+	return !group->time_wait && !group->fin_wait2 && group->rate_second + 2 * TIMEWAIT_LEN_S < second;
 }
 
 static void unlink_group(struct timewaits *waits, uint32_t index)
@@ -405,7 +404,7 @@ void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_t
 static enum ev_wait_end why_gone(const struct wait_entry *entry, uint64_t now_ns)
 {
 	return wait_entry__held_ns(entry, now_ns) < TIMEWAIT_LEN_S * NS_PER_S ? EV_WAIT_END_NONE :
-										 EV_WAIT_EXPIRED;
+										EV_WAIT_EXPIRED;
 }
 
 void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns)

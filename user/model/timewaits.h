@@ -74,7 +74,7 @@ struct wait_group {
 	uint64_t measured;	 /* of begun: how long it lasted is known */
 	uint64_t refused;	 /* the kernel's table was full */
 	uint64_t ended[EV_WAIT_END_END]; /* [EV_WAIT_END_NONE]: early, unseen why */
-	uint64_t rate_second; /* the present second, boot time */
+	uint64_t rate_second;		 /* the present second, boot time */
 	uint64_t first_second;
 	uint32_t per_second[TIMEWAIT_RATE_SECONDS + 1]; /* begun, by second modulo its size */
 };

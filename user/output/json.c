@@ -568,8 +568,8 @@ static void json_queues_end(struct printer *printer, const struct queue_quality 
 	close_object(printer);
 }
 
-static void json_waits(struct printer *printer, const struct wait_group *group, const struct owner *owner,
-		       uint64_t time_ns)
+static void json_waits(struct printer *printer, const struct wait_group *group,
+		       const struct owner *owner, uint64_t time_ns)
 {
 	struct strbuf *out = &printer->out;
 	double rate = wait_group__rate(group, time_ns);
@@ -610,8 +610,8 @@ static void json_waits(struct printer *printer, const struct wait_group *group, 
 	close_object(printer);
 }
 
-static void json_ports(struct printer *printer, const struct port_use *use, const struct ev_dump *settings,
-		       uint64_t time_ns)
+static void json_ports(struct printer *printer, const struct port_use *use,
+		       const struct ev_dump *settings, uint64_t time_ns)
 {
 	struct strbuf *out = &printer->out;
 	char text[ADDR_TEXT_MAX];

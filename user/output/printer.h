@@ -72,8 +72,8 @@ struct printer_ops {
 	/* A snapshot of the TIME_WAIT ledger: its groups, most first, then ports. */
 	void (*waits)(struct printer *printer, const struct wait_group *group, const struct owner *owner,
 		      uint64_t time_ns);
-	void (*ports)(struct printer *printer, const struct port_use *use, const struct ev_dump *settings,
-		      uint64_t time_ns);
+	void (*ports)(struct printer *printer, const struct port_use *use,
+		      const struct ev_dump *settings, uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 

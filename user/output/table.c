@@ -483,7 +483,8 @@ static void table_waits(struct printer *printer, const struct wait_group *group,
 		       group->estimated ? '~' : ' ', group->fin_wait2, rate, rate * TIMEWAIT_LEN_S,
 		       (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
 	if (group->measured)
-		strbuf__printf(out, "%5.0f%%", 100.0 * (double)group->short_lived / (double)group->measured);
+		strbuf__printf(out, "%5.0f%%",
+			       100.0 * (double)group->short_lived / (double)group->measured);
 	else
 		strbuf__printf(out, "%6s", "-");
 	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {

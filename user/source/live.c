@@ -321,12 +321,12 @@ static void attach(struct live *live, struct bpf_program *program, enum hook_id 
 		return;
 	}
 	live->senders[live->link_count].fd = bpf_program__fd(program);
-	live->senders[live->link_count].kind = id == HOOK_STATE	  ? EV_TRANSITION :
-					       id == HOOK_SYN	  ? EV_SYN :
-					       id == HOOK_ACCEPT  ? EV_ACCEPT :
-					       id == HOOK_SOCKOPS ? EV_ADMITTED :
+	live->senders[live->link_count].kind = id == HOOK_STATE	   ? EV_TRANSITION :
+					       id == HOOK_SYN	   ? EV_SYN :
+					       id == HOOK_ACCEPT   ? EV_ACCEPT :
+					       id == HOOK_SOCKOPS  ? EV_ADMITTED :
 					       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
-								    EV_HANDSHAKE;
+								     EV_HANDSHAKE;
 	live->links[live->link_count++] = link;
 }
 

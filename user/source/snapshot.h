@@ -27,7 +27,7 @@ enum {
 int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context);
 
 /* Everything that may be a connection or what is left of one. */
-#define SOCKET_STATES                                                                        \
+#define SOCKET_STATES                                                                         \
 	(1U << EV_ESTABLISHED | 1U << EV_SYN_SENT | 1U << EV_FIN_WAIT1 | 1U << EV_FIN_WAIT2 | \
 	 1U << EV_TIME_WAIT | 1U << EV_CLOSE_WAIT | 1U << EV_LAST_ACK | 1U << EV_CLOSING)
 

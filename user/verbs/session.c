@@ -581,8 +581,7 @@ static void show_ports(struct session *session, uint64_t now_ns)
 
 		if (filter__match(session->options->filter, &subject) != FILTER_NO)
 			session->printer.ops->ports(&session->printer, &uses[i],
-						    model__dump_of(session->model, uses[i].netns),
-						    now_ns);
+						    model__dump_of(session->model, uses[i].netns), now_ns);
 	}
 	free(uses);
 }
