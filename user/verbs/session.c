@@ -555,6 +555,7 @@ static void show_groups(struct session *session, uint64_t now_ns)
 		    group_wanted(session, group, model__owner_at(session->model, group->owner)))
 			sorted[count++] = group;
 	}
+	/* cppcheck-suppress uninitvar ; the first count are set */
 	qsort(sorted, count, sizeof(sorted[0]), most_first);
 	for (size_t i = 0; i < count; i++)
 		session->printer.ops->waits(&session->printer, sorted[i],
