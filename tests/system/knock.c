@@ -1055,9 +1055,16 @@ static void print_caller(const struct caller *c)
  * when it gives up. The timers of real clients' SYNs count there too. */
 static long count_timed_out(void)
 {
+	long timeouts;
+
 	if (real_callers() > 0)
 		return 0;
-	return counter("TCPTimeouts") - timeouts_before - (did.synack_retransmits - did.duplicates);
+	/* Lest one fires between the counter and the wire. */
+	do {
+		timeouts = counter("TCPTimeouts");
+		read_wire();
+	} while (counter("TCPTimeouts") != timeouts);
+	return timeouts - timeouts_before - (did.synack_retransmits - did.duplicates);
 }
 
 static long netns_inode(void)
@@ -1093,6 +1100,7 @@ static void print_counters(void)
 
 static void print_sums(const char *stage)
 {
+	long timed_out = count_timed_out();
 	const struct {
 		const char *name;
 		long value;
@@ -1109,7 +1117,7 @@ static void print_sums(const char *stage)
 		{"accepted", did.accepted},
 		{"reset", did.reset},
 		{"unreachable", did.unreachable},
-		{"timed_out", count_timed_out()},
+		{"timed_out", timed_out},
 		{"refused", did.refused},
 		{"listener_closed", did.listener_closed},
 		{"synack_retransmits", did.synack_retransmits},

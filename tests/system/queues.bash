@@ -45,8 +45,8 @@ cause_of() { # WORDS
 
 # A knock tells its stages by lines "STAGE PID NETNS" on descriptor 9 and waits at
 # each for SIGUSR1.
-declare -A STAGES=() INODES=()
-PIDS=()
+declare -A STAGES=() INODES=() HELD=()
+PIDS=() NAMESPACES=()
 
 start_knock() { # N WORDS...
     local n=$1
@@ -85,6 +85,22 @@ at_stage() { # STAGE|STAGE...
     done
 }
 
+# An inode is another namespace's as soon as its own is gone: not before tcpsaga
+# has told all.
+hold_namespace() { # PID
+    local fd
+    exec {fd}<"/proc/$1/ns/net"
+    NAMESPACES+=("$fd")
+}
+
+drop_namespaces() {
+    local fd
+    for fd in "${NAMESPACES[@]}"; do
+        exec {fd}<&-
+    done
+    NAMESPACES=()
+}
+
 release() { # PID...
     local pid
     for pid; do
@@ -94,12 +110,17 @@ release() { # PID...
 }
 
 end_knocks() {
-    local n
-    for n in "${!PIDS[@]}"; do
-        [ "${STAGES[${PIDS[n]}]}" = gone ] || release "${PIDS[n]}"
-        wait "${PIDS[n]}" && echo 0 >"$PASS/$n.status" || echo $? >"$PASS/$n.status"
+    local n pid
+    at_stage 'done'
+    for pid in "${AT[@]}"; do
+        hold_namespace "$pid"
     done
-    PIDS=()
+    release "${AT[@]}"
+    for n in "${!PIDS[@]}"; do
+        wait "${PIDS[n]}" && echo 0 >"$PASS/$n.status" || echo $? >"$PASS/$n.status"
+        : >"$PASS/$n.verdict"
+    done
+    PIDS=() HELD=()
 }
 
 kill_knocks() {
@@ -210,19 +231,42 @@ join_ss() {
 
 # ---- a pass --------------------------------------------------------------------
 
+# While a play is held its requests' timers back off: who waited for the next one
+# after the listener has closed would wait long. An RST finds out as well.
+held_words() { # WORDS
+    [[ $1 == *--after* ]] && echo "$1 --hold 1" || echo "$1 --hold 1 --after packet"
+}
+
 start_knocks() {
     local n=0 kind words
     while read -r kind words; do
         n=$((n + 1))
         echo "$n $kind $(cause_of "$words")" >>"$PASS/plays"
-        [ "$kind" != check_held ] || words+=' --hold 1'
+        [ "$kind" != check_held ] || words=$(held_words "$words")
         # shellcheck disable=SC2086 # words
         start_knock "$n" $words
+        [ "$kind" != check_held ] || HELD[$!]=1
     done <"$BATS_FILE_TMPDIR/plays"
     await house "${PIDS[@]}"
 }
 
+# First those that need no looking at, so that a look finds few namespaces.
+release_plain() {
+    local pid plain=()
+    for pid in "${PIDS[@]}"; do
+        [ -n "${HELD[$pid]:-}" ] || plain+=("$pid")
+    done
+    release "${plain[@]}"
+    await 'done' "${plain[@]}" || return
+    for pid in "${plain[@]}"; do
+        [ "${STAGES[$pid]}" = gone ] || hold_namespace "$pid"
+    done
+    at_stage 'done'
+    release "${AT[@]}"
+}
+
 play_all() {
+    release_plain || return
     at_stage house
     release "${AT[@]}"
     while
@@ -244,9 +288,6 @@ judge_all() {
         --slurpfile once "$PASS/once" \
         --argjson hooks "$(hooks_of trace)" -f "$HERE/queues.jq" \
         "$PASS"/[0-9]*.json >"$PASS/verdicts" || return
-    for n in "${!PIDS[@]}"; do
-        : >"$PASS/$n.verdict"
-    done
     while IFS=$'\t' read -r n text; do
         echo "$text" >>"$PASS/$n.verdict"
     done <"$PASS/verdicts"
@@ -259,7 +300,9 @@ hooks_of() { # VERB
 
 # run_pass NAME: all that comes of it is in $BATS_FILE_TMPDIR/NAME.
 run_pass() {
+    local begun_s=$SECONDS
     PASS=$BATS_FILE_TMPDIR/$1
+    STAGES=() INODES=()
     mkdir "$PASS"
     : >"$PASS/ss" >"$PASS/once"
     [ "$1" = auto ] || local TCPSAGA_HOOKS=$1
@@ -271,8 +314,11 @@ run_pass() {
         return
     fi
     hooks_of trace >"$PASS/hooks"
-    play_all && stop_sagas && judge_all || return
-    end_knocks
+    play_all || return
+    local played_s=$SECONDS
+    end_knocks && stop_sagas && judge_all || return
+    drop_namespaces
+    echo "# hooks $1: ${#STAGES[@]} plays in $((played_s - begun_s)) s, judged in $((SECONDS - played_s)) s" >&3
 }
 
 run_passes() {
