@@ -114,6 +114,8 @@ static __always_inline void put_request(struct ev_handshake *h, struct request_s
 {
 	h->conn_id = have_socket_cookie ? cookie_of(req) : 0;
 	h->retransmits = GET(req, num_retrans);
+	/* Its own: a listener that has closed has no port any more. */
+	h->local_port = GET(req, __req_common.skc_num);
 	h->remote_port = bpf_ntohs(GET(req, __req_common.skc_dport));
 	put_addresses(h->local, h->remote, &req->__req_common);
 }

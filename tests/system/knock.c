@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* knock: makes handshakes, and fills the queues they wait in.
  *
- * The caller has entered a fresh network namespace. Most peers are made here,
+ * Everything happens in a network namespace of its own. Most peers are made here,
  * segment by segment: behind a tun device live as many hosts as wanted, and such
  * a raw caller sends its SYN and its ACK when a scenario says so; no stack of
  * its own retransmits, resets or completes anything. Every step waits for what
  * the kernel says (a SYN-ACK on the wire, the listener's drop count and depth,
  * /proc/net), never for a time. JSON lines on stdout tell what was done:
- * the listeners, each caller's fate (not for floods) and the sums.
+ * the listeners, each caller's fate (not for floods), the sums, and what the
+ * namespace's counters say.
+ *
+ * With --tell FD a test leads it by the hand: at each stage it writes a line
+ * "STAGE PID NETNS" there and waits for SIGUSR1. Stages are "house" before
+ * anything happens, with --hold 1 also "held" at the scenario's height and
+ * "closing", and "done". All of its namespace is there until it has been told to
+ * end.
  *
  * Exit status: 0 done, 1 failed, 2 wrong usage, 77 not possible here.
  */
@@ -23,6 +30,7 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +41,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,7 +77,7 @@
 struct options {
 	const char *scenario;
 	const char *via, *peers, *call, *after;
-	long port, backlog, callers, blocked, tries, serve, hold;
+	long port, backlog, callers, blocked, tries, serve, hold, tell;
 	long syns, rate, requests, children, sockets;
 };
 
@@ -97,6 +106,16 @@ static _Noreturn void skip(const char *why)
 	exit(NOT_POSSIBLE_HERE);
 }
 
+/* What --tell's descriptor gets from who dies early, lest a test waits for it. */
+static char last_words[32];
+
+static void tell_end(void)
+{
+	ssize_t ignored = write((int)opt.tell, last_words, strlen(last_words));
+
+	(void)ignored;
+}
+
 /* Only async-signal-safe calls in here. */
 static void on_alarm(int signal_number)
 {
@@ -109,6 +128,7 @@ static void on_alarm(int signal_number)
 	ignored = write(STDERR_FILENO, what, strlen(what));
 	ignored = write(STDERR_FILENO, "\n", 1);
 	(void)ignored;
+	tell_end();
 	_exit(1);
 }
 
@@ -119,10 +139,18 @@ static int check(int result, const char *what)
 	return result;
 }
 
+/* Short at first. Who waits for a timer of the kernel's leaves the CPU to the
+ * other scenarios that run at the same time. */
 static void nap(void)
 {
+	static const char *last;
+	static long count;
 	struct timespec brief = {.tv_nsec = 1000 * 1000};
 
+	count = step == last ? count + 1 : 0;
+	last = step;
+	if (count > 50)
+		brief.tv_nsec *= 10;
 	nanosleep(&brief, NULL);
 }
 
@@ -782,9 +810,19 @@ static void route_v6(void)
 	close(fd);
 }
 
+static void raise_loopback(void)
+{
+	struct ifreq device = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = check(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+
+	configure(fd, SIOCSIFFLAGS, &device, "lo up");
+	close(fd);
+}
+
 static void open_house(void)
 {
 	step = "open the house";
+	raise_loopback();
 	open_tun();
 	if (strchr(route->connect_to, ':'))
 		route_v6();
@@ -1017,13 +1055,52 @@ static void print_caller(const struct caller *c)
  * when it gives up. The timers of real clients' SYNs count there too. */
 static long count_timed_out(void)
 {
+	long timeouts;
+
 	if (real_callers() > 0)
 		return 0;
-	return counter("TCPTimeouts") - timeouts_before - (did.synack_retransmits - did.duplicates);
+	/* Lest one fires between the counter and the wire. */
+	do {
+		timeouts = counter("TCPTimeouts");
+		read_wire();
+	} while (counter("TCPTimeouts") != timeouts);
+	return timeouts - timeouts_before - (did.synack_retransmits - did.duplicates);
+}
+
+static long netns_inode(void)
+{
+	struct stat netns;
+
+	check(stat("/proc/self/ns/net", &netns), "stat of the namespace");
+	return (long)netns.st_ino;
+}
+
+static void print_time(void)
+{
+	struct timespec now;
+	struct tm utc;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &utc));
+	printf(",\"at\":\"%s.%06ldZ\"", text, now.tv_nsec / 1000);
+}
+
+static void print_counters(void)
+{
+	static const char *const names[] = {
+		"ListenOverflows", "ListenDrops",    "TCPReqQFullDrop", "TCPReqQFullDoCookies",
+		"SyncookiesSent",  "SyncookiesRecv", "EmbryonicRsts",   "TCPTimeouts",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		printf("%s\"%s\":%ld", i ? "," : ",\"counters\":{", names[i], counter(names[i]));
+	printf("}");
 }
 
 static void print_sums(const char *stage)
 {
+	long timed_out = count_timed_out();
 	const struct {
 		const char *name;
 		long value;
@@ -1040,7 +1117,7 @@ static void print_sums(const char *stage)
 		{"accepted", did.accepted},
 		{"reset", did.reset},
 		{"unreachable", did.unreachable},
-		{"timed_out", count_timed_out()},
+		{"timed_out", timed_out},
 		{"refused", did.refused},
 		{"listener_closed", did.listener_closed},
 		{"synack_retransmits", did.synack_retransmits},
@@ -1048,9 +1125,12 @@ static void print_sums(const char *stage)
 		{"accept_queue", depth()},
 	};
 
-	printf("{\"who\":\"knock\",\"scenario\":\"%s\",\"stage\":\"%s\"", opt.scenario, stage);
+	printf("{\"who\":\"knock\",\"pid\":%d,\"netns\":%ld,\"scenario\":\"%s\",\"stage\":\"%s\"",
+	       (int)getpid(), netns_inode(), opt.scenario, stage);
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		printf(",\"%s\":%ld", sums[i].name, sums[i].value);
+	print_time();
+	print_counters();
 	printf("}\n");
 }
 
@@ -1073,7 +1153,7 @@ static void update_fates(void)
 	}
 }
 
-/* stage: "held", "closing" or "done". */
+/* stage: "house", "held", "closing" or "done". */
 static void report(const char *stage)
 {
 	read_wire();
@@ -1086,26 +1166,44 @@ static void report(const char *stage)
 	fflush(stdout);
 }
 
-/* Nothing moves, except timers, until the test has looked or is gone: an r asks
- * for a fresh report. */
-static void hold_still(const char *stage)
+/* Nothing moves, except timers, until the test has looked. */
+static void wait_for_test(const char *stage)
 {
-	char byte = 'r';
+	sigset_t go;
+	int number;
 
+	if (!opt.tell)
+		return;
+	dprintf((int)opt.tell, "%s %d %ld\n", stage, (int)getpid(), netns_inode());
 	alarm(HOLD_LIMIT_S);
-	while (byte == 'r') {
-		update_fates();
-		report(stage);
-		step = "wait for the test";
-		check((int)read(STDIN_FILENO, &byte, 1), "wait for the test");
-	}
+	step = "wait for the test";
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigwait(&go, &number);
 	alarm(STEP_LIMIT_S);
 }
 
-/* At the scenario's height. */
+/* One report before the test has looked and one behind: what they agree on was
+ * so all the time. Requests in a queue more than half full expire early
+ * (reqsk_timer_handler()): then the test has to look once more. */
+static void hold_still(const char *stage)
+{
+	long requests;
+
+	do {
+		update_fates();
+		requests = requests_now();
+		report(stage);
+		wait_for_test(stage);
+		update_fates();
+		report(stage);
+	} while (requests_now() != requests);
+}
+
+/* At the scenario's height; requests that are to expire do not keep still. */
 static void hold(void)
 {
-	if (opt.hold)
+	if (opt.hold && strcmp(opt.after, "expiry") != 0)
 		hold_still("held");
 }
 
@@ -1729,6 +1827,7 @@ static const struct option_row {
 	{"--port", 0, MEMBER(port), "8080", NULL, "port of the listener"},
 	{"--backlog", 0, MEMBER(backlog), "4", NULL, "listen()'s"},
 	{"--via", 0, MEMBER(via), "ipv4", "ipv4 ipv6 v4-mapped", "addresses"},
+	{"--tell", 0, MEMBER(tell), "0", NULL, "descriptor to tell stages, and wait for SIGUSR1"},
 	{"--hold", 0, MEMBER(hold), "0", NULL, "1: stop at the height and before the end"},
 	{"--after", 0, MEMBER(after), "timer", "timer packet expiry",
 	 "requests left go by: their timer, or an RST, after the listener; or expire before"},
@@ -1750,7 +1849,7 @@ static const struct option_row {
 
 static void help(FILE *to)
 {
-	fprintf(to, "usage: knock SCENARIO [--OPTION VALUE]...\n\n");
+	fprintf(to, "usage: knock [SETTING=VALUE]... SCENARIO [--OPTION VALUE]...\n\n");
 	for (size_t i = 0; i < SCENARIOS; i++)
 		fprintf(to, "  %-20s %s\n", scenarios[i].name, scenarios[i].help);
 	fprintf(to, "\noptions:\n");
@@ -1818,6 +1917,20 @@ static const struct option_row *find_option(const struct scenario *s, const char
 	wrong_usage("no option of this scenario", name);
 }
 
+/* NAME=VALUE: a setting of net.ipv4, of the new namespace. */
+static bool apply_setting(char *word)
+{
+	char *value = strchr(word, '=');
+	char path[128];
+
+	if (!value)
+		return false;
+	*value++ = '\0';
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", word);
+	write_setting(path, value);
+	return true;
+}
+
 static void parse_options(const struct scenario *s, char **words)
 {
 	for (size_t i = 0; i < OPTION_ROWS; i++)
@@ -1834,21 +1947,42 @@ static void parse_options(const struct scenario *s, char **words)
 	first_caller = route->first;
 }
 
+static void play(const struct scenario *s)
+{
+	open_house();
+	timeouts_before = counter("TCPTimeouts");
+	report("house");
+	wait_for_test("house");
+	s->play();
+	report("done");
+	wait_for_test("done");
+}
+
 int main(int argc, char **argv)
 {
 	const struct scenario *s;
+	sigset_t go;
 
 	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
 		help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? 2 : 0;
 	}
-	s = find_scenario(argv[1]);
-	parse_options(s, argv + 2);
+	opt.scenario = argv[1];
+	check(unshare(CLONE_NEWNET), "a new network namespace");
+	for (argv++; *argv && apply_setting(*argv);)
+		argv++;
+	if (!*argv)
+		wrong_usage("wants", "a scenario");
+	s = find_scenario(*argv);
+	parse_options(s, argv + 1);
+	if (opt.tell)
+		snprintf(last_words, sizeof(last_words), "gone %d 0\n", (int)getpid());
+	atexit(tell_end);
+	sigemptyset(&go);
+	sigaddset(&go, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &go, NULL);
 	signal(SIGALRM, on_alarm);
 	alarm(STEP_LIMIT_S);
-	open_house();
-	timeouts_before = counter("TCPTimeouts");
-	s->play();
-	report("done");
+	play(s);
 	return 0;
 }

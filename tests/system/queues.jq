@@ -1,15 +1,35 @@
 # queues.jq: what tcpsaga told about handshakes and queues, and what knock and
-# the kernel's counters say: what differs, line by line, in each of $forms.
-# $saga and $knock are their JSON lines, $moved by how much each counter moved,
-# $other the cause of drops that no counter names, $ss the output of ss.
+# the kernel's counters say: what differs, one line "PLAY<tab>COMPLAINT" each.
+#
+# Input: knock's JSON lines, a file N.json per play. $plays: a line "N KIND CAUSE"
+# each; $saga: all of tcpsaga's lines; $once: those of each `queues --once`;
+# $ss: lines "STAGE N LINE" of ss; $hooks: those that work.
+
+# One play's view: its knock's lines, tcpsaga's about its namespace, the stage
+# looked at, the cause of drops that no counter names, what ss said.
+def verdict($knock; $saga; $stage; $other; $ss; $forms):
 
 def rows: to_entries[] | select(.value != 0) | "\(.key) \(.value)";
 
-def sums($stage): $knock | map(select(.who == "knock" and .stage == $stage)) | last;
-def listeners($stage): # the block of lines that ends in this stage's sums
-  ($knock | map(.who == "knock" and .stage == $stage) | rindex(true)) as $last
-  | ($knock[:$last] | map(.who == "knock") | rindex(true) // -1) as $start
-  | $knock[$start + 1:$last] | map(select(.who == "listener"));
+# A report is a block of lines that ends in the sums; a stage that was held has
+# one before the test looked and one behind.
+def reports: reduce $knock[] as $line ([[]];
+  .[-1] += [$line] | if $line.who == "knock" then . + [[]] else . end) | .[:-1];
+def at_stage($stage): [reports[] | select(.[-1].stage == $stage)];
+def sums($stage): at_stage($stage)[-1][-1];
+def listeners($stage): at_stage($stage)[-1][] | select(.who == "listener");
+def callers: at_stage("done")[-1][] | select(.who == "caller");
+
+(sums("house").counters) as $zero
+| (sums($stage).counters | with_entries(.value -= $zero[.key])) as $moved |
+
+# ---- complaints ----
+
+def complain($what): "\($what): \(tojson)";
+
+def within($value; $least; $most; $what):
+  if $value != null and $value >= $least and $value <= $most then empty
+  else "\($what): \($value) is not within \($least)..\($most)" end;
 
 # ---- events, counted ----
 
@@ -63,9 +83,7 @@ def laws: sums("done") as $k
 
 def end_of_caller: "\(.addr):\(.port)";
 
-def expected_callers: $knock | (map(select(.who == "knock")) | length) as $blocks
-  | [.[] | select(.who == "caller")]
-  | .[length - length / $blocks:][]
+def expected_callers: callers
   | "\(.local | end_of_caller) syns=\(.syns) \(.fate | sub("aborted"; "accepted"))";
 
 def fate: map(select(.type == "handshake") | .outcome) as $ends
@@ -83,6 +101,10 @@ def actual_callers: $saga | map(select((.type | IN("syn", "handshake", "accept")
   | "\(.[0].remote | end_of_caller) syns=\(map(select(.type == "syn")) | length) \(fate)";
 
 # ---- listeners ----
+
+# While a stage is held timers go on: how often they repeated a SYN-ACK is held
+# against both reports, in `still`.
+def but_timers($stage): if $stage == "done" then . else del(.synack_retransmits) end;
 
 # One sum over all the listeners of the test.
 def expected_sums($stage): sums($stage) as $k | {
@@ -102,7 +124,7 @@ def expected_sums($stage): sums($stage) as $k | {
   accepted: $k.accepted,
   "syn_queue.len": $k.requests,
   "accept_queue.len": $k.accept_queue
-} | rows;
+} | but_timers($stage) | rows;
 
 def expected_causes($stage): syn_drops(sums($stage)) | with_entries(.key |= "dropped.\(.)") | rows;
 
@@ -118,17 +140,34 @@ def actual_sums: last_lines | . as $all
       dropped: ($all | map(.dropped | add // 0) | add),
       "syn_queue.len": ($all | map(.syn_queue.len) | add),
       "accept_queue.len": ($all | map(.accept_queue.len) | add)
-    } | rows;
+    } | but_timers($stage) | rows;
 
 def actual_causes: last_lines | map(.dropped // {} | to_entries) | add // []
   | group_by(.key) | map({key: "dropped.\(.[0].key)", value: (map(.value) | add)}) | from_entries | rows;
+
+# What two reports of a stage must agree on, and what tcpsaga told in between.
+def still: at_stage($stage)[-2:] as [$before, $behind]
+  | ($before[-1] | del(.at, .synack_retransmits, .counters.TCPTimeouts)) as $was
+  | if $behind[-1] | del(.at, .synack_retransmits, .counters.TCPTimeouts) == $was | not
+    then "it did not hold still: \($before[-1]) and \($behind[-1])" else empty end,
+    if (last_lines | length > 0 and all(.synack_retransmits != null)) then
+      within(last_lines | map(.synack_retransmits) | add; $before[-1].synack_retransmits;
+        $behind[-1].synack_retransmits; "synack_retransmits")
+    else empty end;
+
+# The sum law, in every line at any time.
+def balance: $saga[] | select(.type == "queue" and .syns != null)
+  | if .syns != .queued + .cookies + .fastopen + (.dropped | add // 0)
+    then complain("SYNs are not queued + cookies + dropped") else empty end,
+    if .queued != .completed + .timed_out + .reset + .listener_closed + .pending
+    then complain("queued are not completed + timed out + reset + closed + pending") else empty end;
 
 # Each listener by itself; the order of a group's is nobody's.
 def one($accepted; $address; $process): "listener \($address.addr):\($address.port) "
   + "\($process.comm)/\($process.pid) accepted=\($accepted) accept_queue=\(.accept_queue.len)"
   + "/\(.accept_queue.limit) backlog=\(.backlog.listen)>\(.backlog.effective)";
 
-def expected_listeners($stage): listeners($stage)[]
+def expected_listeners($stage): listeners($stage)
   | .accepted as $accepted | .local as $local | {comm: "knock", pid} as $process
   | {accept_queue: {len: .accept_queue, limit}, backlog: {listen: .backlog, effective: .limit}}
   | one($accepted; $local; $process);
@@ -136,7 +175,7 @@ def expected_listeners($stage): listeners($stage)[]
 def actual_listeners: last_lines[] | one(.accepted; .local; .process);
 
 # Without function hooks: what sock_diag knows.
-def expected_sample($stage): listeners($stage)[]
+def expected_sample($stage): listeners($stage)
   | "listener \(.local.addr):\(.local.port) accept_queue=\(.accept_queue)/\(.limit) drops=\(.drops)";
 def actual_sample: last_lines[]
   | "listener \(.local.addr):\(.local.port) accept_queue=\(.accept_queue.len)/\(.accept_queue.limit)"
@@ -149,7 +188,6 @@ def actual_ss: last_lines[] | "\(.accept_queue.len)/\(.accept_queue.limit)";
 
 # ---- complaints about single lines ----
 
-def complain($what): "\($what): \(tojson)";
 def is_depth: type == "object" and (.len | type) == "number" and (.limit | type) == "number";
 
 def step($pid):
@@ -165,7 +203,7 @@ def step($pid):
   if .type != "accept" and .process != {pid: $pid, comm: "knock", uid: 0}
   then complain("the listener's owner") else empty end;
 
-def complaints: (first($knock[] | select(.who == "listener")) | .pid) as $pid
+def complaints: $knock[0].pid as $pid
   | $saga[]
   | (select(.type | IN("syn", "handshake", "accept")) | step($pid)),
     (select(.type == "handshake" and .outcome == "completed" and .via == "syn_queue")
@@ -194,10 +232,6 @@ def life_times: ($saga | map(select(.type == "connection" and .role == "server")
 
 # ---- times within knock's bounds ----
 
-def within($value; $least; $most; $what):
-  if $value != null and $value >= $least and $value <= $most then empty
-  else "\($what): \($value) is not within \($least)..\($most)" end;
-
 def waits: $knock[] | select(.who == "accept") | .remote as $remote | . as $k
   | ($saga | map(select(.type == "accept" and .remote == $remote)) | first) as $a
   | if $a.process.pid != $k.pid or $a.process.comm != $k.comm
@@ -214,9 +248,7 @@ def handshake_times: $knock[] | select(.who == "handshake") | . as $k
 # ---- lives ----
 
 # A passive life starts at the SYN; a request that got no further is one too.
-def expected_lives: $knock | (map(select(.who == "knock")) | length) as $blocks
-  | [.[] | select(.who == "caller")]
-  | .[length - length / $blocks:][]
+def expected_lives: callers
   | "\(.local | end_of_caller) " + ({
       accepted: "SYN_RECV,ESTABLISHED,CLOSE reset_received",
       aborted: "SYN_RECV,ESTABLISHED,CLOSE abort",
@@ -261,4 +293,44 @@ $forms | split(" ")[]
 | if . == "laws" then laws
   elif . == "lines" then complaints, identities, life_times, waits, handshake_times
   elif . == "waits" then waits
-  else differences(.) end
+  elif . == "balance" then balance
+  elif . == "still" then still
+  else differences(.) end;
+
+# ---- all plays -----------------------------------------------------------------
+
+def own($netns): .["\($netns)"] // [];
+
+# What `queues` told of each listener while a stage was held: its second look. The
+# time of a look is when it began; before the first, events may not have been read
+# yet, and the last may have lasted until the stage was over.
+def within_stage($knock; $stage): [$knock[] | select(.who == "knock" and .stage == $stage) | .at][-2:]
+  as [$from, $until] | map(select(.type == "queue" and .ts > $from and .ts < $until));
+def second_look: group_by(.listener) | map(.[1] // empty);
+
+# How many lines there are beside start and stop: an empty capture passes for none.
+($saga | map(select(.netns)) | group_by(.netns) | map({key: "\(.[0].netns)", value: .}) | from_entries) as $told
+| ($once | map(select(.netns)) | group_by(.netns)
+    | map({key: "\(.[0].netns)", value: .}) | from_entries) as $looked
+| (reduce inputs as $line ({}; .[input_filename | split("/")[-1] | rtrimstr(".json")] += [$line])) as $knocks
+| $plays | split("\n")[] | select(. != "") | split(" ") as [$n, $kind, $other]
+| $knocks[$n] as $knock | ($knock | last.netns) as $netns | ($told | own($netns)) as $lines
+| (if $knock | any(.who == "caller") then " callers lives" else "" end) as $listed
+| if ($knock | last | .stage) != "done" then "it did not come to its end"
+  elif $kind == "accepts" then verdict($knock; $lines; "done"; $other; ""; "accepts waits")
+  else
+    (if $hooks.syns then
+      verdict($knock; $lines; "done"; $other; ""; "laws lines events sums balance\($listed)")
+    else empty end),
+    (if $kind == "held" then ("held", "closing") as $stage
+      | select($knock | any(.stage == $stage))
+      | ($ss | split("\n") | map(select(startswith("\($stage) \($n) ")) | split(" ")[2:] | join(" "))
+          | join("\n")) as $ss
+      | (verdict($knock; $lines | within_stage($knock; $stage) | second_look; $stage; $other; $ss;
+          if $hooks.syns then "still listeners ss" else "still sample ss" end),
+        verdict($knock; $looked | own($netns) | within_stage($knock; $stage); $stage; $other; $ss;
+          "sample ss"))
+      | "\($stage): \(.)"
+    else empty end)
+  end
+| "\($n)\t\(.)"

@@ -1129,6 +1129,27 @@ static void an_address_takes_over_none_of_a_group(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Born at 50 and sampled at 100, its record read behind the sample: one listener,
+ * not two. Another socket at the place, born at 150, is not the sampled one. */
+static void a_sample_before_the_record_of_the_birth(void **state)
+{
+	struct ev_listener sample = make_sample(9, here, PORT);
+	struct listener *sampled, *born, *later;
+
+	(void)state;
+	sample.header.time_ns = 100;
+	listeners__sample(&listeners, &sample);
+	sampled = listeners__find(&listeners, 9);
+	later = listeners__born(&listeners, 78, NETNS, here, PORT, 150);
+	assert_non_null(later);
+	assert_ptr_not_equal(later, sampled);
+	born = listeners__born(&listeners, 77, NETNS, here, PORT, 50);
+	assert_ptr_equal(born, sampled);
+	assert_ptr_equal(listeners__find(&listeners, 77), born);
+	assert_null(listeners__find(&listeners, 9));
+	assert_int_equal(count_listeners(), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1180,6 +1201,7 @@ int main(void)
 		TEST(a_born_listener_is_not_taken_over),
 		TEST(addresses_of_a_group_stay_apart),
 		TEST(an_address_takes_over_none_of_a_group),
+		TEST(a_sample_before_the_record_of_the_birth),
 	};
 
 	return cmocka_run_group_tests_name("listeners", tests, NULL, NULL);

@@ -162,7 +162,7 @@ static bool is_adoptable(const struct listener *l)
 /* The one sample among those that fit best, NULL when there is none, or more
  * than one: then it is not known which of the group this is. */
 static struct listener *sample_of(const struct listeners *listeners, uint32_t netns,
-				  const uint8_t addr[16], uint16_t port)
+				  const uint8_t addr[16], uint16_t port, uint64_t since_ns)
 {
 	struct listener *found = NULL;
 	int best = 1, count = 0;
@@ -175,7 +175,7 @@ static struct listener *sample_of(const struct listeners *listeners, uint32_t ne
 			best = fit;
 			count = 0;
 		}
-		if (fit == best && is_adoptable(l)) {
+		if (fit == best && is_adoptable(l) && l->found_ns >= since_ns) {
 			found = l;
 			count++;
 		}
@@ -183,14 +183,11 @@ static struct listener *sample_of(const struct listeners *listeners, uint32_t ne
 	return count == 1 ? found : NULL;
 }
 
-struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
-				  const uint8_t addr[16], uint16_t port)
+static struct listener *adopt_since(struct listeners *listeners, uint64_t key, uint32_t netns,
+				    const uint8_t addr[16], uint16_t port, uint64_t since_ns)
 {
-	struct listener *listener = listeners__find(listeners, key);
+	struct listener *listener = sample_of(listeners, netns, addr, port, since_ns);
 
-	if (listener)
-		return listener;
-	listener = sample_of(listeners, netns, addr, port);
 	if (!listener) {
 		listener = listeners__get(listeners, key);
 	} else if (!idmap__put(&listeners->by_key, key, idmap__find(&listeners->by_key, listener->key))) {
@@ -202,6 +199,31 @@ struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uin
 	if (listener)
 		listener->flags |= LISTENER_ADOPTED;
 	return listener;
+}
+
+struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
+				  const uint8_t addr[16], uint16_t port)
+{
+	struct listener *listener = listeners__find(listeners, key);
+
+	return listener ? listener : adopt_since(listeners, key, netns, addr, port, 0);
+}
+
+struct listener *listeners__born(struct listeners *listeners, uint64_t key, uint32_t netns,
+				 const uint8_t addr[16], uint16_t port, uint64_t time_ns)
+{
+	struct listener *listener = listeners__find(listeners, key);
+
+	if (listener && !(listener->flags & LISTENER_CLOSED))
+		return listener;
+	/* The address of one that has closed is used again (5.10). */
+	if (listener && !sample_of(listeners, netns, addr, port, time_ns)) {
+		listener__restart(listener);
+		return listener;
+	}
+	if (listener)
+		forget(listeners, idmap__find(&listeners->by_key, key));
+	return adopt_since(listeners, key, netns, addr, port, time_ns);
 }
 
 static void deepen(struct queue_depth *depth, uint32_t len)
@@ -447,6 +469,7 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 		if (!listener)
 			return;
 		listener->flags = LISTENER_PREEXISTING;
+		listener->found_ns = sample->header.time_ns;
 	}
 	learn_sample(listeners, listener, sample);
 	listener->limit = sample->limit;

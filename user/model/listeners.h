@@ -41,6 +41,7 @@ struct queue_depth {
 struct listener {
 	uint64_t key;	 /* conn_id, or the obscured address where there is none */
 	uint64_t cookie; /* of its samples: LISTENER_DROPS_KNOWN */
+	uint64_t found_ns; /* when a sample made it; 0: an event did */
 	uint64_t sampled_ns;
 	uint32_t netns;
 	uint32_t owner; /* index into owners: the task that called listen() */
@@ -103,6 +104,11 @@ struct listener *listeners__get(struct listeners *listeners, uint64_t key);
  * several samples none: a SO_REUSEPORT group cannot be told apart by place. */
 struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
 				  const uint8_t addr[16], uint16_t port);
+/* One that is born at time_ns, under a new key. The sample of its place is taken
+ * over when it was first taken later: records wait in the ring, and a sample that
+ * was taken meanwhile has made the listener already (under a cookie: 5.10). */
+struct listener *listeners__born(struct listeners *listeners, uint64_t key, uint32_t netns,
+				 const uint8_t addr[16], uint16_t port, uint64_t time_ns);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
 /* It has closed: kept as long as there is room. */

@@ -341,19 +341,17 @@ static void follow_listener(struct model *model, const struct record *record, co
 	struct listener *listener;
 
 	if (t->new_state == EV_LISTEN && record->birth) {
-		listener = listeners__get(&model->listeners, t->conn_id);
+		listener = listeners__born(&model->listeners, t->conn_id, life->netns, life->local.addr,
+					   life->local.port, t->header.time_ns);
 		if (!listener)
 			return;
-		/* The address of one that has closed is used again (5.10). */
-		if (listener->flags & LISTENER_CLOSED)
-			listener__restart(listener);
 		listener->netns = life->netns;
 		listener->family = life->family;
 		listener->local = life->local;
 		listener->limit = record->birth->backlog;
 		listener->asked = record->birth->asked;
 		listener->somaxconn = record->birth->somaxconn;
-		listener->flags = LISTENER_PLACE_KNOWN;
+		listener->flags = LISTENER_PLACE_KNOWN | (listener->flags & LISTENER_DROPS_KNOWN);
 		if (t->flags & EV_F_ID_IS_ADDRESS)
 			listener->flags |= LISTENER_ADOPTED;
 		owners__release(&model->flows.owners, listener->owner);

@@ -40,8 +40,8 @@ const struct hook hooks[HOOK_COUNT] = {
 		.without = "half-open requests vanish unseen",
 		.points = {
 			{"inet_csk_complete_hashdance", "on_hashdance", "on_hashdance_done", false},
-			{"tcp_v4_syn_recv_sock", "on_third_ack_v4", "on_third_ack_v4_done", false},
-			{"tcp_v6_syn_recv_sock", "on_third_ack_v6", "on_third_ack_v6_done", true},
+			{"tcp_v4_syn_recv_sock", "on_third_ack_v4", "on_third_ack_v4_done", false, true},
+			{"tcp_v6_syn_recv_sock", "on_third_ack_v6", "on_third_ack_v6_done", true, true},
 			{"reqsk_timer_handler", "on_request_timer", "on_request_timer_done", false},
 			{"__inet_csk_reqsk_queue_drop", "on_drop", "on_drop_done", true},
 			{"reqsk_queue_unlink", "on_unlink", "on_unlink_done", true},
@@ -128,6 +128,30 @@ static int try_syscalls(const struct hook *hook)
 	return 0;
 }
 
+/*
+ * Of x86 trampolines before 6.6 a function with more than six arguments is out
+ * of reach, and tcp_v4_syn_recv_sock() has seven since a fix that late 6.1
+ * kernels have as well. Only its own point then is a kprobe; where that is
+ * refused the point fails to attach and the others go on.
+ */
+static int try_many_args(const struct kernel *kernel, enum hook_choice choice, struct hook_result *result)
+{
+	const struct hook *hook = result->hook;
+
+	for (int p = 0; hook->points[p].target; p++) {
+		const struct hook_point *point = &hook->points[p];
+		int err = point->many_args ? kernel__try_function(kernel, point->target) : 0;
+
+		if (!err || (err == -ENOENT && point->optional))
+			continue;
+		if (choice == HOOKS_FENTRY)
+			return err;
+		result->by_kprobe[p] = hook->has_kprobe_twin && kernel__has_kprobes() &&
+				       kernel__may_probe_read(kernel, hooks[HOOK_STATE].points[0].target);
+	}
+	return 0;
+}
+
 /* Functions by fentry or kprobe, in the order of preference. */
 static enum hook_kind try_functions(const struct kernel *kernel, enum hook_choice choice,
 				    int fentry_error, struct hook_result *result)
@@ -137,8 +161,10 @@ static enum hook_kind try_functions(const struct kernel *kernel, enum hook_choic
 	result->error = functions_missing(kernel, hook);
 	if (result->error)
 		return HOOK_NONE;
-	if (!fentry_error && choice != HOOKS_KPROBE)
-		return HOOK_FENTRY;
+	if (!fentry_error && choice != HOOKS_KPROBE) {
+		result->error = try_many_args(kernel, choice, result);
+		return result->error ? HOOK_NONE : HOOK_FENTRY;
+	}
 	if (hook->has_kprobe_twin && choice != HOOKS_FENTRY && kernel__has_kprobes())
 		return HOOK_KPROBE;
 	result->error = choice == HOOKS_KPROBE ? -EOPNOTSUPP : fentry_error;
@@ -152,6 +178,7 @@ static void try_one(const struct kernel *kernel, enum hook_choice choice, int fe
 
 	result->kind = HOOK_NONE;
 	result->error = HOOK_NOT_WANTED;
+	memset(result->by_kprobe, 0, sizeof(result->by_kprobe));
 	if (hook->is_tracepoint) {
 		result->error = kernel__try_tracepoint(kernel, hook->points[0].target);
 		result->kind = result->error ? HOOK_NONE : HOOK_TRACEPOINT;

@@ -50,6 +50,7 @@ struct hook_point {
 	const char *on_entry;  /* program, or NULL */
 	const char *on_return; /* of a tracepoint: runs behind on_entry */
 	bool optional;	       /* not in every kernel; a twin of another point stands in */
+	bool many_args;	       /* maybe more than a trampoline takes: tried by itself */
 };
 
 enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };
@@ -71,6 +72,8 @@ struct hook {
 struct hook_result {
 	const struct hook *hook;
 	enum hook_kind kind; /* HOOK_NONE: error says why */
+	/* Points that have to be kprobes though the hook is HOOK_FENTRY. */
+	bool by_kprobe[HOOK_POINTS_MAX];
 	int error;	     /* -errno, or HOOK_NOT_WANTED */
 };
 

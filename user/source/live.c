@@ -201,13 +201,13 @@ static void narrow(const struct live_config *config, struct hook_result results[
 	}
 }
 
-static struct bpf_program *program_of(struct live *live, const char *name, enum hook_kind kind)
+static struct bpf_program *program_of(struct live *live, const char *name, bool by_kprobe)
 {
 	char twin[64];
 
 	if (!name)
 		return NULL;
-	snprintf(twin, sizeof(twin), "%s%s", name, kind == HOOK_KPROBE ? "_kp" : "");
+	snprintf(twin, sizeof(twin), "%s%s", name, by_kprobe ? "_kp" : "");
 	return bpf_object__find_program_by_name(live->skel->obj, twin);
 }
 
@@ -223,9 +223,10 @@ static void each_program(struct live *live, const struct trial *trial,
 		for (int p = 0; hook__points(&hooks[i], kind)[p].target; p++) {
 			const struct hook_point *point = &hook__points(&hooks[i], kind)[p];
 			bool in_order = kind == HOOK_TRACEPOINT; /* programs run as they were attached */
+			bool by_kprobe = kind == HOOK_KPROBE || trial->results[i].by_kprobe[p];
 			struct bpf_program *programs[] = {
-				program_of(live, in_order ? point->on_entry : point->on_return, kind),
-				program_of(live, in_order ? point->on_return : point->on_entry, kind)
+				program_of(live, in_order ? point->on_entry : point->on_return, by_kprobe),
+				program_of(live, in_order ? point->on_return : point->on_entry, by_kprobe)
 			};
 
 			if (!trial->present[i][p])
