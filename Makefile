@@ -7,8 +7,7 @@ DESTDIR ?=
 BUILD ?= build
 CC = gcc
 CLANG ?= clang
-BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
-PKG_CONFIG ?= pkg-config
+BPFTOOL ?= $(shell user/dist/deps bpftool)
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
