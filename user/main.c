@@ -51,6 +51,14 @@ static int help(FILE *out)
 	return written(out);
 }
 
+static const struct verb *find_verb(const char *name)
+{
+	for (int i = 0; i < VERBS; i++)
+		if (!strcmp(name, verbs[i].name))
+			return &verbs[i];
+	return NULL;
+}
+
 static int unknown_verb(const char *word)
 {
 	const char *names[VERBS + 1] = { 0 };
@@ -68,11 +76,18 @@ static int unknown_verb(const char *word)
 
 int main(int argc, char **argv)
 {
+	static char help_option[] = "--help";
+	const struct verb *verb;
+
 	/* A reader that goes away is told by write(), and is no failure. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;
+	}
+	if (argc == 3 && !strcmp(argv[1], "help")) { /* "help trace" is "trace --help" */
+		argv[1] = argv[2];
+		argv[2] = help_option;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return help(stdout);
@@ -80,8 +95,6 @@ int main(int argc, char **argv)
 		printf("tcpsaga " TCPSAGA_VERSION "\n");
 		return written(stdout);
 	}
-	for (int i = 0; i < VERBS; i++)
-		if (!strcmp(argv[1], verbs[i].name))
-			return verbs[i].run(argc - 1, argv + 1);
-	return unknown_verb(argv[1]);
+	verb = find_verb(argv[1]);
+	return verb ? verb->run(argc - 1, argv + 1) : unknown_verb(argv[1]);
 }

@@ -13,6 +13,10 @@
 #include "event/filter.c"
 #include "event/filter_text.c"
 #include "event/filter_parse.c"
+#include "event/filter_token.c"
+#include "event/filter_hint.c"
+#include "event/filter_place.c"
+#include "event/filter_trait.c"
 
 enum { WORDS_MAX = 64, EXPLAINED_BYTES = 512 };
 

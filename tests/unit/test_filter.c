@@ -38,6 +38,10 @@ static void *limited_realloc(void *old, size_t size)
 #include "event/filter.c"
 #include "event/filter_text.c"
 #include "event/filter_parse.c"
+#include "event/filter_token.c"
+#include "event/filter_hint.c"
+#include "event/filter_place.c"
+#include "event/filter_trait.c"
 #undef realloc
 #undef malloc
 

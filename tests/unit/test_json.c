@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#undef stop /* cmocka 2 has a macro of that name, a printer a function */
 
 #include "base/clock.c"
 #include "base/histogram.c"

@@ -119,7 +119,7 @@ static char *put_decimal(char *at, unsigned int byte)
 
 static char *put_hex(char *at, unsigned int group)
 {
-	static const char digits[16] = "0123456789abcdef";
+	static const char digits[] = "0123456789abcdef";
 
 	*at = digits[group >> 12];
 	at += group >= 0x1000;

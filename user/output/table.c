@@ -10,6 +10,7 @@
 #include "output/printer.h"
 #include "event/counter.h"
 #include "base/text.h"
+#include "base/wrap.h"
 
 enum {
 	WIDE_COLUMNS = 110,		  /* from here on trace shows the process too */
@@ -20,6 +21,8 @@ enum {
 	END_WIDTH_IPV6 = 45,
 	PROCESS_WIDTH = 22,
 	INDENT = 4,
+	LASTED_WIDTH = 7,  /* 99h59m, or 1.00ms */
+	LIFE_COLUMNS = 96, /* what a line of flows needs */
 	TIMELINE_COLUMNS = 100,
 };
 
@@ -522,16 +525,35 @@ static void table_ports(struct printer *printer, const struct port_use *use,
 
 /* ---- flows ---- */
 
+/* What LASTED and PROCESS follow: in a narrow terminal the process, which may
+ * be long, stands last. */
+static bool lives_narrow(const struct printer *printer)
+{
+	return !printer->config.wide && printer->config.columns && printer->config.columns < LIFE_COLUMNS;
+}
+
+static unsigned int life_end_width(const struct printer *printer)
+{
+	if (printer->config.wide)
+		return END_WIDTH_IPV6;
+	return lives_narrow(printer) ? END_WIDTH_NARROW : END_WIDTH;
+}
+
 static void lives_heading(struct printer *printer)
 {
 	struct strbuf *out = &printer->out;
 
 	put_heading(out, "START (UTC)", clock_width(printer));
 	put_heading(out, "ROLE", 6);
-	put_heading(out, "LOCAL", printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH);
-	put_heading(out, "REMOTE", printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH);
-	put_heading(out, "PROCESS", PROCESS_WIDTH);
-	strbuf__str(out, "LASTED\n");
+	put_heading(out, "LOCAL", life_end_width(printer));
+	put_heading(out, "REMOTE", life_end_width(printer));
+	if (lives_narrow(printer)) {
+		put_heading(out, "LASTED", LASTED_WIDTH);
+		strbuf__str(out, "PROCESS\n");
+	} else {
+		put_heading(out, "PROCESS", PROCESS_WIDTH);
+		strbuf__str(out, "LASTED\n");
+	}
 }
 
 /* "ESTABLISHED 2.10ms": a state with the time spent in it. */
@@ -544,25 +566,28 @@ static void put_step(struct strbuf *out, const struct life *life, unsigned int i
 	}
 }
 
+static unsigned int timeline_columns(const struct printer *printer)
+{
+	unsigned int columns = printer->config.columns;
+
+	return columns && columns < TIMELINE_COLUMNS ? columns : TIMELINE_COLUMNS;
+}
+
 /* "SYN_SENT 412us > ESTABLISHED 2.10ms > CLOSE", broken between states when it
  * is long. */
-static void put_timeline(struct strbuf *out, const struct life *life)
+static void put_timeline(struct printer *printer, const struct life *life)
 {
-	size_t line = out->len;
-	struct strbuf step;
+	struct wrap wrap = { .columns = timeline_columns(printer), .indent = 2 * INDENT - 1 };
+	struct strbuf *out = &printer->out, step;
 
 	strbuf__init(&step);
-	pad_to(out, line, INDENT);
+	pad_to(out, out->len, INDENT);
+	wrap.used = INDENT;
 	for (unsigned int i = 0; i < life->history_count; i++) {
 		strbuf__clear(&step);
 		strbuf__str(&step, i ? " > " : "");
 		put_step(&step, life, i);
-		if (out->len - line + step.len > TIMELINE_COLUMNS) {
-			strbuf__char(out, '\n');
-			line = out->len;
-			pad_to(out, line, (size_t)2 * INDENT - 1);
-		}
-		strbuf__append(out, step.data, step.len);
+		wrap__piece(&wrap, out, step.data, step.len);
 	}
 	if (life->flags & LIFE_HISTORY_CUT)
 		strbuf__str(out, " (cut)");
@@ -570,11 +595,10 @@ static void put_timeline(struct strbuf *out, const struct life *life)
 	finish_line(out);
 }
 
-static void put_end_of_life(struct strbuf *out, const struct life *life)
+static void put_how(struct strbuf *out, const struct life *life)
 {
 	const char *how = how__name(life->how);
 
-	strbuf__str(out, "    ");
 	if (!(life->flags & (LIFE_ENDED | LIFE_SOCKET_GONE))) {
 		strbuf__str(out, "still open");
 	} else if (!life__closed(life) && !(life->flags & LIFE_SOCKET_GONE)) {
@@ -588,6 +612,11 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 		if (life->error && strerrorname_np(life->error))
 			strbuf__printf(out, ", %s", strerrorname_np(life->error));
 	}
+}
+
+static void put_clauses(struct strbuf *out, const struct life *life)
+{
+	put_how(out, life);
 	if (life->flags & LIFE_TOTALS_KNOWN) {
 		strbuf__str(out, "; sent ");
 		put_bytes(out, life->bytes_sent);
@@ -605,6 +634,25 @@ static void put_end_of_life(struct strbuf *out, const struct life *life)
 		strbuf__printf(out, "; life %u of this five-tuple", life->ordinal);
 	if (life->flags & LIFE_INCOMPLETE)
 		strbuf__str(out, "; incomplete");
+}
+
+/* Broken behind a ';' when the terminal is narrow. */
+static void put_end_of_life(struct printer *printer, const struct life *life)
+{
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT - 1 };
+	struct strbuf *out = &printer->out, line;
+
+	strbuf__init(&line);
+	put_clauses(&line, life);
+	pad_to(out, out->len, INDENT);
+	wrap.used = INDENT;
+	for (size_t done = 0, end; done < line.len; done = end) {
+		const char *mark = memchr(line.data + done, ';', line.len - done);
+
+		end = mark ? (size_t)(mark - line.data) + 1 : line.len;
+		wrap__piece(&wrap, out, line.data + done, end - done);
+	}
+	strbuf__fini(&line);
 	finish_line(out);
 }
 
@@ -612,7 +660,7 @@ static void put_life(struct printer *printer, const struct change *change)
 {
 	const struct life *life = change->life;
 	bool known = life->flags & LIFE_PLACE_KNOWN;
-	unsigned int width = printer->config.wide ? END_WIDTH_IPV6 : END_WIDTH;
+	unsigned int width = life_end_width(printer);
 	struct strbuf *out = &printer->out;
 
 	if (life->flags & LIFE_START_KNOWN)
@@ -622,11 +670,16 @@ static void put_life(struct printer *printer, const struct change *change)
 	put_heading(out, role__name(life->role) ? role__name(life->role) : "-", 6);
 	put_end(out, life->local.addr, life->local.port, known, width);
 	put_end(out, life->remote.addr, life->remote.port, known, width);
-	end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
-	put_duration(out, life__lasted_ns(life), 0);
+	if (lives_narrow(printer)) {
+		put_duration(out, life__lasted_ns(life), LASTED_WIDTH);
+		put_process(out, change->owner);
+	} else {
+		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_duration(out, life__lasted_ns(life), 0);
+	}
 	finish_line(out);
-	put_timeline(out, life);
-	put_end_of_life(out, life);
+	put_timeline(printer, life);
+	put_end_of_life(printer, life);
 }
 
 /* ---- both ---- */

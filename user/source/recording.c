@@ -69,7 +69,7 @@ enum byte_order {
 	ORDER_HERE = __BYTE_ORDER == __LITTLE_ENDIAN ? ORDER_LITTLE : ORDER_BIG,
 };
 
-static const char magic[8] = "\x89tsaga\r\n";
+static const char magic[8] = { '\x89', 't', 's', 'a', 'g', 'a', '\r', '\n' };
 
 struct file_head {
 	char magic[8];

@@ -363,10 +363,19 @@ struct argp_watch {
 	int next; /* index behind the word that failed; 0 none */
 };
 
-/* argp's own --help is silenced together with its error messages. */
-static void print_help(const struct argp *argp, char *name)
+/* "Mandatory or optional arguments to long options are also ...": who knows
+ * options knows that, and to others it says nothing. */
+static char *drop_boilerplate(int key, const char *text, void *input)
 {
-	argp_help(argp, stdout, ARGP_HELP_STD_HELP, name);
+	(void)input;
+	return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+}
+
+/* argp's own --help is silenced together with its error messages. */
+static void print_help(struct argp_state *state)
+{
+	state->flags &= ~(unsigned int)ARGP_NO_ERRS;
+	argp_state_help(state, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK);
 	if ((fflush(stdout) || ferror(stdout)) && errno != EPIPE)
 		exit(fail(EXIT_FAILED, "cannot write standard output: %m"));
 	exit(EXIT_DONE);
@@ -378,7 +387,7 @@ static error_t watch(int key, char *arg, struct argp_state *state)
 	error_t err;
 
 	if (key == KEY_HELP)
-		print_help(watched->argp, state->argv[0]);
+		print_help(state);
 	if (key == ARGP_KEY_ERROR)
 		watched->next = state->next;
 	state->input = watched->input;
@@ -398,6 +407,7 @@ int options__argp(const struct argp *argp, const char *verb, int argc, char **ar
 	snprintf(name, sizeof(name), "tcpsaga %s", verb);
 	argv[0] = name;
 	watching.parser = watch;
+	watching.help_filter = drop_boilerplate;
 	/* argp would add a second line about --help to every error. */
 	err = argp_parse(&watching, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &watched);
 	argv[0] = (char *)verb;
@@ -425,6 +435,13 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 	memcpy(out, option_table, sizeof(option_table));
 }
 
+static const char filter_help[] =
+	"FILTER is made of\n"
+	"  port 443,8000-8010   host ADDR   net ADDR/LEN   (also behind local, remote)\n"
+	"  state NAME,...   role client|server   ipv4   ipv6   pid N   comm NAME\n"
+	"  netns INODE|PATH|NAME|self\n"
+	"joined by and, or, not and quoted parentheses.\n";
+
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
 	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 5];
@@ -434,7 +451,7 @@ int options__parse(struct options *options, const struct verb_syntax *syntax, in
 
 	*options = (struct options){ .events = EVENTS_ALL };
 	assemble(table, syntax);
-	snprintf(doc, sizeof(doc), "%s\v%s", syntax->doc, syntax->examples);
+	snprintf(doc, sizeof(doc), "%s\v%s\n%s", syntax->doc, filter_help, syntax->examples);
 	argp.doc = doc;
 	return options__argp(&argp, syntax->name, argc, argv, &parse, &parse.status);
 }

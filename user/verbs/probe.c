@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/wrap.h"
 #include "source/live.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
@@ -159,16 +160,36 @@ static void put_numbers_json(struct strbuf *out, const struct probe *probe)
 	strbuf__char(out, ']');
 }
 
+enum { INDENT = 11 }; /* of what stands under a hook's name */
+
+/* A line under a name, or behind it where there is one. */
+static void put_under(struct strbuf *out, const char *name, const char *what, const char *text)
+{
+	struct wrap wrap = { .columns = terminal__columns(STDOUT_FILENO), .indent = INDENT + 1 };
+
+	strbuf__printf(out, "%-10s", name);
+	wrap.used = INDENT - 1;
+	wrap__words(&wrap, out, what, strlen(what));
+	wrap__words(&wrap, out, " ", 1);
+	wrap__words(&wrap, out, text, strlen(text));
+	strbuf__char(out, '\n');
+}
+
 static void put_numbers_table(struct strbuf *out, const struct probe *probe)
 {
 	struct numbers numbers[NUMBERS];
 
 	find_numbers(probe, numbers);
 	strbuf__str(out, "\nNumbers of tcpsaga queues:\n");
-	for (int i = 0; i < NUMBERS; i++)
-		strbuf__printf(out, "%-10s %s%s%s\n           %s\n", numbers[i].quality, numbers[i].keys,
-			       numbers[i].option ? ", with " : "",
-			       numbers[i].option ? numbers[i].option : "", numbers[i].from);
+	for (int i = 0; i < NUMBERS; i++) {
+		char keys[256];
+
+		snprintf(keys, sizeof(keys), "%s%s%s", numbers[i].keys,
+			 numbers[i].option ? ", with " : "",
+			 numbers[i].option ? numbers[i].option : "");
+		put_under(out, numbers[i].quality, "", keys);
+		put_under(out, "", "", numbers[i].from);
+	}
 }
 
 static void put_json(struct strbuf *out, const struct probe *probe)
@@ -203,9 +224,9 @@ static void put_table(struct strbuf *out, const struct probe *probe)
 		strbuf__printf(out, "%-10s %-8s %-28s %s%s\n", hook->name, hook_kind__name(result->kind),
 			       hook_result__target(result), result->error ? "no: " : "yes",
 			       hook_result__reason(result));
-		strbuf__printf(out, "           shows: %s\n", hook->shows);
+		put_under(out, "", " shows:", hook->shows);
 		if (result->error)
-			strbuf__printf(out, "           lost without it: %s\n", hook->without);
+			put_under(out, "", " lost without it:", hook->without);
 	}
 	strbuf__printf(out, "\nidentity of a connection: %s\n",
 		       probe->socket_cookie ? "socket cookie" : "socket address and time of birth");

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/wrap.h"
 #include "source/live.h"
 #include "source/replay.h"
 #include "source/snapshot.h"
@@ -299,13 +299,10 @@ static void init_printer(struct session *session)
 		.full_time = options->full_time,
 	};
 	const char *no_color = getenv("NO_COLOR");
-	struct winsize window;
 
-	if (isatty(STDOUT_FILENO)) {
-		if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &window))
-			config.columns = window.ws_col;
+	config.columns = terminal__columns(STDOUT_FILENO);
+	if (isatty(STDOUT_FILENO))
 		config.colour = !no_color || !*no_color; /* no-color.org: empty is not set */
-	}
 	printer__init(&session->printer, options->json ? &json_printer : &table_printer, &config,
 		      session->source->info.realtime_offset_ns);
 }

@@ -5,7 +5,8 @@
 static const struct verb_syntax syntax = {
 	.name = "trace",
 	.operands = "[FILTER]",
-	.doc = "Show TCP state transitions, and SYNs at listeners, as they happen.",
+	.doc = "Show TCP state transitions, and SYNs at listeners, as they happen. A terminal "
+	       "of less than 110 columns has no room for the process; -w and -o json show it.",
 	.examples = "Examples:\n"
 		    "  tcpsaga trace                         everything, live\n"
 		    "  tcpsaga trace port 443 and role client\n"
