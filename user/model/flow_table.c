@@ -289,6 +289,26 @@ int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)
 	return 0;
 }
 
+const struct life *flow_table__peer(const struct flow_table *table, const struct life *life)
+{
+	uint64_t hash = flow_table__tuple_key(table, life->remote.addr, life->local.addr,
+					      life->remote.port, life->local.port, life->netns);
+	uint32_t i = life->ordinal ? idmap__find(&table->by_tuple, hash) : NOWHERE;
+
+	for (; i != NOWHERE; i = at(table, i)->tuple_next) {
+		const struct life *other = at(table, i);
+		bool mirrored = other->netns == life->netns &&
+				!memcmp(&other->local, &life->remote, sizeof(other->local)) &&
+				!memcmp(&other->remote, &life->local, sizeof(other->remote));
+
+		if (!mirrored || other == life)
+			continue;
+		/* An earlier connection's end is nobody's peer now. */
+		return other->flags & LIFE_ENDED && other->entered_ns < life->start_ns ? NULL : other;
+	}
+	return NULL;
+}
+
 const struct life *flow_table__open_at(const struct flow_table *table, uint32_t position)
 {
 	const struct life *life = at(table, position);

@@ -74,6 +74,11 @@ uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t loc
 uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
 			 uint16_t remote_port, uint32_t netns);
 
+/* The other end of this connection when that is on this host, too, in the same
+ * namespace: the newest life of the mirrored tuple that was there at the same
+ * time. NULL when there is none, or it is the same socket (self-connect). */
+const struct life *flow_table__peer(const struct flow_table *table, const struct life *life);
+
 /* The life at a position, NULL if none is open there; positions run from 0 to
  * table->used - 1. For walks over all open lives. */
 const struct life *flow_table__open_at(const struct flow_table *table, uint32_t position);

@@ -144,6 +144,7 @@ static void end_life(struct model *model, struct life *life, uint64_t now_ns, st
 	struct change *change = add_change(changes, CHANGE_LIFE, now_ns);
 
 	change->life = life;
+	change->peer = flow_table__peer(&model->flows, life);
 	change->owner = model__owner(model, life);
 	flow_table__end(&model->flows, life);
 }
@@ -419,6 +420,7 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 
 	life->how = (uint8_t)request_ended(step);
 	life__enter(life, EV_STATE_CLOSE, step->header.time_ns);
+	change->peer = flow_table__peer(&model->flows, life);
 	flow_table__end_request(&model->flows, life);
 	change->life = life;
 }

@@ -236,6 +236,11 @@ static void put_life(struct printer *printer, const struct change *change)
 		LITERAL(out, ",\"life\":");
 		strbuf__u64(out, life->ordinal);
 	}
+	if (change->peer) {
+		LITERAL(out, ",\"peer\":\"");
+		put_hex(out, change->peer->conn);
+		strbuf__char(out, '"');
+	}
 	put_span(printer, life);
 	LITERAL(out, ",\"state\":\"");
 	strbuf__str(out, state__name(life->state));
