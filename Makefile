@@ -187,7 +187,7 @@ compile_commands.json: Makefile ## for clangd
 install: all ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 755 tcpsaga $(DESTDIR)$(PREFIX)/bin/tcpsaga
 
-uninstall:
+uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/tcpsaga
 
 help: ## this

@@ -163,7 +163,7 @@ knock() { (exec 4<>/dev/tcp/127.0.0.1/1) 2>/dev/null || true; }
         says 2 "trace: --duration wants seconds above 0, not \"$value\"" trace --duration "$value"
     done
     for value in x '' syns transition, ,syn 'syn transition'; do
-        says 2 "trace: -e wants kinds of: transition, syn, handshake, accept, not \"$value\"" trace -e "$value"
+        says 2 "trace: -e wants kinds of: transition, syn, handshake, accept, timewait, not \"$value\"" trace -e "$value"
     done
     says 2 'trace: --source wants auto or live, not "mars"' trace --source mars
 }
@@ -619,11 +619,13 @@ on_terminal() {
     ! grep -q $'\e' out || fail "colour in JSON: $(cat -v out)"
 }
 
-@test "trace fits a terminal of 80 columns, and flows one of 100" {
+@test "trace and flows fit a terminal of 80 columns" {
     make_recording
     export NO_COLOR=1
     on_terminal 80 trace -r some.rec
     [ "$(tr -d '\r' <out | wc -L)" -le 80 ] || fail "$(cat out)"
-    on_terminal 100 flows -r some.rec
-    [ "$(tr -d '\r' <out | wc -L)" -le 100 ] || fail "$(cat out)"
+    for columns in 80 100; do
+        on_terminal $columns flows -r some.rec
+        [ "$(tr -d '\r' <out | wc -L)" -le $columns ] || fail "$(cat out)"
+    done
 }

@@ -27,7 +27,7 @@ read_counters() {
 
 knock() {
     local status=0
-    inside "$KNOCK" "$@" >"$WORK/knock.json" 2>"$WORK/traffic.err" 3>&- || status=$?
+    inside "$KNOCK" --here "$@" >"$WORK/knock.json" 2>"$WORK/traffic.err" 3>&- || status=$?
     [ "$status" != 77 ] || skip "$(cat "$WORK/traffic.err")"
     [ "$status" = 0 ] || fail "knock ended with status $status"
 }
@@ -116,7 +116,7 @@ validate() {
 hold_knock() {
     mkfifo "$WORK/go"
     exec 8<>"$WORK/go"
-    ip netns exec "$NETNS" "$KNOCK" "$@" --hold 1 \
+    ip netns exec "$NETNS" "$KNOCK" --here "$@" --hold 1 \
         <"$WORK/go" >"$WORK/knock.json" 2>"$WORK/traffic.err" 3>&- 8>&- &
     TRAFFIC_PID=$!
     until_true "a listener" grep -q '"stage":"held"' "$WORK/knock.json"

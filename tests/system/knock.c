@@ -1183,6 +1183,18 @@ static void wait_for_test(const char *stage)
 	alarm(STEP_LIMIT_S);
 }
 
+/* For a caller without --tell. */
+static void wait_for_stdin(void)
+{
+	char byte;
+
+	alarm(HOLD_LIMIT_S);
+	step = "wait for standard input";
+	while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
+		;
+	alarm(STEP_LIMIT_S);
+}
+
 /* One report before the test has looked and one behind: what they agree on was
  * so all the time. Requests in a queue more than half full expire early
  * (reqsk_timer_handler()): then the test has to look once more. */
@@ -1194,7 +1206,10 @@ static void hold_still(const char *stage)
 		update_fates();
 		requests = requests_now();
 		report(stage);
-		wait_for_test(stage);
+		if (opt.tell)
+			wait_for_test(stage);
+		else
+			wait_for_stdin();
 		update_fates();
 		report(stage);
 	} while (requests_now() != requests);
@@ -1853,7 +1868,7 @@ static const struct option_row {
 
 static void help(FILE *to)
 {
-	fprintf(to, "usage: knock [SETTING=VALUE]... SCENARIO [--OPTION VALUE]...\n\n");
+	fprintf(to, "usage: knock [--here] [SETTING=VALUE]... SCENARIO [--OPTION VALUE]...\n\n");
 	for (size_t i = 0; i < SCENARIOS; i++)
 		fprintf(to, "  %-20s %s\n", scenarios[i].name, scenarios[i].help);
 	fprintf(to, "\noptions:\n");
@@ -1972,7 +1987,10 @@ int main(int argc, char **argv)
 		return argc < 2 ? 2 : 0;
 	}
 	opt.scenario = argv[1];
-	check(unshare(CLONE_NEWNET), "a new network namespace");
+	if (strcmp(argv[1], "--here") == 0)
+		argv++;
+	else
+		check(unshare(CLONE_NEWNET), "a new network namespace");
 	for (argv++; *argv && apply_setting(*argv);)
 		argv++;
 	if (!*argv)

@@ -78,58 +78,58 @@ knocked() { # NAME
 @test "SYNs that are queued are counted, also those that never become a connection" {
     set_sysctl tcp_syncookies 0
     watch_twice
-    grouped "$KNOCK" syn-flood --syns 20 >"$WORK/knock.json"
+    grouped "$KNOCK" --here syn-flood --syns 20 >"$WORK/knock.json"
     stop_twice
     compare_queued "$(knocked answered)"
 }
 @test "SYNs that are queued are counted, over IPv6" {
     watch_twice
-    grouped "$KNOCK" complete --via ipv6 >"$WORK/knock.json"
+    grouped "$KNOCK" --here complete --via ipv6 >"$WORK/knock.json"
     stop_twice
     compare_queued 3
 }
 @test "SYNs that are queued are counted, v4-mapped" {
     watch_twice
-    grouped "$KNOCK" complete --via v4-mapped >"$WORK/knock.json"
+    grouped "$KNOCK" --here complete --via v4-mapped >"$WORK/knock.json"
     stop_twice
     compare_queued 3
 }
 @test "SYNs that are dropped are not counted" {
     watch_twice
-    grouped "$KNOCK" accept-overflow-syn >"$WORK/knock.json"
+    grouped "$KNOCK" --here accept-overflow-syn >"$WORK/knock.json"
     stop_twice
     compare_queued 5
 }
 @test "SYNs answered by a cookie are not counted" {
     set_sysctl tcp_syncookies 2
     watch_twice
-    grouped "$KNOCK" complete >"$WORK/knock.json"
+    grouped "$KNOCK" --here complete >"$WORK/knock.json"
     stop_twice
     compare_queued 0
 }
 @test "SYN-ACKs sent again are not counted" {
     set_sysctl tcp_synack_retries 1
     watch_twice
-    grouped "$KNOCK" requests --after expiry >"$WORK/knock.json"
+    grouped "$KNOCK" --here requests --after expiry >"$WORK/knock.json"
     stop_twice
     compare_queued 3
 }
 @test "SYNs that come again for the same request are not counted" {
     watch_twice
-    grouped "$KNOCK" duplicate-syn >"$WORK/knock.json"
+    grouped "$KNOCK" --here duplicate-syn >"$WORK/knock.json"
     stop_twice
     compare_queued 1
 }
 @test "a SO_REUSEPORT group, each socket by itself" {
     watch_twice
-    grouped "$KNOCK" reuseport --callers 16 --backlog 16 >"$WORK/knock.json"
+    grouped "$KNOCK" --here reuseport --callers 16 --backlog 16 >"$WORK/knock.json"
     stop_twice
     compare_queued 16
 }
 @test "a listener that was there before counts from the start on" {
     mkfifo "$WORK/go"
     exec 8<>"$WORK/go"
-    grouped "$KNOCK" complete --hold 1 <"$WORK/go" >"$WORK/held.json" 3>&- 8>&- &
+    grouped "$KNOCK" --here complete --hold 1 <"$WORK/go" >"$WORK/held.json" 3>&- 8>&- &
     HELD_PID=$!
     until_true "a listener" grep -q '"stage":"held"' "$WORK/held.json"
     watch_twice
@@ -141,7 +141,7 @@ knocked() { # NAME
 }
 @test "a listener outside the cgroup is not told as one without SYNs" {
     watch_twice
-    inside "$KNOCK" complete >"$WORK/knock.json"
+    inside "$KNOCK" --here complete >"$WORK/knock.json"
     stop_twice
     [ "$(queued_in "$WORK/reference.json")" = "3 exact" ]
     [ -z "$(queued_in "$WORK/saga.json")" ]
@@ -163,8 +163,8 @@ is_attached() { bpftool link | grep cgroup_sock_ops >/dev/null; }
     launch "$WORK/reference" trace -e syn,handshake netns "/run/netns/$NETNS"
     REFERENCE_PID=$LAUNCHED
     await_start "$REFERENCE_PID" "$WORK/reference"
-    grouped "$KNOCK" requests --after expiry >"$WORK/knock.json"
-    inside "$KNOCK" requests --after expiry >"$WORK/knock.json"
+    grouped "$KNOCK" --here requests --after expiry >"$WORK/knock.json"
+    inside "$KNOCK" --here requests --after expiry >"$WORK/knock.json"
     stop_twice
     # Six requests expired after 1 + 2 s, three of them within the cgroup.
     jq -r 'select(.outcome == "timed_out") | .took_us' "$WORK/reference.json" >"$WORK/times.txt"

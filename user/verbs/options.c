@@ -52,7 +52,7 @@ static const struct argp_option option_table[] = {
 
 static const struct argp_option events_option[] = {
 	{ "events", 'e', "KIND,...", 0,
-	  "Kinds of event: transition, syn, handshake, accept; all is the default", 1 },
+	  "Kinds of event: transition, syn, handshake, accept, timewait; all is the default", 1 },
 };
 
 static const struct argp_option print_option[] = {
@@ -144,7 +144,8 @@ static int parse_events(struct parse *parse, const char *arg)
 		uint32_t bit = event_bit(word, len);
 
 		if (!bit)
-			return say(parse, "-e", arg, "kinds of: transition, syn, handshake, accept");
+			return say(parse, "-e", arg,
+				   "kinds of: transition, syn, handshake, accept, timewait");
 		events |= bit;
 		word = word[len] ? word + len + 1 : NULL;
 	}
