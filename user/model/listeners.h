@@ -39,8 +39,8 @@ struct queue_depth {
 };
 
 struct listener {
-	uint64_t key;	 /* conn_id, or the obscured address where there is none */
-	uint64_t cookie; /* of its samples: LISTENER_DROPS_KNOWN */
+	uint64_t key;	   /* conn_id, or the obscured address where there is none */
+	uint64_t cookie;   /* of its samples: LISTENER_DROPS_KNOWN */
 	uint64_t found_ns; /* when a sample made it; 0: an event did */
 	uint64_t sampled_ns;
 	uint32_t netns;
