@@ -714,7 +714,8 @@ static void end_wait_before(struct model *model, const struct life *life)
 	if (!model->estimate_waits) /* its end has a record of its own */
 		return;
 	entry = timewaits__find(&model->waits, wait_key(model, &tuple));
-	if (entry)
+	/* A dump may be faster than the records, and show what comes of this life. */
+	if (entry && wait_entry__began_before(entry, life->start_ns))
 		timewaits__end(&model->waits, entry,
 			       life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
 }

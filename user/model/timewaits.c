@@ -269,8 +269,10 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 	uint32_t group, index;
 
 	/* A dump was faster than its record, which knows whose it is. */
-	if (entry)
+	if (entry) {
+		waits->groups[entry->group].begun--;
 		forget_wait(waits, entry);
+	}
 	group = group_of(waits, tuple, charge, now_ns);
 	count_begin(&waits->groups[group], charge, now_ns);
 	index = take_wait(waits);
@@ -445,6 +447,11 @@ uint64_t wait_group__oldest_ns(const struct wait_group *group, uint64_t now_ns)
 	if (!group->time_wait && !group->fin_wait2)
 		return 0;
 	return (uint64_t)((uint32_t)(now_ns >> TIME_SHIFT) - group->oldest_began) << TIME_SHIFT;
+}
+
+bool wait_entry__began_before(const struct wait_entry *entry, uint64_t time_ns)
+{
+	return (int32_t)(entry->began - (uint32_t)(time_ns >> TIME_SHIFT)) < 0;
 }
 
 uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns)

@@ -151,6 +151,9 @@ void timewaits__measure(struct timewaits *waits, uint64_t now_ns);
 /* Nanoseconds since the group's oldest entry began, 0 when it has none. */
 uint64_t wait_group__oldest_ns(const struct wait_group *group, uint64_t now_ns);
 
+/* To about a millisecond. */
+bool wait_entry__began_before(const struct wait_entry *entry, uint64_t time_ns);
+
 /* Begun per second, over the last whole seconds before now_ns (ten at most). */
 double wait_group__rate(const struct wait_group *group, uint64_t now_ns);
 

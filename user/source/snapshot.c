@@ -289,7 +289,7 @@ static int take_socket(void *context, const struct socket_entry *entry)
 		.header = { .len = sizeof(socket),
 			    .version = EV_VERSION,
 			    .kind = EV_SOCKET,
-			    .time_ns = tour->began_ns },
+			    .time_ns = clock__boot_ns() },
 		.conn_id = entry->cookie,
 		.netns = tour->netns,
 		.family = entry->family,
