@@ -103,7 +103,8 @@ struct life {
 
 	history_entry history[LIFE_HISTORY_MAX];
 
-	uint64_t conn; /* the id shown to people */
+	uint64_t conn;	   /* the id shown to people */
+	uint64_t listener; /* key of the one that its handshake was at; 0 not known */
 	uint64_t bytes_sent;
 	uint64_t bytes_received;
 	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */

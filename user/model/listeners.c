@@ -126,10 +126,12 @@ void listeners__close(struct listeners *listeners, uint64_t key)
 {
 	struct listener *listener = listeners__find(listeners, key);
 
-	if (listener)
-		listener->flags |= LISTENER_CLOSED;
-	else
+	if (!listener) {
 		idmap__remove(&listeners->not_kept, key);
+		return;
+	}
+	listener->flags |= LISTENER_CLOSED;
+	listener->accept_queue.len = 0; /* its children were closed; requests go by their timers */
 }
 
 struct listener *listeners__get(struct listeners *listeners, uint64_t key)
@@ -391,9 +393,18 @@ static void count_request(struct listeners *listeners, struct listener *listener
 	take_client(listeners, listener, step);
 }
 
+/* A limit changes by another listen(), whose argument nobody has told: it makes
+ * no transition. */
+static void learn_limit(struct listener *listener, uint32_t limit)
+{
+	if (listener->limit != limit)
+		listener->asked = 0;
+	listener->limit = limit;
+}
+
 static void learn_queues(struct listener *listener, const struct ev_handshake *step)
 {
-	listener->limit = step->limit;
+	learn_limit(listener, step->limit);
 	deepen(&listener->syn_queue, step->syn_queue_len);
 	deepen(&listener->accept_queue, step->accept_queue_len);
 	if (listener->flags & LISTENER_PLACE_KNOWN)
@@ -472,7 +483,7 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 		listener->found_ns = sample->header.time_ns;
 	}
 	learn_sample(listeners, listener, sample);
-	listener->limit = sample->limit;
+	learn_limit(listener, sample->limit);
 	listener->somaxconn = sample->somaxconn;
 	listener->sk_drops = sample->drops;
 	/* Where SYNs are seen they tell the depth, and the sample has counted none. */
@@ -518,7 +529,7 @@ void listener__accepted(struct listener *listener, const struct ev_accept *accep
 {
 	listener->accepted++;
 	if (accept->listener_socket) {
-		listener->limit = accept->limit;
+		learn_limit(listener, accept->limit);
 		listener->accept_queue.len = accept->accept_queue_len;
 	}
 	if (waited_us != UINT64_MAX)

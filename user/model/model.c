@@ -389,12 +389,15 @@ static struct life *begin_request(struct model *model, const struct ev_handshake
 	return life;
 }
 
-static uint64_t request_key(const struct model *model, const struct ev_handshake *step)
+static uint64_t tuple_key_of(const struct model *model, const struct ev_handshake *step)
 {
-	if (step->conn_id)
-		return step->conn_id;
 	return flow_table__tuple_key(&model->flows, step->local, step->remote, step->local_port,
 				     step->remote_port, step->netns);
+}
+
+static uint64_t request_key(const struct model *model, const struct ev_handshake *step)
+{
+	return step->conn_id ? step->conn_id : tuple_key_of(model, step);
 }
 
 static enum how request_ended(const struct ev_handshake *step)
@@ -438,6 +441,10 @@ static struct life *life_of_step(struct model *model, const struct ev_handshake 
 	uint64_t key = request_key(model, step);
 	struct life *life = step->remote_port ? flow_table__find(&model->flows, key) : NULL;
 
+	/* Kprobes only see a cookie that somebody has asked for, which may be
+	 * in the middle of the handshake. */
+	if (!life && step->remote_port && step->conn_id && step->outcome != EV_SYN_QUEUED)
+		life = flow_table__find(&model->flows, tuple_key_of(model, step));
 	if (step->outcome != EV_SYN_QUEUED)
 		return life;
 	if (life)
@@ -454,6 +461,8 @@ static void apply_handshake(struct model *model, const struct ev_handshake *step
 	struct change *change =
 		add_change(changes, is_syn ? CHANGE_SYN : CHANGE_HANDSHAKE, step->header.time_ns);
 
+	if (life && listener)
+		life->listener = listener->key;
 	change->handshake = step;
 	change->listener = listener;
 	change->life = life;
@@ -512,6 +521,8 @@ static void apply_accept(struct model *model, const struct record *record, struc
 	change->owner = actor(model, record, life);
 	if (since_ns <= accept->header.time_ns)
 		change->took_ns = accept->header.time_ns - since_ns;
+	if (!listener && life && life->listener)
+		listener = listeners__find(&model->listeners, life->listener);
 	if (!listener)
 		listener = listeners__serving(&model->listeners, accept->netns, accept->local,
 					      accept->local_port);
