@@ -1231,11 +1231,15 @@ static void hang_up_all(void)
 			hang_up(&callers[i]);
 }
 
+/* The wire is read all the time: what its queue has no room for is lost. */
 static void wait_no_requests(void)
 {
 	step = "wait for the last request";
-	while (requests_now() > 0)
-		nap();
+	do
+		for (int quiet = 0; quiet < 20; quiet++, nap())
+			if (read_wire() > 0)
+				quiet = 0;
+	while (requests_now() > 0);
 }
 
 /* A request outlives its listener until its timer fires, or until a packet

@@ -329,6 +329,7 @@ has_room() { # knock's sum
     check_held tcp_fastopen=3 fastopen
 }
 @test "listener, SO_REUSEPORT group of four" {
+    need_cookies
     check_held reuseport --callers 16 --backlog 16
 }
 @test "listener, backlog cut by somaxconn" {
