@@ -74,7 +74,7 @@ struct hook_result {
 	enum hook_kind kind; /* HOOK_NONE: error says why */
 	/* Points that have to be kprobes though the hook is HOOK_FENTRY. */
 	bool by_kprobe[HOOK_POINTS_MAX];
-	int error;	     /* -errno, or HOOK_NOT_WANTED */
+	int error; /* -errno, or HOOK_NOT_WANTED */
 };
 
 enum { HOOK_NOT_WANTED = 1 };

@@ -185,8 +185,7 @@ static void put_numbers_table(struct strbuf *out, const struct probe *probe)
 		char keys[256];
 
 		snprintf(keys, sizeof(keys), "%s%s%s", numbers[i].keys,
-			 numbers[i].option ? ", with " : "",
-			 numbers[i].option ? numbers[i].option : "");
+			 numbers[i].option ? ", with " : "", numbers[i].option ? numbers[i].option : "");
 		put_under(out, numbers[i].quality, "", keys);
 		put_under(out, "", "", numbers[i].from);
 	}
