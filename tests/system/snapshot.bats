@@ -279,8 +279,11 @@ never_double() {
 }
 
 @test "snapshot: a namespace that only processes live in" {
-    unshare -n sleep 1000 3>&- &
+    mkfifo "$WORK/never"
+    exec 7<>"$WORK/never"
+    unshare -n cat <&7 >/dev/null 3>&- 7>&- &
     HOLD_PID=$!
+    exec 7>&-
     is_apart() { [ "$(readlink "/proc/$HOLD_PID/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
     until_true "a namespace of its own" is_apart
     walk
