@@ -65,7 +65,8 @@
 #define HOLD_LIMIT_S 900
 
 /* A flood stops for its answers after so many SYNs: well below what the tun
- * device's queue holds. */
+ * device's queue holds. What the timers of its requests repeat all at once may be
+ * more: --rate spreads them. */
 #define BURST 128
 #define TUN_QUEUE 10000
 

@@ -328,6 +328,8 @@ def second_look: group_by(.listener) | map(.[1] // empty);
 | $knocks[$n] as $knock | ($knock | last.netns) as $netns | ($told | own($netns)) as $lines
 | (if $knock | any(.who == "caller") then " callers lives" else "" end) as $listed
 | if ($knock | last | .stage) != "done" then "it did not come to its end"
+  elif $kind == "flood" then
+    if $hooks.syn then verdict($knock; $lines; "done"; $other; ""; "laws sums balance") else empty end
   elif $kind == "accepts" then verdict($knock; $lines; "done"; $other; ""; "accepts waits")
   else
     (if $hooks.syn then

@@ -144,6 +144,11 @@ count_by_netns() { # FILE...
 # Lines that never come end the wait and not the test: the comparison that
 # follows shows which.
 finish() {
+    hear_out
+    compare
+}
+
+hear_out() {
     count_expected
     until_true "$LIVES connections" has_own flows connection "$LIVES" || true
     until_true "$TRANSITIONS transitions" \
@@ -156,7 +161,6 @@ finish() {
         note_own flows connection
         note_own trace transition
     fi
-    compare
 }
 
 # ---- whole tests ---------------------------------------------------------------
@@ -165,6 +169,10 @@ finish() {
 check() {
     ROWS=$(expected_rows "$@")
     watch_both
+    check_as_told "$@"
+}
+
+check_as_told() {
     traffic_inside "$@"
     finish
 }
@@ -187,6 +195,27 @@ check_killed() {
     TRAFFIC_PID=''
     [ "$status" = 0 ] || fail "traffic ended with status $status"
     finish
+}
+
+# Where accept() is seen the connection is its caller's until the end, and the
+# transition that another process makes by its close() names that one.
+check_handover() {
+    ROWS=$(expected_rows handover)
+    watch_both
+    if grep -q '"accept":"none"' <(head -n 1 "$TOLD/trace.json"); then
+        check_as_told handover
+        return
+    fi
+    traffic_inside handover
+    hear_out
+    jq -e -n --slurpfile traffic "$WORK/traffic.json" --slurpfile flows "$WORK/flows.json" \
+        --slurpfile trace "$WORK/trace.json" '
+        def pid($who): $traffic[] | select(.who == $who) | .pid;
+        [$flows[] | select(.type == "connection" and .role == "server") | .process | [.comm, .pid]]
+            == [["traffic", pid("client")]]
+        and [$trace[] | select(.type == "transition" and .new == "FIN_WAIT1") | .process | [.comm, .pid]]
+            == [["heir", pid("server")]]' >"$WORK/verdict.txt" ||
+        fail "not as expected" "$(grep '"role":"server"' "$WORK/flows.json" "$WORK/trace.json")"
 }
 
 # check_no_connection SCENARIO: it makes none, and nothing of it is told unless
