@@ -195,6 +195,8 @@ ledger_is_ss() {
     local count=${TCPSAGA_VM:+500}
     count=${count:-5000}
     set_sysctl tcp_max_tw_buckets 100000
+    # A reused entry is one less; on loopback that is the default (2).
+    set_sysctl tcp_tw_reuse 0
     inside "$TRAFFIC" load --connections "$count" --rate 0 --close client >/dev/null
     storm_is_told() {
         jq --argjson count "$count" 'select(.type == "timewait_group" and .role == "client"
