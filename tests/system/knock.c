@@ -1247,12 +1247,16 @@ static void hang_up_all(void)
 			hang_up(&callers[i]);
 }
 
-/* The wire is read all the time: what its queue has no room for is lost. */
+/* The wire is read all the time: what its queue has no room for is lost. To count
+ * a crowd's requests takes so long that it is done only when the wire is quiet for
+ * longer than the 2 s between a request's first timer and its second. */
 static void wait_no_requests(void)
 {
+	int enough = caller_count > LISTED_MAX ? 300 : 1;
+
 	step = "wait for the last request";
 	do
-		for (int quiet = 0; quiet < 20; quiet++, nap())
+		for (int quiet = 0; quiet < enough; quiet++, nap())
 			if (read_wire() > 0)
 				quiet = 0;
 	while (requests_now() > 0);

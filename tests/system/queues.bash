@@ -292,16 +292,17 @@ judge_all() {
     jq -n -r --arg plays "$(sed 's/check_//' "$PASS/plays")" --rawfile ss "$PASS/ss" \
         --slurpfile saga <(cat "$PASS/trace.json" "$PASS/flows.json" "$PASS/queues.json") \
         --slurpfile once "$PASS/once" \
-        --argjson hooks "$(hooks_of trace)" -f "$HERE/queues.jq" \
+        --argjson hooks "$(<"$PASS/hooks")" -f "$HERE/queues.jq" \
         "$PASS"/[0-9]*.json >"$PASS/verdicts" || return
     while IFS=$'\t' read -r n text; do
         echo "$text" >>"$PASS/$n.verdict"
     done <"$PASS/verdicts"
 }
 
-# The hooks of tcpsaga's start line that work, as an object.
-hooks_of() { # VERB
-    head -n 1 "$PASS/$1.json" | jq -c '.hooks | with_entries(select(.value != "none"))'
+# The hooks that work, of the start lines of all three, as an object.
+working_hooks() {
+    cat "$PASS"/{trace,flows,queues}.json | jq -c -n '[inputs | select(.type == "start") | .hooks]
+        | add | with_entries(select(.value != "none"))'
 }
 
 # run_pass NAME: all that comes of it is in $BATS_FILE_TMPDIR/NAME.
@@ -320,10 +321,10 @@ run_pass() {
         compgen -G "$PASS/*.refused" >/dev/null
         return
     fi
-    hooks_of trace >"$PASS/hooks"
     play_all || return
     local played_s=$SECONDS
-    end_knocks && stop_sagas && judge_all || return
+    end_knocks && stop_sagas || return
+    working_hooks >"$PASS/hooks" && judge_all || return
     drop_namespaces
     echo "# hooks $1: ${#STAGES[@]} plays in $((played_s - begun_s)) s, judged in $((SECONDS - played_s)) s" >&3
 }

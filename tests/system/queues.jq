@@ -266,7 +266,8 @@ def expected_lives: callers
     }[.fate] // empty),
     # Its first life: the server had closed first.
     if $knock[0].scenario == "timewait-syn"
-    then "\(.local | end_of_caller) SYN_RECV,ESTABLISHED,FIN_WAIT1,FIN_WAIT2,CLOSE close" else empty end;
+    then "\(.local | end_of_caller) SYN_RECV,ESTABLISHED,FIN_WAIT1,FIN_WAIT2,\(
+      if $hooks.timewait then "TIME_WAIT," else "" end)CLOSE close" else empty end;
 
 def actual_lives: $saga[] | select(.type == "connection" and .role == "server" and .how != null)
   | select(.history | map(.state) | .[0] == "SYN_RECV")
@@ -286,8 +287,6 @@ def sides($form):
     [[expected_sums($stage), expected_causes($stage), expected_listeners($stage)],
      [actual_sums, actual_causes, actual_listeners]]
   elif $form == "sample" then [[expected_sample($stage)], [actual_sample]]
-  elif $form == "counters" then [[$moved | del(.TCPTimeouts) | rows], [$saga | map(select(.type == "queue" and .counters))
-      | last.counters | with_entries(select($moved[.key] and .key != "TCPTimeouts") | .value |= .delta) | rows]]
   elif $form == "ss" then [[expected_ss], [actual_ss]]
   else error("no such form: \($form)") end;
 
@@ -295,7 +294,7 @@ def counts: reduce (.[] | tostring) as $line ({}; .[$line] += 1);
 
 def differences($form): sides($form) as [$expected, $actual]
   | ($expected | counts) as $e | ($actual | counts) as $a
-  | if $expected == [] and ($form | IN("counters", "lives") | not) then "\($form): nothing to compare with" else empty end,
+  | if $expected == [] and $form != "lives" then "\($form): nothing to compare with" else empty end,
     ($e + $a | keys[] | select($e[.] != $a[.])
       | "\($form): " + if ($e[.] // 0) > ($a[.] // 0) then "- expected \(.)" else "+ told     \(.)" end);
 
@@ -340,7 +339,7 @@ def second_look: group_by(.listener) | map(.[1] // empty);
       | ($ss | split("\n") | map(select(startswith("\($stage) \($n) ")) | split(" ")[2:] | join(" "))
           | join("\n")) as $ss
       | (verdict($knock; $lines | within_stage($knock; $stage) | second_look; $stage; $other; $ss;
-          if $hooks.syn then "still listeners ss counters" else "still sample ss counters" end),
+          if $hooks.syn then "still listeners ss" else "still sample ss" end),
         verdict($knock; $looked | own($netns) | within_stage($knock; $stage); $stage; $other; $ss;
           "sample ss"))
       | "\($stage): \(.)"

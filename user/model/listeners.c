@@ -407,6 +407,8 @@ static void learn_queues(struct listener *listener, const struct ev_handshake *s
 	learn_limit(listener, step->limit);
 	deepen(&listener->syn_queue, step->syn_queue_len);
 	deepen(&listener->accept_queue, step->accept_queue_len);
+	if (listener->flags & LISTENER_CLOSED) /* a step read while its children were being closed */
+		listener->accept_queue.len = 0;
 	if (listener->flags & LISTENER_PLACE_KNOWN)
 		return;
 	/* Seen only now: it may listen on a wildcard address; what we know is
