@@ -368,8 +368,21 @@ from_proc() {
     set_sysctl tcp_max_tw_buckets 5
     set_sysctl ip_local_port_range "40000 40009"
     set_sysctl ip_local_reserved_ports "80,40001,40004-40006,40009-50000"
+    set_sysctl tcp_syn_retries 1
+    set_sysctl tcp_synack_retries 2
+    set_sysctl tcp_retries1 4
+    set_sysctl tcp_retries2 8
+    set_sysctl tcp_orphan_retries 3
+    set_sysctl tcp_keepalive_time 600
+    set_sysctl tcp_rfc1337 1
+    set_sysctl ip_unprivileged_port_start 80
+    set_sysctl ip_nonlocal_bind 1
     inside "$SNAPSHOT" settings >"$WORK/settings.txt"
-    diff -u - "$WORK/settings.txt" <<END
+    diff -u <("$SNAPSHOT" settings "$INODE") "$WORK/settings.txt"
+    run "$SNAPSHOT" settings 1 # no such namespace
+    [ "$status" = 1 ]
+    # Those of IPv6 are there where it is built in.
+    diff -u - <(sed '/^net\.ipv6/d' "$WORK/settings.txt") <<END
 net.core.somaxconn = 99
 net.ipv4.tcp_max_syn_backlog = 321
 net.ipv4.tcp_syncookies = 2
@@ -379,6 +392,15 @@ net.ipv4.tcp_tw_reuse = 1
 net.ipv4.tcp_fin_timeout = 17
 net.ipv4.ip_local_port_range = 40000
 net.ipv4.ip_local_port_range = 40009
+net.ipv4.tcp_syn_retries = 1
+net.ipv4.tcp_synack_retries = 2
+net.ipv4.tcp_retries1 = 4
+net.ipv4.tcp_retries2 = 8
+net.ipv4.tcp_orphan_retries = 3
+net.ipv4.tcp_keepalive_time = 600
+net.ipv4.tcp_rfc1337 = 1
+net.ipv4.ip_unprivileged_port_start = 80
+net.ipv4.ip_nonlocal_bind = 1
 ports = 5
 END
 }

@@ -331,8 +331,12 @@ static void show_settings(char **word)
 	struct sysctls sysctls;
 	int64_t value;
 
-	(void)word;
-	sysctls__load(&sysctls);
+	/* Of the namespace we are in, or of one named by its inode. */
+	uint32_t inode = *word ? (uint32_t)strtoul(*word, NULL, 10) : 0;
+	int err = sysctls__load_netns(&sysctls, inode);
+
+	if (err)
+		die(err, "settings");
 	for (int id = 0; id < SYSCTL_COUNT; id++)
 		if (sysctls__get(&sysctls, id, &value))
 			printf("%s = %" PRId64 "\n", sysctl_id__name(id), value);

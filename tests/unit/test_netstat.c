@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
+#include "base/idmap.c"
 #include "base/strbuf.c"
+#include "source/netns.c"
 #include "source/netstat.c"
 
 static int file_with(const char *text, size_t len)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "source/netns.h"
+
 enum {
 	/* Two files of 2 to 5 KiB today. */
 	READ_BYTES = 16 * 1024,
@@ -249,6 +251,19 @@ static const struct {
 	{ "net.ipv4.tcp_tw_reuse", SYSCTL_TW_REUSE, 1 },
 	{ "net.ipv4.tcp_fin_timeout", SYSCTL_FIN_TIMEOUT, 1 },
 	{ "net.ipv4.ip_local_port_range", SYSCTL_PORT_LOW, 2 },
+	{ "net.ipv4.tcp_syn_retries", SYSCTL_SYN_RETRIES, 1 },
+	{ "net.ipv4.tcp_synack_retries", SYSCTL_SYNACK_RETRIES, 1 },
+	{ "net.ipv4.tcp_retries1", SYSCTL_RETRIES1, 1 },
+	{ "net.ipv4.tcp_retries2", SYSCTL_RETRIES2, 1 },
+	{ "net.ipv4.tcp_orphan_retries", SYSCTL_ORPHAN_RETRIES, 1 },
+	{ "net.ipv4.tcp_max_orphans", SYSCTL_MAX_ORPHANS, 1 },
+	{ "net.ipv4.tcp_keepalive_time", SYSCTL_KEEPALIVE_TIME, 1 },
+	{ "net.ipv4.tcp_rfc1337", SYSCTL_RFC1337, 1 },
+	{ "net.ipv4.ip_unprivileged_port_start", SYSCTL_UNPRIVILEGED_PORT, 1 },
+	{ "net.ipv4.ip_nonlocal_bind", SYSCTL_NONLOCAL_BIND, 1 },
+	{ "net.ipv6.ip_nonlocal_bind", SYSCTL_NONLOCAL_BIND6, 1 },
+	{ "net.ipv6.bindv6only", SYSCTL_BINDV6ONLY, 1 },
+	{ "net.ipv6.conf.all.disable_ipv6", SYSCTL_DISABLE_IPV6, 1 },
 };
 
 static const char reserved_name[] = "net.ipv4.ip_local_reserved_ports";
@@ -351,6 +366,36 @@ void sysctls__load(struct sysctls *sysctls)
 			parse_numbers(sysctls, i, (struct span){ text, (size_t)len });
 	}
 	load_reserved(sysctls);
+}
+
+struct wanted_netns {
+	struct sysctls *sysctls;
+	uint32_t inode; /* 0: the first one visited, which is the caller's own */
+};
+
+enum { FOUND = 1 };
+
+static int load_if_wanted(void *context, const struct netns *netns)
+{
+	const struct wanted_netns *wanted = context;
+
+	if (wanted->inode && netns->inode != wanted->inode)
+		return 0;
+	sysctls__load(wanted->sysctls);
+	return FOUND;
+}
+
+int sysctls__load_netns(struct sysctls *sysctls, uint32_t inode)
+{
+	struct wanted_netns wanted = { .sysctls = sysctls, .inode = inode };
+	const struct netns_visitor visitor = { .inside = load_if_wanted, .context = &wanted };
+	int err;
+
+	*sysctls = (struct sysctls){ 0 };
+	err = netns__walk(&visitor, NULL);
+	if (err == FOUND)
+		return 0;
+	return err ? err : -ENOENT;
 }
 
 bool sysctls__get(const struct sysctls *sysctls, enum sysctl_id id, int64_t *value)

@@ -57,6 +57,19 @@ enum sysctl_id {
 	SYSCTL_FIN_TIMEOUT, /* seconds */
 	SYSCTL_PORT_LOW,    /* ip_local_port_range, both ends are used */
 	SYSCTL_PORT_HIGH,
+	SYSCTL_SYN_RETRIES,	  /* a SYN is sent again so often */
+	SYSCTL_SYNACK_RETRIES,	  /* a SYN-ACK */
+	SYSCTL_RETRIES1,	  /* data, until the route is questioned */
+	SYSCTL_RETRIES2,	  /* data, until the connection is given up */
+	SYSCTL_ORPHAN_RETRIES,	  /* data and FINs of a closed socket; 0 stands for 8 */
+	SYSCTL_MAX_ORPHANS,	  /* of the host; only the first namespace has it */
+	SYSCTL_KEEPALIVE_TIME,	  /* seconds */
+	SYSCTL_RFC1337,		  /* 1: an RST does not end a TIME_WAIT */
+	SYSCTL_UNPRIVILEGED_PORT, /* the first port that anyone may bind */
+	SYSCTL_NONLOCAL_BIND,
+	SYSCTL_NONLOCAL_BIND6, /* without IPv6 there is none of these three */
+	SYSCTL_BINDV6ONLY,     /* what IPV6_V6ONLY begins with */
+	SYSCTL_DISABLE_IPV6,   /* of "all" */
 	SYSCTL_COUNT
 };
 
@@ -74,6 +87,14 @@ const char *sysctl_id__name(enum sysctl_id id);
 /* Reads them all. One that this kernel lacks, or does not let us read, is not
  * known. */
 void sysctls__load(struct sysctls *sysctls);
+
+/*
+ * The same of the namespace with this inode, from anywhere; 0 is the caller's
+ * own. 0, or with nothing known
+ *   -ENOENT  no such namespace, or one that we may not enter
+ *   -errno   as netns__walk()
+ */
+int sysctls__load_netns(struct sysctls *sysctls, uint32_t inode);
 
 bool sysctls__get(const struct sysctls *sysctls, enum sysctl_id id, int64_t *value);
 
