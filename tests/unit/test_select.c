@@ -120,8 +120,7 @@ static struct stage *set_stage(const char *filter)
 	stage.model = model__new(&config);
 	stage.filter = parse(filter);
 	assert_int_equal(select__init(&stage.select, stage.filter, stage.model), 0);
-	stage.select.transitions = true;
-	stage.select.syns = true;
+	stage.select.kinds = 1U << CHANGE_TRANSITION | 1U << CHANGE_SYN;
 	return &stage;
 }
 
@@ -609,7 +608,7 @@ static void a_passive_life_with_its_syn_waits_as_well(void **state)
 	struct stage *stage = set_stage("pid 7");
 
 	(void)state;
-	stage->select.syns = false;
+	stage->select.kinds &= ~(1U << CHANGE_SYN);
 	is_asked(stage, &server);
 	is_accepted(stage, &server);
 	assert_int_equal(stage->count, 0);
@@ -620,7 +619,7 @@ static void a_passive_life_with_its_syn_waits_as_well(void **state)
 	clear_stage(stage);
 
 	stage = set_stage("pid 8");
-	stage->select.syns = false;
+	stage->select.kinds &= ~(1U << CHANGE_SYN);
 	is_asked(stage, &server);
 	is_accepted(stage, &server);
 	closes_last(stage, &server);
@@ -644,8 +643,8 @@ static void lives_are_shown_by_what_is_known_at_their_end(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct stage *stage = set_stage(cases[i].filter);
 
-		stage->select.transitions = false;
-		stage->select.lives = true;
+		stage->select.kinds &= ~(1U << CHANGE_TRANSITION);
+		stage->select.kinds |= 1U << CHANGE_LIFE;
 		connects(stage, &client);
 		is_accepted(stage, &server);
 		closes_first(stage, &client);
@@ -663,8 +662,8 @@ static void a_life_that_stays_undecided_is_not_shown(void **state)
 	struct stage *stage = set_stage("not pid 8");
 
 	(void)state;
-	stage->select.transitions = false;
-	stage->select.lives = true;
+	stage->select.kinds &= ~(1U << CHANGE_TRANSITION);
+	stage->select.kinds |= 1U << CHANGE_LIFE;
 	is_accepted(stage, &server);
 	move(stage, &server, EV_ESTABLISHED, EV_STATE_CLOSE, false);
 	assert_int_equal(stage->count, 0);
@@ -677,13 +676,13 @@ static void a_listener_is_no_connection(void **state)
 	struct stage *stage = set_stage("");
 
 	(void)state;
-	stage->select.lives = true;
-	stage->select.transitions = false;
+	stage->select.kinds |= 1U << CHANGE_LIFE;
+	stage->select.kinds &= ~(1U << CHANGE_TRANSITION);
 	move(stage, &listener, EV_STATE_CLOSE, EV_LISTEN, true);
 	move(stage, &listener, EV_LISTEN, EV_STATE_CLOSE, true);
 	assert_int_equal(stage->count, 0);
 	/* Its transitions are transitions. */
-	stage->select.transitions = true;
+	stage->select.kinds |= 1U << CHANGE_TRANSITION;
 	move(stage, &listener, EV_STATE_CLOSE, EV_LISTEN, true);
 	assert_int_equal(stage->count, 1);
 	clear_stage(stage);
@@ -719,7 +718,7 @@ static void syns_are_shown_by_what_they_say(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct stage *stage = set_stage(cases[i].filter);
 
-		stage->select.transitions = false;
+		stage->select.kinds &= ~(1U << CHANGE_TRANSITION);
 		move(stage, &listener, EV_STATE_CLOSE, EV_LISTEN, true);
 		knock(stage, true);
 		assert_int_equal(stage->count, cases[i].known);
@@ -734,8 +733,8 @@ static void kinds_that_are_not_wanted_are_not_shown(void **state)
 	struct stage *stage = set_stage("");
 
 	(void)state;
-	stage->select.syns = false;
-	stage->select.transitions = false;
+	stage->select.kinds &= ~(1U << CHANGE_SYN);
+	stage->select.kinds &= ~(1U << CHANGE_TRANSITION);
 	knock(stage, true);
 	connects(stage, &client);
 	closes_first(stage, &client);
@@ -750,7 +749,7 @@ static void losses_are_always_shown(void **state)
 	struct stage *stage = set_stage("local port 1 and pid 1 and state listen");
 
 	(void)state;
-	stage->select.transitions = stage->select.syns = false;
+	stage->select.kinds &= ~(1U << CHANGE_TRANSITION | 1U << CHANGE_SYN);
 	play(stage, &record, EV_LOSS);
 	assert_int_equal(stage->count, 1);
 	assert_int_equal(stage->lines[0].kind, CHANGE_LOSS);

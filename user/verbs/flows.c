@@ -15,16 +15,52 @@ static const struct verb_syntax syntax = {
 	.takes_at_close = true,
 };
 
+/* A life needs its SYN, its end as a request, its accept() and its minisocket. */
+static uint32_t lives_hooks(const struct options *options)
+{
+	uint32_t wanted = 1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_ACCEPT;
+
+	return options->at_close ? wanted : wanted | 1U << HOOK_TIMEWAIT;
+}
+
+static uint32_t lives_changes(const struct options *options)
+{
+	(void)options;
+	return 1U << CHANGE_LIFE;
+}
+
+static void lives_tune(const struct session *session, struct model_config *config)
+{
+	config->ends_at_close = session->options->at_close;
+}
+
+/* What is still open is told as it stands. */
+static void show_open_lives(struct session *session)
+{
+	const struct flow_table *flows = model__flows(session->model);
+
+	for (uint32_t i = 0; i < flows->used && !session->enough; i++) {
+		struct change change = { .kind = CHANGE_LIFE,
+					 .life = flow_table__open_at(flows, i),
+					 .time_ns = session->last_ns };
+
+		if (!change.life)
+			continue;
+		change.peer = flow_table__peer(flows, change.life);
+		change.owner = model__owner(session->model, change.life);
+		session__tell(session, &change);
+	}
+}
+
+static const struct view lives_view = {
+	.of = OF_LIVES,
+	.hooks = lives_hooks,
+	.changes = lives_changes,
+	.tune = lives_tune,
+	.finish = show_open_lives,
+};
+
 int verb_flows(int argc, char **argv)
 {
-	struct options options;
-	struct session_config config = {
-		.options = &options, .verb = "flows", .of = OF_LIVES, .prints = true
-	};
-	int status = options__parse(&options, &syntax, argc, argv);
-
-	if (!status)
-		status = session__run(&config);
-	options__fini(&options);
-	return status;
+	return session__verb(&syntax, &lives_view, argc, argv);
 }

@@ -124,14 +124,21 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	return 0;
 }
 
-static const char *const event_words[] = { "transition", "syn", "handshake", "accept", "timewait", NULL };
+static const struct {
+	const char *word;
+	uint32_t bit;
+} event_words[] = {
+	{ "transition", EVENTS_TRANSITION }, { "syn", EVENTS_SYN },
+	{ "handshake", EVENTS_HANDSHAKE },   { "accept", EVENTS_ACCEPT },
+	{ "timewait", EVENTS_TIMEWAIT },
+};
 
 /* The bit of a kind of event, 0 for a word that is none. */
 static uint32_t event_bit(const char *word, size_t len)
 {
-	for (int i = 0; event_words[i]; i++)
-		if (strlen(event_words[i]) == len && !memcmp(word, event_words[i], len))
-			return 1U << i;
+	for (size_t i = 0; i < sizeof(event_words) / sizeof(event_words[0]); i++)
+		if (strlen(event_words[i].word) == len && !memcmp(word, event_words[i].word, len))
+			return event_words[i].bit;
 	return 0;
 }
 

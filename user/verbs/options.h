@@ -11,15 +11,17 @@
 #include <stdint.h>
 
 #include "event/filter.h"
+#include "model/model.h"
 #include "source/hooks.h"
 
+/* What -e names: kinds of change. */
 enum {
-	EVENTS_TRANSITION = 1 << 0,
-	EVENTS_SYN = 1 << 1,
-	EVENTS_HANDSHAKE = 1 << 2,
-	EVENTS_ACCEPT = 1 << 3,
-	EVENTS_TIMEWAIT = 1 << 4,
-	EVENTS_ALL = (1 << 5) - 1
+	EVENTS_TRANSITION = 1 << CHANGE_TRANSITION,
+	EVENTS_SYN = 1 << CHANGE_SYN,
+	EVENTS_HANDSHAKE = 1 << CHANGE_HANDSHAKE,
+	EVENTS_ACCEPT = 1 << CHANGE_ACCEPT,
+	EVENTS_TIMEWAIT = 1 << CHANGE_TIMEWAIT,
+	EVENTS_ALL = EVENTS_TRANSITION | EVENTS_SYN | EVENTS_HANDSHAKE | EVENTS_ACCEPT | EVENTS_TIMEWAIT
 };
 
 /* The option that every table of options__argp() has to hold. */

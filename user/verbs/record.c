@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "verbs/events.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -33,12 +34,11 @@ static bool same_file(const char *a, const char *b)
 
 static int run(const struct options *options)
 {
-	struct session_config config = {
+	const struct session_config config = {
 		.options = options,
-		.verb = "record",
-		.of = OF_EVENTS,
-		.prints = options->print,
+		.view = &events_view,
 		.record_to = options->file,
+		.silent = !options->print,
 	};
 
 	if (options->print && !strcmp(options->file, "-"))

@@ -195,39 +195,31 @@ static void select_transition(struct select *select, const struct change *change
 	}
 }
 
-static void show_step(struct select *select, bool wanted, const struct change *change,
-		      select_show_fn show, void *context)
+/* A listener is not a connection. */
+static bool is_connection(const struct change *change)
 {
-	if (wanted && judge(select, change) == FILTER_YES)
-		show(context, change);
+	return change->kind != CHANGE_LIFE || change->life->role != ROLE_LISTENER;
 }
 
 void select__change(struct select *select, const struct change *change, select_show_fn show, void *context)
 {
+	bool wanted = select->kinds & 1U << change->kind;
+
 	switch (change->kind) {
 	case CHANGE_TRANSITION:
-		if (select->transitions)
+		if (wanted)
 			select_transition(select, change, show, context);
-		break;
-	case CHANGE_SYN:
-		show_step(select, select->syns, change, show, context);
-		break;
-	case CHANGE_HANDSHAKE:
-		show_step(select, select->handshakes, change, show, context);
-		break;
-	case CHANGE_ACCEPT:
-		show_step(select, select->accepts, change, show, context);
-		break;
-	case CHANGE_TIMEWAIT:
-		show_step(select, select->timewaits, change, show, context);
 		break;
 	case CHANGE_LIFE:
 		/* Its id may be used again. */
 		if (change->life->flags & LIFE_ENDED && select->withheld.used)
 			idmap__remove(&select->withheld, change->life->key);
-		/* A listener is not a connection. */
-		if (select->lives && change->life->role != ROLE_LISTENER &&
-		    judge(select, change) == FILTER_YES)
+		/* fall through */
+	case CHANGE_SYN:
+	case CHANGE_HANDSHAKE:
+	case CHANGE_ACCEPT:
+	case CHANGE_TIMEWAIT:
+		if (wanted && is_connection(change) && judge(select, change) == FILTER_YES)
 			show(context, change);
 		break;
 	case CHANGE_LOSS:

@@ -6,19 +6,19 @@
 #ifndef TCPSAGA_VERBS_SESSION_H
 #define TCPSAGA_VERBS_SESSION_H
 
-#include "bpf/ledger.h"
-#include "output/printer.h"
-#include "verbs/options.h"
+#include "verbs/view.h"
 
 struct session_config {
 	const struct options *options;
-	const char *verb;
-	enum subject_matter of;
-	bool prints;	       /* false: only records */
+	const struct view *view;
 	const char *record_to; /* file, or NULL */
+	bool silent;	       /* prints nothing: only records */
 };
 
 /* Runs it; returns the exit status, with one line on stderr if it failed. */
 int session__run(const struct session_config *config);
+
+/* The whole of a looking verb that has no more to check than its syntax. */
+int session__verb(const struct verb_syntax *syntax, const struct view *view, int argc, char **argv);
 
 #endif

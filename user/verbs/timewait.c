@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/log.h"
+#include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -18,12 +22,118 @@ static const struct verb_syntax syntax = {
 	.takes_once = true,
 };
 
+enum { PORTS_SHOWN = 10 }; /* in a table */
+
+/* The ledger needs who closed, and whose connection it was. */
+static uint32_t waits_hooks(const struct options *options)
+{
+	(void)options;
+	return 1U << HOOK_ACCEPT | 1U << HOOK_TIMEWAIT;
+}
+
+static void waits_tune(const struct session *session, struct model_config *config)
+{
+	config->estimate_waits = !session__has_hook(session, "timewait");
+	config->ends_at_close = true;
+}
+
+static void look_at_sockets(struct session *session, uint64_t now_ns, bool due)
+{
+	(void)due;
+	samples__sockets(session, now_ns);
+}
+
+static bool group_wanted(const struct session *session, const struct wait_group *group,
+			 const struct owner *owner)
+{
+	const struct filter_subject subject = {
+		.local_addr = group->role == ROLE_SERVER ? group->service.addr : NULL,
+		.local_port = group->role == ROLE_SERVER ? group->service.port : 0,
+		.remote_addr = group->role == ROLE_SERVER ? NULL : group->service.addr,
+		.remote_port = group->role == ROLE_SERVER ? 0 : group->service.port,
+		.netns = group->netns,
+		.states = 1U << EV_TIME_WAIT | 1U << EV_FIN_WAIT2,
+		.pid = owner ? owner->pid : 0,
+		.comm = owner ? owner->comm : NULL,
+		.role = (enum role)group->role,
+	};
+
+	return session__wants(session, &subject);
+}
+
+static int most_first(const void *a, const void *b)
+{
+	const struct wait_group *x = *(const struct wait_group *const *)a;
+	const struct wait_group *y = *(const struct wait_group *const *)b;
+	uint32_t nx = x->time_wait + x->fin_wait2, ny = y->time_wait + y->fin_wait2;
+
+	return (nx < ny) - (nx > ny);
+}
+
+static void show_groups(struct session *session, uint64_t now_ns)
+{
+	const struct timewaits *waits = model__timewaits(session->model);
+	const struct wait_group *sorted[TIMEWAIT_GROUPS_MAX];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < waits->group_count; i++) {
+		const struct wait_group *group = &waits->groups[i];
+
+		if ((group->begun || group->refused) &&
+		    group_wanted(session, group, model__owner_at(session->model, group->owner)))
+			sorted[count++] = group;
+	}
+	/* cppcheck-suppress uninitvar ; the first count are set */
+	qsort(sorted, count, sizeof(sorted[0]), most_first);
+	for (size_t i = 0; i < count; i++)
+		session->printer.ops->waits(&session->printer, sorted[i],
+					    model__owner_at(session->model, sorted[i]->owner), now_ns);
+}
+
+static void show_ports(struct session *session, uint64_t now_ns)
+{
+	struct port_use *uses;
+	int count = ports__count(session->model, now_ns, &uses);
+
+	if (count < 0)
+		return;
+	if (!session->options->json && count > PORTS_SHOWN)
+		count = PORTS_SHOWN;
+	for (int i = 0; i < count; i++) {
+		const struct filter_subject subject = {
+			.local_addr = uses[i].source,
+			.remote_addr = uses[i].destination.addr,
+			.remote_port = uses[i].destination.port,
+			.netns = uses[i].netns,
+			.role = ROLE_CLIENT,
+		};
+
+		if (session__wants(session, &subject))
+			session->printer.ops->ports(&session->printer, &uses[i],
+						    model__dump_of(session->model, uses[i].netns), now_ns);
+	}
+	free(uses);
+}
+
+static void show_waits(struct session *session, uint64_t now_ns)
+{
+	model__measure(session->model, now_ns);
+	show_groups(session, now_ns);
+	show_ports(session, now_ns);
+}
+
+static const struct view waits_view = {
+	.of = OF_WAITS,
+	.hooks = waits_hooks,
+	.tune = waits_tune,
+	.look = look_at_sockets,
+	.show = show_waits,
+};
+
 int verb_timewait(int argc, char **argv)
 {
 	struct options options;
-	struct session_config config = {
-		.options = &options, .verb = "timewait", .of = OF_WAITS, .prints = true
-	};
+	const struct session_config config = { .options = &options, .view = &waits_view };
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status && options.once && options.replay)

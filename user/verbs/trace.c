@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "verbs/events.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -15,16 +16,33 @@ static const struct verb_syntax syntax = {
 	.takes_events = true,
 };
 
+static uint32_t events_hooks(const struct options *options)
+{
+	uint32_t wanted = 0;
+
+	if (options->events & (EVENTS_SYN | EVENTS_HANDSHAKE))
+		wanted |= 1U << HOOK_SYN;
+	if (options->events & EVENTS_HANDSHAKE)
+		wanted |= 1U << HOOK_HANDSHAKE | 1U << HOOK_SYNACK;
+	if (options->events & EVENTS_ACCEPT)
+		wanted |= 1U << HOOK_ACCEPT;
+	if (options->events & EVENTS_TIMEWAIT)
+		wanted |= 1U << HOOK_TIMEWAIT;
+	return wanted;
+}
+
+static uint32_t events_changes(const struct options *options)
+{
+	return options->events;
+}
+
+const struct view events_view = {
+	.of = OF_EVENTS,
+	.hooks = events_hooks,
+	.changes = events_changes,
+};
+
 int verb_trace(int argc, char **argv)
 {
-	struct options options;
-	struct session_config config = {
-		.options = &options, .verb = "trace", .of = OF_EVENTS, .prints = true
-	};
-	int status = options__parse(&options, &syntax, argc, argv);
-
-	if (!status)
-		status = session__run(&config);
-	options__fini(&options);
-	return status;
+	return session__verb(&syntax, &events_view, argc, argv);
 }
