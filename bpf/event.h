@@ -10,6 +10,8 @@
  * A new flag, reason, outcome or state of an old kind is a new version, because
  * an older decoder refuses what it does not know; a new kind is not.
  *
+ * Version 2: ev_owner.start_cs, which was zero before.
+ *
  * Layout rules: fixed-width types, 8-byte alignment, explicit padding that is
  * always written as zero, and an assertion on every size and offset below.
  * Times are CLOCK_BOOTTIME nanoseconds. Ports are in host order. Addresses are
@@ -24,8 +26,12 @@
 #endif
 
 enum {
-	EV_VERSION = 1,
+	EV_VERSION = 2,
 	EV_COMM_BYTES = 16, /* TASK_COMM_LEN, with its NUL */
+	EV_CGROUP_PATH_BYTES = 480,
+	/* So many cgroups are remembered by the teller and by its reader, and the
+	 * one that was told first is forgotten first, by both. */
+	EV_CGROUPS_TOLD = 4096,
 };
 
 enum ev_kind {
@@ -47,6 +53,7 @@ enum ev_kind {
 	EV_NETSTAT,    /* struct ev_netstat: what a network namespace has counted */
 	EV_SOCKET,     /* struct ev_socket: any other socket there */
 	EV_DUMP,       /* struct ev_dump: all sockets of a namespace have been told */
+	EV_CGROUP,     /* struct ev_cgroup: before the first record that names it */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -121,8 +128,10 @@ struct ev_owner {
 	__u32 pid; /* the kernel's tgid */
 	__u32 tid;
 	__u32 uid;
-	__u32 pad;
-	__u64 cgroup;		  /* cgroup v2 id */
+	/* When the process began: hundredths of a second since boot, modulo 2^32,
+	 * as in proc_pid_stat(5); 0 not known. With pid it names a process. */
+	__u32 start_cs;
+	__u64 cgroup;		  /* cgroup v2 id, 0 not known */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 
@@ -380,6 +389,15 @@ struct ev_dump {
 	__u32 pad;
 };
 
+/* The cgroup with this id, as the process that looks sees the hierarchy. */
+struct ev_cgroup {
+	struct ev_header header;
+	__u64 id;
+	__u32 cut; /* 1: it is longer, and this is its end */
+	__u32 pad;
+	char path[EV_CGROUP_PATH_BYTES]; /* arbitrary bytes, NUL-padded; begins with '/', if not cut */
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -405,6 +423,7 @@ EV_ASSERT_OFFSET(ev_place, remote, 32);
 EV_ASSERT_SIZE(ev_owner, 40);
 EV_ASSERT_OFFSET(ev_owner, tid, 4);
 EV_ASSERT_OFFSET(ev_owner, uid, 8);
+EV_ASSERT_OFFSET(ev_owner, start_cs, 12);
 EV_ASSERT_OFFSET(ev_owner, cgroup, 16);
 EV_ASSERT_OFFSET(ev_owner, comm, 24);
 EV_ASSERT_SIZE(ev_totals, 24);
@@ -472,6 +491,8 @@ EV_ASSERT_OFFSET(ev_socket, owner, 72);
 EV_ASSERT_SIZE(ev_dump, 48);
 EV_ASSERT_OFFSET(ev_dump, netns, 24);
 EV_ASSERT_OFFSET(ev_dump, port_low, 32);
+EV_ASSERT_SIZE(ev_cgroup, 512);
+EV_ASSERT_OFFSET(ev_cgroup, path, 32);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);

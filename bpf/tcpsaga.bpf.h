@@ -151,6 +151,8 @@ static __always_inline void put_conn_id(__u64 *where, __u16 *flags, struct sock 
 	}
 }
 
+#define NS_PER_CS 10000000ULL
+
 union address {
 	__u8 bytes[16];
 	__u32 words[4];
@@ -218,6 +220,26 @@ static __always_inline void put_place(struct ev_place *place, const struct sock 
 	put_addresses(place->local, place->remote, &sk->__sk_common);
 }
 
+/*
+ * When the current process began. Of its first thread, whose place another takes
+ * over at execve() with its time (de_thread()). On 5.10 a task is reached by
+ * probe reads only.
+ */
+static __always_inline __u32 process_start_cs(void)
+{
+#ifndef PROBE_READS
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+
+		return leader->start_boottime / NS_PER_CS;
+	}
+	if (!may_probe_read)
+		return 0;
+#endif
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader, start_boottime) /
+	       NS_PER_CS;
+}
+
 /* The current task, or zeroes when it is not the one that acts. */
 static __always_inline void put_owner(struct ev_owner *owner, bool known)
 {
@@ -230,6 +252,7 @@ static __always_inline void put_owner(struct ev_owner *owner, bool known)
 	owner->pid = id >> 32;
 	owner->tid = id;
 	owner->uid = bpf_get_current_uid_gid();
+	owner->start_cs = process_start_cs();
 	owner->cgroup = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
 }

@@ -165,6 +165,8 @@ struct files_struct {
 struct task_struct {
 	unsigned int flags;
 	struct files_struct *files;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
 };
 
 struct sock;

@@ -41,6 +41,7 @@ static void check_parts(const struct record *r, const void *data, size_t len)
 	check_part(r->accept, sizeof(*r->accept), data, len);
 	check_part(r->listener, sizeof(*r->listener), data, len);
 	check_part(r->loss, sizeof(*r->loss), data, len);
+	check_part(r->cgroup, sizeof(*r->cgroup), data, len);
 	check_part(r->stop, sizeof(*r->stop), data, len);
 }
 
@@ -75,6 +76,8 @@ static void check_values(const struct record *r)
 		require(is_inet(r->accept->family) && r->accept->by_address <= 1);
 	if (r->listener)
 		require(is_inet(r->listener->family) && r->listener->local_port);
+	if (r->cgroup)
+		require(r->cgroup->id && memchr(r->cgroup->path, '\0', EV_CGROUP_PATH_BYTES));
 	if (r->loss)
 		require(r->loss->reason < EV_LOSS_REASON_END && r->loss->count &&
 			r->loss->since_ns <= r->header->time_ns);

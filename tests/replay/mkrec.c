@@ -28,6 +28,7 @@
 #include "source/recording.h"
 
 #define NS_PER_S 1000000000ULL
+#define NS_PER_CS 10000000ULL
 #define WORDS_MAX 32
 #define KNOWN_MAX 4096
 
@@ -533,12 +534,17 @@ static void take_place(struct scenario *scenario, struct line *line, struct know
 
 static void put_owner(struct line *line, struct ev_owner *owner)
 {
+	const char *started;
+
 	owner->pid = take_number(line, "pid", 0, UINT32_MAX);
 	if (owner->pid == 0)
 		return;
 	owner->tid = take_number(line, "tid", owner->pid, UINT32_MAX);
 	owner->uid = take_number(line, "uid", 0, UINT32_MAX);
 	owner->cgroup = take_number(line, "cgroup", 0, UINT64_MAX);
+	started = take(line, "started");
+	if (started)
+		owner->start_cs = parse_seconds(line, started) / NS_PER_CS;
 	take_text(line, "comm", owner->comm, sizeof(owner->comm));
 }
 
@@ -563,12 +569,13 @@ union any_record {
 	struct ev_timewait timewait;
 	struct ev_socket socket;
 	struct ev_dump dump;
+	struct ev_cgroup cgroup;
 	struct ev_listener listener;
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
 	struct ev_loss loss;
 	struct ev_stop stop;
-	uint8_t bytes[256];
+	uint8_t bytes[sizeof(struct ev_cgroup)];
 };
 
 /* place: the record has one, and its addresses give the ports. */
@@ -813,6 +820,14 @@ static void put_netstat(struct scenario *scenario, struct line *line, union any_
 	}
 }
 
+static void put_cgroup(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	(void)scenario;
+	record->cgroup.id = take_id(line, "id");
+	record->cgroup.cut = take_number(line, "cut", 0, 1);
+	take_text(line, "path", record->cgroup.path, sizeof(record->cgroup.path));
+}
+
 /* since= is a time, or -SECONDS before this record; the default is the record
  * before, the last that is known to have come through. */
 static void put_loss(struct scenario *scenario, struct line *line, union any_record *record)
@@ -872,6 +887,7 @@ static const struct verb {
 	{"timewait", EV_TIMEWAIT, put_timewait},
 	{"socket", EV_SOCKET, put_socket},
 	{"dump", EV_DUMP, put_dump},
+	{"cgroup", EV_CGROUP, put_cgroup},
 	{"listener", EV_LISTENER, put_listener},
 	{"sampled", EV_SAMPLED, put_sampled},
 	{"netstat", EV_NETSTAT, put_netstat},

@@ -108,6 +108,19 @@ story() {
     tell timewait timewait.timewait.txt timewait
     tell timewait timewait.at-close.json flows --at-close -o json
 }
+@test "owners: units, containers, a pid that is used again, hostile cgroups" {
+    story owners
+    tell owners owners.timewait.json timewait -o json
+    tell owners owners.timewait.wide.txt timewait -w
+    tell owners owners.trace.wide.txt trace -w
+    # The path comes back, byte for byte.
+    [ "$(jq -r 'select(.process.cgroup_hex).process.cgroup_hex' owners.trace.json | head -n 1)" = \
+        "$(printf '/a\033[31m\n"\351/\033[2J.service' | od -An -tx1 | tr -d ' \n')" ]
+    for file in owners.*; do
+        [ "$file" = owners.rec ] || ! LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]' "$file" ||
+            fail "a control byte in $file"
+    done
+}
 @test "what network namespaces have counted, and listeners that only samples tell" {
     tell host-wide host-wide.queues.json queues -o json
     tell host-wide host-wide.queues.txt queues

@@ -30,7 +30,8 @@ union sample {
 	struct ev_netstat netstat;
 	struct ev_loss loss;
 	struct ev_stop stop;
-	unsigned char bytes[256];
+	struct ev_cgroup cgroup;
+	unsigned char bytes[sizeof(struct ev_cgroup) + 64];
 };
 
 static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 0, 0, 5};
@@ -157,6 +158,10 @@ static union sample make_sample(unsigned int kind)
 		put_socket(&sample.socket);
 	if (kind == EV_DUMP)
 		sample.dump.began_ns = 900;
+	if (kind == EV_CGROUP) {
+		sample.cgroup.id = 5;
+		strcpy(sample.cgroup.path, "/a.slice");
+	}
 	if (kind == EV_LISTENER)
 		put_listener(&sample.listener);
 	if (kind == EV_SAMPLED)
@@ -183,6 +188,7 @@ static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
+	EV_CGROUP,
 };
 
 static int decode(const union sample *sample)
@@ -213,10 +219,11 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
 	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
 	assert_int_equal(record__size(EV_DUMP), sizeof(struct ev_dump));
+	assert_int_equal(record__size(EV_CGROUP), sizeof(struct ev_cgroup));
 	assert_int_equal(record__size(EV_ADMITTED), sizeof(struct ev_handshake));
 	assert_int_equal(record__size(EV_ADMITTED + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
-	assert_int_equal(record__size(EV_DUMP + 1), 0);
+	assert_int_equal(record__size(EV_CGROUP + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -265,6 +272,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.timewait, kind == EV_TIMEWAIT ? &s : NULL);
 		assert_ptr_equal(r.socket, kind == EV_SOCKET ? &s : NULL);
 		assert_ptr_equal(r.dump, kind == EV_DUMP ? &s : NULL);
+		assert_ptr_equal(r.cgroup, kind == EV_CGROUP ? &s : NULL);
 		assert_ptr_equal(r.sampled, kind == EV_SAMPLED ? &s : NULL);
 		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
@@ -400,6 +408,35 @@ static void test_comm_is_any_bytes_that_end(void **state)
 	assert_int_equal(decode(&sample), 0);
 }
 
+/* Version 1 had padding there. */
+static void test_start_of_a_process(void **state)
+{
+	union sample sample = make_sample(EV_BIRTH);
+
+	(void)state;
+	sample.birth.owner.start_cs = UINT32_MAX;
+	assert_int_equal(decode(&sample), 0);
+	sample.header.version = 1;
+	assert_int_equal(decode(&sample), -EBADMSG);
+	sample.birth.owner.start_cs = 0;
+	assert_int_equal(decode(&sample), 0);
+}
+
+static void test_path_is_any_bytes_that_end(void **state)
+{
+	union sample sample = make_sample(EV_CGROUP);
+
+	(void)state;
+	memset(sample.cgroup.path + 1, '\xff', EV_CGROUP_PATH_BYTES - 2);
+	assert_int_equal(decode(&sample), 0);
+	sample.cgroup.path[0] = 'x';
+	assert_int_equal(decode(&sample), -EBADMSG);
+	sample.cgroup.cut = 1;
+	assert_int_equal(decode(&sample), 0);
+	sample.cgroup.path[EV_CGROUP_PATH_BYTES - 1] = 'x';
+	assert_int_equal(decode(&sample), -EBADMSG);
+}
+
 /* The family is the socket's: IPv4 on AF_INET6 is mapped, IPv6 on AF_INET is
  * not possible. A listener may have every address as its own. */
 static void test_addresses_of_handshakes(void **state)
@@ -493,7 +530,7 @@ struct spoiled {
 		SPOIL_BYTE(kind, type, place.remote, 0, 1), SPOIL_BYTE(kind, type, place.remote, 7, 1), \
 		SPOIL_BYTE(kind, type, place.remote, 9, 1), SPOIL_BYTE(kind, type, place.remote, 11, 0)
 #define SPOIL_OWNER(kind, type)                                           \
-	SPOIL(kind, type, owner.pid, 0), SPOIL(kind, type, owner.pad, 1), \
+	SPOIL(kind, type, owner.pid, 0), \
 		SPOIL_BYTE(kind, type, owner.comm, EV_COMM_BYTES - 1, 'x')
 
 #define SPOIL_LOCAL(kind, type)                                                           \
@@ -559,6 +596,13 @@ static const struct spoiled spoiled[] = {
 	SPOIL_OWNER(EV_SOCKET, ev_socket),
 	SPOIL(EV_DUMP, ev_dump, began_ns, 1001),
 	SPOIL(EV_DUMP, ev_dump, pad, 1),
+	SPOIL(EV_CGROUP, ev_cgroup, id, 0),
+	SPOIL(EV_CGROUP, ev_cgroup, cut, 2),
+	SPOIL(EV_CGROUP, ev_cgroup, pad, 1),
+	SPOIL_BYTE(EV_CGROUP, ev_cgroup, path, 0, 'x'),
+	SPOIL_BYTE(EV_CGROUP, ev_cgroup, path, 0, 0),
+	SPOIL_BYTE(EV_CGROUP, ev_cgroup, path, EV_CGROUP_PATH_BYTES - 1, 'x'),
+	SPOIL_BYTE(EV_CGROUP, ev_cgroup, path, 100, 'x'),
 	SPOIL_LOCAL(EV_LISTENER, ev_listener),
 	SPOIL(EV_LISTENER, ev_listener, local_port, 0),
 	SPOIL_BYTE(EV_LISTENER, ev_listener, pad, 0, 1),
@@ -694,7 +738,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_ADMITTED + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_DUMP + 1;
+	sample.header.kind = EV_CGROUP + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
@@ -730,6 +774,8 @@ int main(void)
 		cmocka_unit_test(test_outcomes_and_details),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_comm_is_any_bytes_that_end),
+		cmocka_unit_test(test_start_of_a_process),
+		cmocka_unit_test(test_path_is_any_bytes_that_end),
 		cmocka_unit_test(test_addresses_of_handshakes),
 		cmocka_unit_test(test_handshake_without_peer),
 		cmocka_unit_test(test_spoiled_fields_are_refused),

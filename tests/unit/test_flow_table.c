@@ -418,7 +418,7 @@ static void an_evicted_life_lets_its_owner_go(void **state)
 	for (uint64_t key = 1; key <= 20; key++) {
 		struct life *life = begin(&table, key);
 
-		life->owner = owners__intern(&table.owners, &nginx);
+		life->owner = owners__intern(&table.owners, &nginx, 0);
 		if (key % 2)
 			flow_table__end(&table, life);
 	}

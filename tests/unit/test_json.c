@@ -26,6 +26,7 @@
 #include "event/counter.c"
 #undef put_hex
 #include "model/life.c"
+#include "model/cgroups.c"
 #include "model/clients.c"
 #include "model/listeners.c"
 #include "model/namespaces.c"
@@ -119,6 +120,55 @@ static struct change transition(const struct life *life, const struct owner *own
 }
 
 /* ---- start and stop ---- */
+
+static void expect_process(const struct owner *owner, const struct ev_cgroup *told, const char *expected)
+{
+	struct printer printer = new_printer();
+	struct cgroups cgroups;
+
+	assert_int_equal(cgroups__init(&cgroups, 1), 0);
+	if (told)
+		assert_int_equal(cgroups__put(&cgroups, told), 0);
+	printer.cgroups = &cgroups;
+	put_process(&printer, owner);
+	expect_line(&printer, expected);
+	cgroups__fini(&cgroups);
+}
+
+static void a_process_and_where_it_is(void **state)
+{
+	struct owner owner = php;
+	struct ev_cgroup told = {.id = 5, .path = "/system.slice/php8.2-fpm.service"};
+
+	(void)state;
+	expect_process(&owner, NULL, ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33}");
+	owner.start_cs = 1042;
+	expect_process(&owner, &told,
+		       ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,\"started\":\""
+		       UTC("30.420000") "\",\"cgroup\":\"/system.slice/php8.2-fpm.service\","
+		       "\"unit\":\"php8.2-fpm.service\"}");
+	owner.cgroup = 6; /* of which nothing was told */
+	expect_process(&owner, &told,
+		       ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,\"started\":\""
+		       UTC("30.420000") "\"}");
+}
+
+#define ID_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void a_container_with_a_hostile_name_above(void **state)
+{
+	struct ev_cgroup told = {.id = 5, .cut = 1, .path = "\xe9\n\"/docker-" ID_64 ".scope"};
+
+	(void)state;
+	expect_process(&php, &told,
+		       ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,"
+		       "\"cgroup\":\"\xef\xbf\xbd\\u000a\\\"/docker-" ID_64 ".scope\","
+		       "\"cgroup_hex\":\"e90a222f646f636b65722d"
+		       "30313233343536373839616263646566303132333435363738396162636465663031323334353637"
+		       "3839616263646566303132333435363738396162636465662e73636f7065\","
+		       "\"cgroup_cut\":true,\"container\":\"" ID_64 "\",\"unit\":\"docker-" ID_64
+		       ".scope\"}");
+}
 
 static void a_start(void **state)
 {
@@ -821,6 +871,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start),
+		cmocka_unit_test(a_process_and_where_it_is),
+		cmocka_unit_test(a_container_with_a_hostile_name_above),
 		cmocka_unit_test(a_start_from_a_strange_recording),
 		cmocka_unit_test(a_stop),
 		cmocka_unit_test(a_stop_without_the_kernels_book),

@@ -693,13 +693,13 @@ static void not_kept_are_counted_once(void **state)
 static void closed_listeners_go_first(void **state)
 {
 	struct ev_owner owner = {.pid = 7, .comm = "nginx"};
-	uint32_t index = owners__intern(&owners, &owner);
+	uint32_t index = owners__intern(&owners, &owner, 0);
 
 	(void)state;
 	for (uint64_t key = 1; key <= LISTENERS_MAX; key++) {
 		struct listener *listener = listeners__get(&listeners, key);
 
-		listener->owner = owners__intern(&owners, &owner);
+		listener->owner = owners__intern(&owners, &owner, 0);
 		assert_int_equal(listener->owner, index);
 		if (key == 100 || key == 4000)
 			listener->flags |= LISTENER_CLOSED;
@@ -795,7 +795,7 @@ static void samples_are_matched_by_cookie(void **state)
 	struct ev_owner nginx = {.pid = 7, .comm = "nginx"};
 
 	(void)state;
-	listener->owner = owners__intern(&owners, &nginx);
+	listener->owner = owners__intern(&owners, &nginx, 0);
 	sample.owner = (struct ev_owner){.pid = 8, .comm = "heir"};
 	sample.accept_queue_len = 6;
 	for (int i = 0; i < 3; i++)

@@ -30,6 +30,7 @@ static void *limited_realloc(void *old, size_t size)
 #include "event/decode.c"
 #include "model/flow_table.c"
 #include "model/life.c"
+#include "model/cgroups.c"
 #include "model/clients.c"
 #include "model/listeners.c"
 #include "model/namespaces.c"

@@ -94,11 +94,11 @@ static void equal_ones_share_an_entry(void **state)
 {
 	struct owners *owners = *state;
 	struct ev_owner nginx = process(42, "nginx");
-	uint32_t first = owners__intern(owners, &nginx);
+	uint32_t first = owners__intern(owners, &nginx, 0);
 	const struct owner *owner;
 
 	nginx.tid = 43; /* another thread of the same process */
-	assert_int_equal(owners__intern(owners, &nginx), first);
+	assert_int_equal(owners__intern(owners, &nginx, 0), first);
 	check_entry(owners, first, 42, 2);
 	owner = owners__get(owners, first);
 	assert_int_equal(owner->uid, 1000);
@@ -115,22 +115,39 @@ static void equal_ones_share_an_entry(void **state)
 static void each_part_tells_them_apart(void **state)
 {
 	struct owners *owners = *state;
-	struct ev_owner variants[5];
-	uint32_t indices[5];
+	struct ev_owner variants[6];
+	uint32_t indices[6];
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		variants[i] = process(42, "nginx");
 	variants[1].pid = 43;
 	variants[2].uid = 0;
 	variants[3].cgroup = 8;
+	variants[5].start_cs = 1; /* its pid was used again */
 	variants[4].comm[14] = 'x'; /* behind the NUL: the bytes count */
-	for (int i = 0; i < 5; i++) {
-		indices[i] = owners__intern(owners, &variants[i]);
+	for (int i = 0; i < 6; i++) {
+		indices[i] = owners__intern(owners, &variants[i], 0);
 		for (int j = 0; j < i; j++)
 			assert_int_not_equal(indices[i], indices[j]);
 	}
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		owners__release(owners, indices[i]);
+}
+
+/* A record has 32 bits of it: the time of the record tells the rest. */
+static void a_start_is_completed(void **state)
+{
+	const uint64_t day_cs = 8640000, days_600_ns = 600 * day_cs * NS_PER_CS;
+	struct ev_owner nginx = process(42, "nginx");
+
+	(void)state;
+	assert_int_equal(owner__of(&nginx, days_600_ns).start_cs, 0);
+	nginx.start_cs = 12345;
+	assert_int_equal(owner__of(&nginx, 200 * NS_PER_S).start_cs, 12345);
+	nginx.start_cs = (uint32_t)(599 * day_cs);
+	assert_int_equal(owner__of(&nginx, days_600_ns).start_cs, 599 * day_cs);
+	/* A record that claims to be older than its process. */
+	assert_int_equal(owner__of(&nginx, NS_PER_S).start_cs, (uint32_t)(599 * day_cs));
 }
 
 static void a_freed_entry_is_used_again(void **state)
@@ -139,7 +156,7 @@ static void a_freed_entry_is_used_again(void **state)
 
 	for (uint32_t pid = 1; pid <= 100000; pid++) {
 		struct ev_owner owner = process(pid, "short");
-		uint32_t index = owners__intern(owners, &owner);
+		uint32_t index = owners__intern(owners, &owner, 0);
 
 		check_entry(owners, index, pid, 1);
 		owners__release(owners, index);
@@ -161,7 +178,7 @@ static void chains_lose_any_link(void **state)
 		for (uint32_t i = 0; i < 5; i++) {
 			struct ev_owner owner = process(i + 1, "chained");
 
-			indices[i] = owners__intern(owners, &owner);
+			indices[i] = owners__intern(owners, &owner, 0);
 		}
 		for (unsigned int step = 0, code = order; step < 5; step++, code /= 5) {
 			unsigned int leaving = code % 5;
@@ -175,7 +192,7 @@ static void chains_lose_any_link(void **state)
 
 				if (gone[i])
 					continue;
-				assert_int_equal(owners__intern(owners, &owner), indices[i]);
+				assert_int_equal(owners__intern(owners, &owner, 0), indices[i]);
 				owners__release(owners, indices[i]);
 			}
 		}
@@ -203,9 +220,9 @@ static void as_the_reference(void **state)
 			continue;
 		}
 		if (references[i])
-			assert_int_equal(owners__intern(owners, &owner), indices[i]);
+			assert_int_equal(owners__intern(owners, &owner, 0), indices[i]);
 		else
-			indices[i] = owners__intern(owners, &owner);
+			indices[i] = owners__intern(owners, &owner, 0);
 		references[i]++;
 	}
 	for (uint32_t i = 0; i < PROCESSES; i++)
@@ -225,17 +242,17 @@ static void without_memory_for_entries(void **state)
 	uint32_t count = 0;
 
 	owner = process(1, "one");
-	assert_int_equal(owners__intern(owners, &owner), 0);
+	assert_int_equal(owners__intern(owners, &owner, 0), 0);
 	out_of_memory = true;
 	for (uint32_t pid = 1; pid <= 1000; pid++) {
 		owner = process(pid, "one");
-		count += owners__intern(owners, &owner) != OWNER_NONE;
+		count += owners__intern(owners, &owner, 0) != OWNER_NONE;
 	}
 	assert_int_equal(count, CHUNK_OWNERS);
 	check_entry(owners, 0, 1, 2);
 	out_of_memory = false;
 	owner = process(1001, "late");
-	assert_int_not_equal(owners__intern(owners, &owner), OWNER_NONE);
+	assert_int_not_equal(owners__intern(owners, &owner, 0), OWNER_NONE);
 }
 
 /* No memory for the index: the entry that was taken for it is free again. */
@@ -247,17 +264,17 @@ static void without_memory_for_the_index(void **state)
 
 	for (uint32_t pid = 1; pid <= 768; pid++) {
 		owner = process(pid, "any");
-		assert_int_equal(owners__intern(owners, &owner), pid - 1);
+		assert_int_equal(owners__intern(owners, &owner, 0), pid - 1);
 	}
 	count = owners->count;
 	out_of_memory = true;
 	for (uint32_t pid = 2000; pid < 2100; pid++) {
 		owner = process(pid, "any");
-		assert_int_equal(owners__intern(owners, &owner), OWNER_NONE);
+		assert_int_equal(owners__intern(owners, &owner, 0), OWNER_NONE);
 	}
 	out_of_memory = false;
 	owner = process(2000, "any");
-	assert_int_equal(owners__intern(owners, &owner), count);
+	assert_int_equal(owners__intern(owners, &owner, 0), count);
 	assert_int_equal(owners->count, count + 1);
 }
 
@@ -267,6 +284,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(equal_ones_share_an_entry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(each_part_tells_them_apart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_start_is_completed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_freed_entry_is_used_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(chains_lose_any_link, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(as_the_reference, set_up, tear_down),

@@ -28,6 +28,7 @@
 #include "event/filter_trait.c"
 #include "model/flow_table.c"
 #include "model/life.c"
+#include "model/cgroups.c"
 #include "model/clients.c"
 #include "model/listeners.c"
 #include "model/namespaces.c"

@@ -25,7 +25,7 @@ static uint32_t intern(uint32_t pid, const char *comm)
 	struct ev_owner owner = { .pid = pid, .tid = pid };
 
 	strcpy(owner.comm, comm);
-	return owners__intern(&owners, &owner);
+	return owners__intern(&owners, &owner, 0);
 }
 
 static int begin_with(uint32_t max)

@@ -10,6 +10,7 @@
 
 #define NS_PER_US 1000ULL
 #define NS_PER_MS 1000000ULL
+#define NS_PER_CS 10000000ULL /* the unit of /proc/PID/stat */
 #define NS_PER_S 1000000000ULL
 
 uint64_t clock__boot_ns(void);

@@ -22,7 +22,7 @@
 #define WHOLE 1
 
 struct layout {
-	uint8_t size; /* 0: no such kind */
+	uint16_t size; /* 0: no such kind */
 	uint8_t transition;
 	uint8_t place;
 	uint8_t owner;
@@ -38,6 +38,7 @@ struct layout {
 	uint8_t netstat;
 	uint8_t socket;
 	uint8_t dump;
+	uint8_t cgroup;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -102,6 +103,10 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_DUMP] = {
 		.size = sizeof(struct ev_dump),
 		.dump = WHOLE,
+	},
+	[EV_CGROUP] = {
+		.size = sizeof(struct ev_cgroup),
+		.cgroup = WHOLE,
 	},
 	[EV_LISTENER] = {
 		.size = sizeof(struct ev_listener),
@@ -176,11 +181,11 @@ static bool place_ok(const struct ev_place *place)
 }
 
 /* The name is arbitrary bytes, but it ends: a reader may take it as a string. */
-static bool owner_ok(const struct ev_owner *owner)
+static bool owner_ok(const struct ev_owner *owner, unsigned int version)
 {
 	if (owner->pid == 0)
 		return is_zero(owner, sizeof(*owner) / 8);
-	return owner->pad == 0 && owner->comm[EV_COMM_BYTES - 1] == '\0';
+	return (version > 1 || owner->start_cs == 0) && owner->comm[EV_COMM_BYTES - 1] == '\0';
 }
 
 /* Which outcomes a kind may have, and what their detail means. */
@@ -247,6 +252,18 @@ static bool dump_ok(const struct ev_dump *dump)
 	return dump->began_ns <= dump->header.time_ns && !dump->pad;
 }
 
+/* The path is arbitrary bytes as well, and zero behind its end. */
+static bool cgroup_ok(const struct ev_cgroup *cgroup)
+{
+	size_t len = strnlen(cgroup->path, sizeof(cgroup->path));
+
+	for (size_t i = len; i < sizeof(cgroup->path); i++)
+		if (cgroup->path[i])
+			return false;
+	return cgroup->id && cgroup->cut <= 1 && !cgroup->pad && len && len < sizeof(cgroup->path) &&
+	       (cgroup->cut || cgroup->path[0] == '/');
+}
+
 static bool loss_ok(const struct ev_loss *loss)
 {
 	return loss->since_ns <= loss->header.time_ns && loss->count > 0 && loss->reason > 0 &&
@@ -275,7 +292,7 @@ static bool parts_ok(const struct record *record)
 {
 	return (!record->transition || transition_ok(record->transition)) &&
 	       (!record->place || place_ok(record->place)) &&
-	       (!record->owner || owner_ok(record->owner)) &&
+	       (!record->owner || owner_ok(record->owner, record->header->version)) &&
 	       (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->timewait || timewait_ok(record->timewait)) &&
@@ -283,8 +300,9 @@ static bool parts_ok(const struct record *record)
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
-	       (!record->dump || dump_ok(record->dump)) && (!record->loss || loss_ok(record->loss)) &&
-	       (!record->stop || stop_ok(record->stop));
+	       (!record->dump || dump_ok(record->dump)) &&
+	       (!record->cgroup || cgroup_ok(record->cgroup)) &&
+	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
 }
 
 /* The length first: nothing else of a record may be read before it is known
@@ -328,6 +346,7 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->netstat = part(data, layout->netstat);
 	record->socket = part(data, layout->socket);
 	record->dump = part(data, layout->dump);
+	record->cgroup = part(data, layout->cgroup);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

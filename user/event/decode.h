@@ -34,6 +34,7 @@ struct record {
 	const struct ev_netstat *netstat;
 	const struct ev_socket *socket;
 	const struct ev_dump *dump;
+	const struct ev_cgroup *cgroup;
 };
 
 /*

@@ -469,7 +469,8 @@ static void learn_sample(struct listeners *listeners, struct listener *listener,
 		listener->flags &= (uint8_t) ~(LISTENER_LACKING | LISTENER_CLOSED);
 	listener->flags |= LISTENER_PLACE_KNOWN | LISTENER_DROPS_KNOWN;
 	if (sample->owner.pid && listener->owner == OWNER_NONE)
-		listener->owner = owners__intern(listeners->owners, &sample->owner);
+		listener->owner =
+			owners__intern(listeners->owners, &sample->owner, sample->header.time_ns);
 }
 
 void listeners__sample(struct listeners *listeners, const struct ev_listener *sample)

@@ -20,6 +20,7 @@ struct model {
 	bool estimate_waits;
 	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
 	uint32_t dump_count;
+	struct cgroups cgroups;
 	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -33,7 +34,8 @@ struct model *model__new(const struct model_config *config)
 	namespaces__init(&model->namespaces);
 	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended) ||
 	    listeners__init(&model->listeners, &model->flows.owners, config->seed) ||
-	    timewaits__init(&model->waits, &model->flows.owners, config->seed, TIMEWAITS_MAX)) {
+	    timewaits__init(&model->waits, &model->flows.owners, config->seed, TIMEWAITS_MAX) ||
+	    cgroups__init(&model->cgroups, config->seed)) {
 		model__free(model);
 		errno = ENOMEM;
 		return NULL;
@@ -50,6 +52,7 @@ void model__free(struct model *model)
 	namespaces__fini(&model->namespaces);
 	listeners__fini(&model->listeners);
 	timewaits__fini(&model->waits);
+	cgroups__fini(&model->cgroups);
 	flow_table__fini(&model->flows);
 	free(model);
 }
@@ -82,6 +85,11 @@ uint64_t model__doubles(const struct model *model)
 const struct timewaits *model__timewaits(const struct model *model)
 {
 	return &model->waits;
+}
+
+const struct cgroups *model__cgroups(const struct model *model)
+{
+	return &model->cgroups;
 }
 
 const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns)
@@ -125,9 +133,16 @@ static const struct owner *actor(struct model *model, const struct record *recor
 
 	if (!from)
 		return life ? model__owner(model, life) : NULL;
-	model->actor = (struct owner){ .pid = from->pid, .uid = from->uid, .cgroup = from->cgroup };
-	memcpy(model->actor.comm, from->comm, sizeof(model->actor.comm));
+	model->actor = owner__of(from, record->header->time_ns);
 	return &model->actor;
+}
+
+/* A reference to the owner that the record tells, OWNER_NONE when it tells none. */
+static uint32_t intern(struct model *model, const struct record *record)
+{
+	if (!record->owner)
+		return OWNER_NONE;
+	return owners__intern(&model->flows.owners, record->owner, record->header->time_ns);
 }
 
 /* An id shown to people: the cookie, or for an address that will be used again
@@ -231,7 +246,7 @@ static void learn(struct model *model, struct life *life, const struct record *r
 	learn_place(life, record);
 	settle_tuple(model, life);
 	if (record->owner && life->owner == OWNER_NONE)
-		life->owner = owners__intern(&model->flows.owners, record->owner);
+		life->owner = intern(model, record);
 	learn_mptcp(life, record->transition);
 	if (record->totals) {
 		life->flags |= LIFE_TOTALS_KNOWN;
@@ -356,8 +371,7 @@ static void follow_listener(struct model *model, const struct record *record, co
 		if (t->flags & EV_F_ID_IS_ADDRESS)
 			listener->flags |= LISTENER_ADOPTED;
 		owners__release(&model->flows.owners, listener->owner);
-		listener->owner =
-			record->owner ? owners__intern(&model->flows.owners, record->owner) : OWNER_NONE;
+		listener->owner = intern(model, record);
 	} else if (t->old_state == EV_LISTEN) {
 		listeners__close(&model->listeners, t->conn_id);
 	}
@@ -514,7 +528,7 @@ static void apply_accept(struct model *model, const struct record *record, struc
 	struct life *life = flow_table__find(&model->flows, accept->conn_id);
 	struct change *change = add_change(changes, CHANGE_ACCEPT, accept->header.time_ns);
 	uint64_t since_ns = life ? queued_ns(life) : UNKNOWN_NS;
-	uint32_t owner = record->owner ? owners__intern(owners, record->owner) : OWNER_NONE;
+	uint32_t owner = intern(model, record);
 	struct listener *listener = listener_of(model, accept->listener_id, accept->listener_socket,
 						accept->netns, accept->local, accept->local_port);
 
@@ -756,7 +770,7 @@ static void see_life(struct model *model, const struct record *record)
 		tuple = tuple_of_socket(socket);
 		life->role = (uint8_t)role_by_ports(model, &tuple);
 		if (record->owner)
-			life->owner = owners__intern(&model->flows.owners, record->owner);
+			life->owner = intern(model, record);
 		settle_tuple(model, life);
 	}
 	life->seen = true;
@@ -887,6 +901,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_socket(model, record);
 	} else if (record->dump) {
 		apply_dump(model, record->dump);
+	} else if (record->cgroup) {
+		return cgroups__put(&model->cgroups, record->cgroup);
 	} else if (record->listener) {
 		listeners__sample(&model->listeners, record->listener);
 	} else if (record->sampled) {

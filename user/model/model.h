@@ -8,6 +8,7 @@
 #define TCPSAGA_MODEL_MODEL_H
 
 #include "event/decode.h"
+#include "model/cgroups.h"
 #include "model/flow_table.h"
 #include "model/listeners.h"
 #include "model/namespaces.h"
@@ -96,6 +97,9 @@ uint64_t model__doubles(const struct model *model);
 
 /* For views of the TIME_WAIT ledger. Borrowed. */
 const struct timewaits *model__timewaits(const struct model *model);
+
+/* For views of owners. Borrowed. */
+const struct cgroups *model__cgroups(const struct model *model);
 
 /* What a dump told of a namespace; NULL for one that none was made of.
  * Borrowed. */

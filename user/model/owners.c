@@ -6,6 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/clock.h"
+
 enum { CHUNK_OWNERS = 64 };
 
 static struct owner_entry *entry_at(const struct owners *owners, uint32_t index)
@@ -68,14 +70,26 @@ static void give_back(struct owners *owners, uint32_t index)
 	owners->free = index;
 }
 
-uint32_t owners__intern(struct owners *owners, const struct ev_owner *from)
+struct owner owner__of(const struct ev_owner *from, uint64_t now_ns)
 {
-	struct owner owner = { .pid = from->pid, .uid = from->uid, .cgroup = from->cgroup };
-	uint32_t first, index;
-	uint64_t hash;
+	struct owner owner = {
+		.pid = from->pid, .uid = from->uid, .cgroup = from->cgroup, .start_cs = from->start_cs
+	};
+	uint64_t now_cs = now_ns / NS_PER_CS;
+	uint32_t age_cs = (uint32_t)now_cs - from->start_cs;
 
+	if (from->start_cs && age_cs < now_cs)
+		owner.start_cs = now_cs - age_cs;
 	memcpy(owner.comm, from->comm, sizeof(owner.comm));
-	hash = hash_of(owners, &owner);
+	return owner;
+}
+
+uint32_t owners__intern(struct owners *owners, const struct ev_owner *from, uint64_t now_ns)
+{
+	struct owner owner = owner__of(from, now_ns);
+	uint64_t hash = hash_of(owners, &owner);
+	uint32_t first, index;
+
 	first = idmap__find(&owners->by_hash, hash);
 	for (index = first; index != OWNER_NONE; index = entry_at(owners, index)->next) {
 		if (!memcmp(&entry_at(owners, index)->owner, &owner, sizeof(owner))) {

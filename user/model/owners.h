@@ -11,11 +11,13 @@
 #include "base/idmap.h"
 #include "bpf/event.h"
 
-/* A process as it was when it made the system call. */
+/* A process as it was when it made the system call. Without padding: it is
+ * hashed and compared as bytes. */
 struct owner {
 	uint32_t pid; /* tgid */
 	uint32_t uid;
 	uint64_t cgroup;	  /* cgroup v2 id, 0 unknown */
+	uint64_t start_cs;	  /* hundredths of a second since boot, 0 unknown */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 
@@ -39,9 +41,13 @@ struct owners {
 int owners__init(struct owners *owners, uint64_t seed);
 void owners__fini(struct owners *owners);
 
+/* What a record of this time tells of an owner: now_ns completes its start, of
+ * which a record has 32 bits, 497 days. */
+struct owner owner__of(const struct ev_owner *from, uint64_t now_ns);
+
 /* An entry equal to this one, with one more reference; OWNER_NONE when memory
  * ran out. */
-uint32_t owners__intern(struct owners *owners, const struct ev_owner *owner);
+uint32_t owners__intern(struct owners *owners, const struct ev_owner *from, uint64_t now_ns);
 
 /* One more reference. OWNER_NONE is accepted. */
 void owners__hold(struct owners *owners, uint32_t index);

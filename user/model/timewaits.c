@@ -60,21 +60,24 @@ static const struct endpoint *wait_service(const struct wait_tuple *tuple, enum 
 	return role == ROLE_SERVER ? &tuple->local : &tuple->remote;
 }
 
-/* A process, whatever its threads call themselves. */
-static uint32_t pid_of(const struct timewaits *waits, const struct wait_group *group)
+/* Pid and start: a process, whatever its threads call themselves. */
+static struct owner process_of(const struct timewaits *waits, const struct wait_group *group)
 {
 	const struct owner *owner = owners__get(waits->owners, group->owner);
 
-	return owner ? owner->pid : 0;
+	return owner ? *owner : (struct owner){ 0 };
 }
 
 static uint64_t group_hash(const struct timewaits *waits, const struct wait_group *group)
 {
+	struct owner process = process_of(waits, group);
 	struct {
 		uint8_t addr[16];
 		uint32_t netns, pid, role, port;
+		uint64_t start_cs;
 	} key = { .netns = group->netns,
-		  .pid = pid_of(waits, group),
+		  .pid = process.pid,
+		  .start_cs = process.start_cs,
 		  .role = group->role,
 		  .port = group->service.port };
 
@@ -85,8 +88,10 @@ static uint64_t group_hash(const struct timewaits *waits, const struct wait_grou
 static bool same_group(const struct timewaits *waits, const struct wait_group *a,
 		       const struct wait_group *b)
 {
-	return a->netns == b->netns && pid_of(waits, a) == pid_of(waits, b) && a->role == b->role &&
-	       a->service.port == b->service.port &&
+	struct owner x = process_of(waits, a), y = process_of(waits, b);
+
+	return a->netns == b->netns && x.pid == y.pid && x.start_cs == y.start_cs &&
+	       a->role == b->role && a->service.port == b->service.port &&
 	       !memcmp(a->service.addr, b->service.addr, sizeof(a->service.addr));
 }
 

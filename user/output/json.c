@@ -68,29 +68,63 @@ static void put_end(struct strbuf *out, const uint8_t addr[16], uint16_t port, b
 	strbuf__char(out, '}');
 }
 
-static void put_process(struct strbuf *out, const struct owner *owner)
+/* "KEY":"text", and "KEY_hex" with its bytes where it is not UTF-8, so that it
+ * round-trips. */
+static void put_foreign(struct strbuf *out, const char *key, const char *bytes, size_t len)
 {
-	size_t len = strnlen(owner->comm, sizeof(owner->comm));
+	LITERAL(out, ",\"");
+	strbuf__str(out, key);
+	LITERAL(out, "\":");
+	if (text__json(out, bytes, len))
+		return;
+	strbuf__printf(out, ",\"%s_hex\":\"", key);
+	for (size_t i = 0; i < len; i++)
+		strbuf__printf(out, "%02x", (unsigned char)bytes[i]);
+	strbuf__char(out, '"');
+}
+
+static void put_cgroup(struct strbuf *out, const struct cgroup *cgroup)
+{
+	put_foreign(out, "cgroup", cgroup->path, cgroup->len);
+	if (cgroup->cut)
+		LITERAL(out, ",\"cgroup_cut\":true");
+	if (cgroup->container.len) {
+		LITERAL(out, ",\"container\":\"");
+		strbuf__append(out, cgroup->path + cgroup->container.at, cgroup->container.len);
+		strbuf__char(out, '"');
+	}
+	if (cgroup->unit.len) {
+		LITERAL(out, ",\"unit\":");
+		text__json(out, cgroup->path + cgroup->unit.at, cgroup->unit.len);
+	}
+}
+
+static void put_process(struct printer *printer, const struct owner *owner)
+{
+	const struct cgroup *cgroup = printer__cgroup(printer, owner);
+	struct strbuf *out = &printer->out;
 
 	LITERAL(out, ",\"process\":{\"pid\":");
 	strbuf__u64(out, owner->pid);
-	LITERAL(out, ",\"comm\":");
-	if (!text__json(out, owner->comm, len)) {
-		/* The name is not UTF-8: its bytes, so that it round-trips. */
-		LITERAL(out, ",\"comm_hex\":\"");
-		for (size_t i = 0; i < len; i++)
-			strbuf__printf(out, "%02x", (unsigned char)owner->comm[i]);
-		strbuf__char(out, '"');
-	}
+	put_foreign(out, "comm", owner->comm, strnlen(owner->comm, sizeof(owner->comm)));
 	LITERAL(out, ",\"uid\":");
 	strbuf__u64(out, owner->uid);
+	if (owner->start_cs) {
+		LITERAL(out, ",\"started\":\"");
+		strbuf__append(out, utc_formatter__format(&printer->starts, owner->start_cs * NS_PER_CS),
+			       UTC_TEXT_LEN);
+		strbuf__char(out, '"');
+	}
+	if (cgroup)
+		put_cgroup(out, cgroup);
 	strbuf__char(out, '}');
 }
 
 /* conn, netns, proto, family, local, remote, role, process. */
-static void put_connection(struct strbuf *out, const struct life *life, const struct owner *owner)
+static void put_connection(struct printer *printer, const struct life *life, const struct owner *owner)
 {
 	bool known = life->flags & LIFE_PLACE_KNOWN;
+	struct strbuf *out = &printer->out;
 
 	LITERAL(out, ",\"conn\":\"");
 	put_hex(out, life->conn);
@@ -118,7 +152,7 @@ static void put_connection(struct strbuf *out, const struct life *life, const st
 	if (life->flags & LIFE_MPTCP)
 		LITERAL(out, ",\"mptcp\":true");
 	if (owner)
-		put_process(out, owner);
+		put_process(printer, owner);
 }
 
 static uint64_t listener_id(const struct listener *listener)
@@ -142,7 +176,7 @@ static void put_transition(struct printer *printer, const struct change *change)
 	struct strbuf *out = &printer->out;
 
 	open_object(printer, "transition", change->time_ns);
-	put_connection(out, change->life, change->owner);
+	put_connection(printer, change->life, change->owner);
 	LITERAL(out, ",\"old\":\"");
 	strbuf__str(out, state__name(change->old_state));
 	LITERAL(out, "\",\"new\":\"");
@@ -231,7 +265,7 @@ static void put_life(struct printer *printer, const struct change *change)
 	uint64_t handshake_ns = life__handshake_ns(life);
 
 	open_object(printer, "connection", change->time_ns);
-	put_connection(out, life, change->owner);
+	put_connection(printer, life, change->owner);
 	if (life->ordinal) {
 		LITERAL(out, ",\"life\":");
 		strbuf__u64(out, life->ordinal);
@@ -340,7 +374,7 @@ static void put_handshake(struct printer *printer, const struct change *change)
 	put_step_place(out, listener_id(change->listener), step->netns, step->local, step->local_port,
 		       step->remote, step->remote_port);
 	if (change->owner)
-		put_process(out, change->owner);
+		put_process(printer, change->owner);
 	put_outcome_of_step(out, change);
 	LITERAL(out, ",\"syn_queue\":");
 	put_queue(out, step->syn_queue_len, step->limit);
@@ -359,7 +393,7 @@ static void put_accept(struct printer *printer, const struct change *change)
 	put_step_place(out, listener_id(change->listener), accept->netns, accept->local,
 		       accept->local_port, accept->remote, accept->remote_port);
 	if (change->owner)
-		put_process(out, change->owner);
+		put_process(printer, change->owner);
 	if (change->took_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"waited_us\":");
 		strbuf__u64(out, change->took_ns / NS_PER_US);
@@ -389,7 +423,7 @@ static void put_timewait(struct printer *printer, const struct change *change)
 	if (change->life)
 		put_word(out, ",\"role\":\"", role__name(change->life->role));
 	if (change->owner)
-		put_process(out, change->owner);
+		put_process(printer, change->owner);
 	put_word(out, ",\"phase\":\"", wait_phase__name(wait->phase));
 	put_word(out, ",\"substate\":\"", state__name(wait->substate));
 	put_word(out, ",\"end\":\"", wait_end__name(wait->end));
@@ -492,7 +526,7 @@ static void json_listener(struct printer *printer, const struct listener *l, con
 	open_object(printer, "queue", time_ns);
 	put_step_place(out, listener_id(l), l->netns, l->local.addr, l->local.port, NULL, 0);
 	if (owner)
-		put_process(out, owner);
+		put_process(printer, owner);
 	put_depth(out, ",\"syn_queue\":", &l->syn_queue, l->limit);
 	put_depth(out, ",\"accept_queue\":", &l->accept_queue, l->limit);
 	put_backlog(out, l);
@@ -589,7 +623,7 @@ static void json_waits(struct printer *printer, const struct wait_group *group,
 		put_end(out, group->service.addr, group->service.port, true);
 	}
 	if (owner)
-		put_process(out, owner);
+		put_process(printer, owner);
 	put_count(out, ",\"count\":", group->time_wait + group->fin_wait2);
 	put_count(out, ",\"time_wait\":", group->time_wait);
 	put_count(out, ",\"fin_wait2\":", group->fin_wait2);

@@ -8,11 +8,18 @@ void printer__init(struct printer *printer, const struct printer_ops *ops,
 	printer->config = *config;
 	strbuf__init(&printer->out);
 	utc_formatter__init(&printer->utc, realtime_offset_ns);
+	utc_formatter__init(&printer->starts, realtime_offset_ns);
+	printer->cgroups = NULL;
 }
 
 void printer__fini(struct printer *printer)
 {
 	strbuf__fini(&printer->out);
+}
+
+const struct cgroup *printer__cgroup(const struct printer *printer, const struct owner *owner)
+{
+	return printer->cgroups && owner ? cgroups__find(printer->cgroups, owner->cgroup) : NULL;
 }
 
 const char *loss_reason__name(unsigned int reason)

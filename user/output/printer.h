@@ -82,6 +82,8 @@ struct printer {
 	struct printer_config config;
 	struct strbuf out; /* owned: text not yet written */
 	struct utc_formatter utc;
+	struct utc_formatter starts;   /* of processes: another second than that of the line */
+	const struct cgroups *cgroups; /* borrowed, for owners; NULL none */
 };
 
 extern const struct printer_ops json_printer;
@@ -90,6 +92,9 @@ extern const struct printer_ops table_printer;
 void printer__init(struct printer *printer, const struct printer_ops *ops,
 		   const struct printer_config *config, uint64_t realtime_offset_ns);
 void printer__fini(struct printer *printer);
+
+/* The cgroup of an owner, NULL when it is not known. */
+const struct cgroup *printer__cgroup(const struct printer *printer, const struct owner *owner);
 
 /* "ring_full", "recursion"; "?" for a number that is none. */
 const char *loss_reason__name(unsigned int reason);

@@ -20,6 +20,8 @@ enum {
 	END_WIDTH_NARROW = 17,
 	END_WIDTH_IPV6 = 45,
 	PROCESS_WIDTH = 22,
+	UNIT_WIDTH = 24,
+	CONTAINER_DIGITS = 12, /* as docker ps and crictl ps show them */
 	INDENT = 4,
 	LASTED_WIDTH = 7,  /* 99h59m, or 1.00ms */
 	LIFE_COLUMNS = 96, /* what a line of flows needs */
@@ -95,6 +97,28 @@ static unsigned int put_process(struct strbuf *out, const struct owner *owner)
 	return columns + (unsigned int)(out->len - before);
 }
 
+static unsigned int put_unit(struct strbuf *out, const struct cgroup *cgroup)
+{
+	if (cgroup && cgroup->container.len) {
+		strbuf__append(out, cgroup->path + cgroup->container.at, CONTAINER_DIGITS);
+		return CONTAINER_DIGITS;
+	}
+	if (cgroup && cgroup->unit.len)
+		return text__plain(out, cgroup->path + cgroup->unit.at, cgroup->unit.len);
+	strbuf__char(out, '-');
+	return 1;
+}
+
+/* With --wide also where systemd or a container runtime has put it. */
+static void put_process_column(struct printer *printer, const struct owner *owner)
+{
+	struct strbuf *out = &printer->out;
+
+	end_column(out, put_process(out, owner), PROCESS_WIDTH);
+	if (printer->config.wide)
+		end_column(out, put_unit(out, printer__cgroup(printer, owner)), UNIT_WIDTH);
+}
+
 /* Three significant figures at most: "412us", "3.12ms", "60.0s", "2h03m". */
 static void put_duration(struct strbuf *out, uint64_t ns, unsigned int width)
 {
@@ -152,6 +176,13 @@ static void put_heading(struct strbuf *out, const char *text, unsigned int width
 	end_column(out, (unsigned int)strlen(text), width);
 }
 
+static void put_process_heading(struct printer *printer)
+{
+	put_heading(&printer->out, "PROCESS", PROCESS_WIDTH);
+	if (printer->config.wide)
+		put_heading(&printer->out, "UNIT OR CONTAINER", UNIT_WIDTH);
+}
+
 /* ---- trace ---- */
 
 static void events_heading(struct printer *printer)
@@ -165,7 +196,7 @@ static void events_heading(struct printer *printer)
 	put_heading(out, "REMOTE", end_width(printer));
 	put_heading(out, "OLD>NEW", 22);
 	if (!narrow(printer))
-		put_heading(out, "PROCESS", PROCESS_WIDTH);
+		put_process_heading(printer);
 	strbuf__str(out, "IN OLD\n");
 }
 
@@ -236,7 +267,7 @@ static void put_transition(struct printer *printer, const struct change *change)
 		put_end(out, life->remote.addr, life->remote.port, known, end_width(printer));
 	put_states(printer, change);
 	if (!narrow(printer))
-		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_process_column(printer, change->owner);
 	put_duration(out, change->in_old_ns, 0);
 	finish_line(out);
 }
@@ -286,7 +317,7 @@ static void put_handshake(struct printer *printer, const struct change *change)
 		put_word(out, outcome ? outcome : "?",
 			 step->outcome == EV_REQUEST_RESET && step->detail ? "aborted" : NULL);
 	if (!narrow(printer))
-		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_process_column(printer, change->owner);
 	put_duration(out, change->took_ns, 7);
 	if (step->outcome == EV_SYN_DROPPED)
 		strbuf__printf(out, "%s ", drop_cause__name(step->detail));
@@ -306,7 +337,7 @@ static void put_accept(struct printer *printer, const struct change *change)
 	put_step_ends(printer, accept->netns, &local, &remote);
 	put_word(out, "accept()", NULL);
 	if (!narrow(printer))
-		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_process_column(printer, change->owner);
 	put_duration(out, change->took_ns, 7);
 	finish_line(out);
 }
@@ -324,7 +355,7 @@ static void put_timewait(struct printer *printer, const struct change *change)
 	put_step_ends(printer, wait->netns, &local, &remote);
 	put_word(out, state, end ? end : wait_phase__name(wait->phase));
 	if (!narrow(printer))
-		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_process_column(printer, change->owner);
 	put_duration(out, change->took_ns, 0);
 	finish_line(out);
 }
@@ -336,7 +367,7 @@ static void listeners_heading(struct printer *printer)
 	struct strbuf *out = &printer->out;
 
 	put_heading(out, "LISTENER", END_WIDTH);
-	put_heading(out, "PROCESS", PROCESS_WIDTH);
+	put_process_heading(printer);
 	strbuf__str(
 		out,
 		" ~SYN/LIMIT ^MAX ~ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
@@ -386,7 +417,7 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 
 	(void)time_ns;
 	put_end(out, l->local.addr, l->local.port, true, END_WIDTH);
-	end_column(out, put_process(out, owner), PROCESS_WIDTH);
+	put_process_column(printer, owner);
 	put_depth(out, &l->syn_queue, l->limit);
 	put_depth(out, &l->accept_queue, l->limit);
 	if (quality->handshakes)
@@ -466,7 +497,7 @@ static void waits_heading(struct printer *printer)
 {
 	struct strbuf *out = &printer->out;
 
-	put_heading(out, "PROCESS", PROCESS_WIDTH);
+	put_process_heading(printer);
 	put_heading(out, "ROLE", 6);
 	put_heading(out, "SERVICE", END_WIDTH);
 	strbuf__str(out, "TIME_WAIT FIN_WAIT2  RATE/s  STEADY OLDEST  SHORT ENDED EARLY\n");
@@ -479,7 +510,7 @@ static void table_waits(struct printer *printer, const struct wait_group *group,
 	double rate = wait_group__rate(group, time_ns);
 	const char *gap = " ";
 
-	end_column(out, put_process(out, owner), PROCESS_WIDTH);
+	put_process_column(printer, owner);
 	put_heading(out, role__name(group->role) ? role__name(group->role) : "-", 6);
 	put_end(out, group->service.addr, group->service.port, group->service.port, END_WIDTH);
 	strbuf__printf(out, "%8u%c %9u %7.1f %7.0f %5.1fs ", group->time_wait,
@@ -551,7 +582,7 @@ static void lives_heading(struct printer *printer)
 		put_heading(out, "LASTED", LASTED_WIDTH);
 		strbuf__str(out, "PROCESS\n");
 	} else {
-		put_heading(out, "PROCESS", PROCESS_WIDTH);
+		put_process_heading(printer);
 		strbuf__str(out, "LASTED\n");
 	}
 }
@@ -674,7 +705,7 @@ static void put_life(struct printer *printer, const struct change *change)
 		put_duration(out, life__lasted_ns(life), LASTED_WIDTH);
 		put_process(out, change->owner);
 	} else {
-		end_column(out, put_process(out, change->owner), PROCESS_WIDTH);
+		put_process_column(printer, change->owner);
 		put_duration(out, life__lasted_ns(life), 0);
 	}
 	finish_line(out);

@@ -5,12 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "source/cgroup_teller.h"
 
 struct held_socket {
 	uint32_t process; /* index; the one with the lowest pid */
@@ -213,8 +215,9 @@ static ssize_t read_text(int directory, const char *name, char *text, size_t siz
 /* -ESRCH when it is gone by now, or wrote nonsense. */
 static int read_process(const struct scan *scan, struct process *process)
 {
-	/* stat is some 300 bytes, and Uid stands in the first 200 of status. */
-	char text[1024];
+	/* stat is some 300 bytes, and Uid stands in the first 200 of status; a
+	 * path in cgroup is as long as its maker likes. */
+	char text[PATH_MAX];
 
 	*process = (struct process){ .pid = (uint32_t)strtoul(scan->pid, NULL, 10) };
 	if (read_text(scan->process_fd, "stat", text, sizeof(text)) <= 0 ||
@@ -223,6 +226,8 @@ static int read_process(const struct scan *scan, struct process *process)
 	if (read_text(scan->process_fd, "status", text, sizeof(text)) <= 0 ||
 	    !parse_uid(text, &process->uid))
 		return -ESRCH;
+	if (read_text(scan->process_fd, "cgroup", text, sizeof(text)) > 0)
+		process->cgroup = cgroup_root__id_of(scan->procs->cgroup_root_fd, text);
 	return 0;
 }
 
@@ -315,7 +320,7 @@ static int scan_all(struct procs *procs)
 
 static int init_tables(struct procs *procs, uint32_t socket_limit)
 {
-	*procs = (struct procs){ .socket_limit = socket_limit };
+	*procs = (struct procs){ .socket_limit = socket_limit, .cgroup_root_fd = -1 };
 	return idmap__init(&procs->by_inode, 0);
 }
 
@@ -323,8 +328,12 @@ int procs__init(struct procs *procs)
 {
 	int err = init_tables(procs, PROCS_SOCKETS_MAX);
 
+	procs->cgroup_root_fd = cgroup_root__open();
 	if (!err)
 		err = scan_all(procs);
+	if (procs->cgroup_root_fd >= 0)
+		close(procs->cgroup_root_fd);
+	procs->cgroup_root_fd = -1;
 	if (err)
 		procs__fini(procs);
 	return err;

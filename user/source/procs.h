@@ -15,6 +15,7 @@ struct process {
 	uint32_t pid;		  /* the kernel's tgid, in the pid namespace of our /proc */
 	uint32_t uid;		  /* real, as in struct ev_owner */
 	uint64_t start_ns;	  /* boot time; known to 10 ms. With pid it is unique */
+	uint64_t cgroup;	  /* version 2 id, 0 not known */
 	char comm[EV_COMM_BYTES]; /* arbitrary bytes, NUL-padded */
 };
 
@@ -30,6 +31,7 @@ struct procs {
 	uint32_t socket_capacity;
 	uint32_t socket_limit; /* PROCS_SOCKETS_MAX, less in tests */
 	struct idmap by_inode; /* to an index of sockets */
+	int cgroup_root_fd;    /* during the scan; -1 none */
 
 	uint32_t refused; /* processes whose descriptors we may not see */
 	uint64_t dropped; /* descriptors of sockets above the limit */

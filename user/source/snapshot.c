@@ -70,6 +70,8 @@ static void put_owner(struct ev_owner *owner, const struct procs *procs, uint32_
 		return;
 	owner->pid = owner->tid = process->pid;
 	owner->uid = process->uid;
+	owner->start_cs = (uint32_t)(process->start_ns / NS_PER_CS);
+	owner->cgroup = process->cgroup;
 	memcpy(owner->comm, process->comm, sizeof(owner->comm));
 	owner->comm[sizeof(owner->comm) - 1] = '\0';
 }

@@ -131,30 +131,50 @@ static void account(struct session *session, const struct record *record)
 		session->time_up = true;
 }
 
-static int take(void *context, const void *data, size_t len)
+/* Keeps it, applies it and shows what has changed. */
+static int take_record(struct session *session, const void *data, size_t len, const struct record *record)
 {
-	struct session *session = context;
 	struct changes changes;
-	struct record record;
 	int err = keep(session, data, len);
 
 	if (err)
 		return err;
-	if (record__decode(&record, data, len)) {
-		session->ledger.delivered++;
-		session->ledger.malformed++;
-		return 0;
-	}
-	account(session, &record);
-	if (session->time_up && !record.stop)
+	account(session, record);
+	if (session->time_up && !record->stop)
 		return ENOUGH;
-	session->last_ns = record.header->time_ns;
-	err = model__apply(session->model, &record, &changes);
+	session->last_ns = record->header->time_ns;
+	err = model__apply(session->model, record, &changes);
 	if (err)
 		return err;
 	for (unsigned int i = 0; i < changes.count; i++)
 		select__change(&session->select, &changes.change[i], show, session);
 	return session->enough && !session->stopped ? ENOUGH : 0;
+}
+
+/* Whatever comes of it, the record that names the cgroup comes next. */
+static void take_cgroup(struct session *session, const struct record *record)
+{
+	struct ev_cgroup told;
+	struct record decoded;
+
+	if (!session->time_up &&
+	    cgroup_teller__tell(&session->cgroups, record->owner, record->header->time_ns, &told) &&
+	    !record__decode(&decoded, &told, sizeof(told)))
+		take_record(session, &told, sizeof(told), &decoded);
+}
+
+static int take(void *context, const void *data, size_t len)
+{
+	struct session *session = context;
+	struct record record;
+
+	if (record__decode(&record, data, len)) {
+		session->ledger.delivered++;
+		session->ledger.malformed++;
+		return keep(session, data, len);
+	}
+	take_cgroup(session, &record);
+	return take_record(session, data, len, &record);
 }
 
 /* After the end is decided: counted, kept, but not shown. */
@@ -255,6 +275,7 @@ static void init_printer(struct session *session)
 		config.colour = !no_color || !*no_color; /* no-color.org: empty is not set */
 	printer__init(&session->printer, options->json ? &json_printer : &table_printer, &config,
 		      session->source->info.realtime_offset_ns);
+	session->printer.cgroups = model__cgroups(session->model);
 }
 
 static int init_model(struct session *session)
@@ -281,6 +302,8 @@ static int open_session(struct session *session)
 	filter__kernel_terms(options->filter, &session->terms);
 	if (options->replay)
 		status = open_replay(session);
+	else if (cgroup_teller__init(&session->cgroups))
+		status = fail(EXIT_FAILED, "out of memory");
 	else
 		status = options->once ? open_tables(session) : open_live(session);
 	if (!status)
@@ -460,6 +483,7 @@ int session__run(const struct session_config *config)
 		.options = config->options,
 		.record_to = config->record_to,
 		.prints = !config->silent,
+		.cgroups.root_fd = -1,
 	};
 	int status;
 
@@ -470,6 +494,7 @@ int session__run(const struct session_config *config)
 	select__fini(&session.select);
 	model__free(session.model);
 	source__free(session.source);
+	cgroup_teller__fini(&session.cgroups);
 	return status;
 }
 

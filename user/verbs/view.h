@@ -8,6 +8,7 @@
 #define TCPSAGA_VERBS_VIEW_H
 
 #include "output/printer.h"
+#include "source/cgroup_teller.h"
 #include "source/hooks.h"
 #include "source/source.h"
 #include "verbs/options.h"
@@ -59,6 +60,7 @@ struct session {
 	const char *record_to;
 	bool prints;
 	struct ledger ledger;
+	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	uint64_t shown;
 	uint64_t next_snapshot_ns; /* boot time */
 	uint64_t until_ns;	   /* boot time of the source; UINT64_MAX: none */
