@@ -11,12 +11,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 #include <xxhash.h>
 
 static uint64_t hash_mask = UINT64_MAX;
 static bool out_of_memory;
+static bool no_mapping;
 
 static uint64_t bad_hash(const void *data, size_t len, uint64_t seed)
 {
@@ -28,15 +30,31 @@ static void *limited_realloc(void *old, size_t size)
 	return out_of_memory ? NULL : realloc(old, size);
 }
 
+static void *limited_calloc(size_t count, size_t size)
+{
+	return out_of_memory ? NULL : calloc(count, size);
+}
+
+static void *limited_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	return no_mapping ? MAP_FAILED : mmap(at, size, protection, flags, fd, offset);
+}
+
+#define mmap(at, size, protection, flags, fd, offset) limited_mmap(at, size, protection, flags, fd, offset)
 #define XXH3_64bits_withSeed(data, len, seed) bad_hash(data, len, seed)
 #define realloc(old, size) limited_realloc(old, size)
 #define malloc(size) limited_realloc(NULL, size)
+#define calloc(count, size) limited_calloc(count, size)
 #include "base/idmap.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "model/flow_table.c"
 #include "model/owners.c"
 #undef XXH3_64bits_withSeed
 #undef realloc
 #undef malloc
+#undef mmap
+#undef calloc
 
 /* xorshift64: the same numbers in every run and on every machine. */
 static uint64_t random_state = 0x9e3779b97f4a7c15;
@@ -54,6 +72,7 @@ static int restore(void **state)
 	(void)state;
 	hash_mask = UINT64_MAX;
 	out_of_memory = false;
+	no_mapping = false;
 	return 0;
 }
 
@@ -103,10 +122,6 @@ static unsigned int ended_keys(const struct flow_table *table, uint64_t *keys)
 
 	for (uint32_t i = table->oldest_ended; i != NOWHERE; i = at(table, i)->newer) {
 		assert_true(at(table, i)->flags & LIFE_ENDED);
-		if (before == NOWHERE)
-			assert_true(i == table->oldest_ended);
-		else
-			assert_int_equal(at(table, i)->older, before);
 		before = i;
 		keys[count++] = at(table, i)->key;
 	}
@@ -591,6 +606,9 @@ static void without_memory_for_the_table(void **state)
 	out_of_memory = true;
 	assert_int_equal(flow_table__init(&table, 0, 10, 10), -ENOMEM);
 	flow_table__fini(&table);
+	no_mapping = true;
+	assert_int_equal(flow_table__init(&table, 0, 1000000, 10), -ENOMEM);
+	flow_table__fini(&table);
 }
 
 static void without_memory_for_lives(void **state)
@@ -600,12 +618,7 @@ static void without_memory_for_lives(void **state)
 	(void)state;
 	init(&table, 100000, 10);
 	out_of_memory = true;
-	assert_null(flow_table__begin(&table, 1));
-	assert_int_equal(table.open, 0);
-	out_of_memory = false;
-	begin(&table, 1);
-	out_of_memory = true;
-	for (uint64_t key = 2; key <= 768; key++)
+	for (uint64_t key = 1; key <= 768; key++)
 		begin(&table, key);
 	/* Here the index would have to grow: the place is given back. */
 	assert_null(flow_table__begin(&table, 769));

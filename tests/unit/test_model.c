@@ -22,12 +22,20 @@ static void *limited_realloc(void *old, size_t size)
 	return out_of_memory ? NULL : realloc(old, size);
 }
 
+static void *limited_calloc(size_t count, size_t size)
+{
+	return out_of_memory ? NULL : calloc(count, size);
+}
+
 #define realloc(old, size) limited_realloc(old, size)
 #define malloc(size) limited_realloc(NULL, size)
+#define calloc(count, size) limited_calloc(count, size)
 #include "base/histogram.c"
 #include "base/idmap.c"
 #include "event/connection.c"
 #include "event/decode.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "model/flow_table.c"
 #include "model/life.c"
 #include "model/cgroups.c"
@@ -38,6 +46,7 @@ static void *limited_realloc(void *old, size_t size)
 #include "model/timewaits.c"
 #undef realloc
 #undef malloc
+#undef calloc
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"
 #undef slot_of
@@ -909,12 +918,15 @@ static void without_memory_a_record_has_no_effect(void **state)
 	struct saga saga;
 
 	(void)state;
-	begin_saga(&saga, 10, 10, 1);
+	begin_saga(&saga, 1000, 10, 1);
+	/* With one more the index would have to grow. */
+	for (peer.id = 1; peer.id <= 768; peer.id++)
+		connects(&saga, &peer);
 	out_of_memory = true;
 	assert_int_equal(try_birth(&saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL), -ENOMEM);
 	out_of_memory = false;
 	assert_int_equal(saga.changes.count, 0);
-	assert_int_equal(model__flows(saga.model)->open, 0);
+	assert_int_equal(model__flows(saga.model)->open, 768);
 	only(connects(&saga, &peer), CHANGE_TRANSITION);
 	end_saga(&saga);
 	out_of_memory = true;

@@ -26,6 +26,8 @@
 #include "event/filter_hint.c"
 #include "event/filter_place.c"
 #include "event/filter_trait.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "model/flow_table.c"
 #include "model/life.c"
 #include "model/cgroups.c"

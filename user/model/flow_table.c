@@ -6,16 +6,39 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/pages.h"
+
 enum {
-	CHUNK_SHIFT = 10,
-	CHUNK_LIVES = 1 << CHUNK_SHIFT,
-	NOWHERE = IDMAP_NONE,
+	NOWHERE = POSINDEX_NONE,
 	FREE_STATE = 0, /* life.state of a free place: no TCP state has it */
+	/* Beyond max_lives there may be one that has ended in the same record
+	 * as the one that begins, and one in limbo. */
+	SPARE_LIVES = 2,
+	CACHE_LINE = 64,
 };
 
 static struct life *at(const struct flow_table *table, uint32_t index)
 {
-	return &table->chunks[index >> CHUNK_SHIFT][index & (CHUNK_LIVES - 1)];
+	return &table->lives[index];
+}
+
+static uint32_t position_of(const struct flow_table *table, const struct life *life)
+{
+	return (uint32_t)(life - table->lives);
+}
+
+static size_t bytes_of_lives(const struct flow_table *table)
+{
+	return ((size_t)table->max_lives + SPARE_LIVES) * sizeof(struct life);
+}
+
+/* Cookies count upwards and must spread, also into the low bits; an id from a
+ * tuple is a hash already. The multiplier is 2^64 by the golden ratio. */
+static uint32_t hash_key(const struct flow_table *table, uint64_t key)
+{
+	uint64_t product = (key ^ table->seed) * 0x9e3779b97f4a7c15ULL;
+
+	return (uint32_t)(product ^ product >> 32);
 }
 
 int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives, uint32_t max_ended)
@@ -29,7 +52,8 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 		.max_ended = max_ended,
 		.seed = seed,
 	};
-	if (idmap__init(&table->by_key, seed) || idmap__init(&table->by_tuple, seed) ||
+	table->lives = pages__new(bytes_of_lives(table));
+	if (!table->lives || posindex__init(&table->by_key) || posindex__init(&table->by_tuple) ||
 	    owners__init(&table->owners, seed)) {
 		flow_table__fini(table);
 		return -ENOMEM;
@@ -39,21 +63,43 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 
 void flow_table__fini(struct flow_table *table)
 {
-	for (uint32_t i = 0; i < table->chunk_count; i++)
-		free(table->chunks[i]);
-	free(table->chunks);
-	table->chunks = NULL;
-	table->chunk_count = 0;
-	idmap__fini(&table->by_key);
-	idmap__fini(&table->by_tuple);
+	pages__free(table->lives, bytes_of_lives(table));
+	table->lives = NULL;
+	posindex__fini(&table->by_key);
+	posindex__fini(&table->by_tuple);
 	owners__fini(&table->owners);
 }
 
 struct life *flow_table__find(const struct flow_table *table, uint64_t key)
 {
-	uint32_t index = idmap__find(&table->by_key, key);
+	uint32_t hash = hash_key(table, key), index;
+	size_t slot = posindex__start(&table->by_key, hash);
 
-	return index == NOWHERE ? NULL : at(table, index);
+	while ((index = posindex__next(&table->by_key, hash, &slot)) != NOWHERE)
+		if (at(table, index)->key == key)
+			return at(table, index);
+	return NULL;
+}
+
+void flow_table__expect(const struct flow_table *table, uint64_t key)
+{
+	posindex__prefetch(&table->by_key, hash_key(table, key));
+}
+
+void flow_table__fetch(const struct flow_table *table, uint64_t key)
+{
+	uint32_t hash = hash_key(table, key);
+	size_t slot = posindex__start(&table->by_key, hash);
+	uint32_t index = posindex__next(&table->by_key, hash, &slot);
+	const char *life;
+
+	if (index == NOWHERE)
+		return;
+	/* What a record and a line of trace touch: up to the history's middle. */
+	life = (const char *)at(table, index);
+	__builtin_prefetch(life, 1);
+	__builtin_prefetch(life + CACHE_LINE, 1);
+	__builtin_prefetch(life + 2 * CACHE_LINE, 1);
 }
 
 static uint64_t hash_tuple(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
@@ -83,58 +129,68 @@ uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint
 	return hash_tuple(local, remote, local_port, remote_port, netns, 0);
 }
 
-static uint64_t tuple_hash(const struct flow_table *table, const struct life *life)
+static uint32_t hash_endpoints(const struct flow_table *table, const struct endpoint *local,
+			       const struct endpoint *remote, uint32_t netns)
 {
-	return flow_table__tuple_key(table, life->local.addr, life->remote.addr, life->local.port,
-				     life->remote.port, life->netns);
+	return (uint32_t)flow_table__tuple_key(table, local->addr, remote->addr, local->port,
+					       remote->port, netns);
 }
 
-static bool same_tuple(const struct life *a, const struct life *b)
+static uint32_t tuple_hash(const struct flow_table *table, const struct life *life)
 {
-	return a->netns == b->netns && !memcmp(&a->local, &b->local, sizeof(a->local)) &&
-	       !memcmp(&a->remote, &b->remote, sizeof(a->remote));
+	return hash_endpoints(table, &life->local, &life->remote, life->netns);
 }
 
-/* Where a life is, from its address: only the chunks know. Found by its key
- * while it is open, so links of ended lives are kept as indices instead. */
-static uint32_t index_of_open(const struct flow_table *table, const struct life *life)
+static bool has_tuple(const struct life *life, const struct endpoint *local,
+		      const struct endpoint *remote, uint32_t netns)
 {
-	return idmap__find(&table->by_key, life->key);
+	return life->netns == netns && !memcmp(&life->local, local, sizeof(*local)) &&
+	       !memcmp(&life->remote, remote, sizeof(*remote));
+}
+
+static uint32_t newest_of_tuple(const struct flow_table *table, uint32_t hash,
+				const struct endpoint *local, const struct endpoint *remote,
+				uint32_t netns)
+{
+	size_t slot = posindex__start(&table->by_tuple, hash);
+	uint32_t index;
+
+	do {
+		index = posindex__next(&table->by_tuple, hash, &slot);
+	} while (index != NOWHERE && !has_tuple(at(table, index), local, remote, netns));
+	return index;
 }
 
 void flow_table__join_tuple(struct flow_table *table, struct life *life)
 {
-	uint64_t hash = tuple_hash(table, life);
-	uint32_t index = index_of_open(table, life);
-	uint32_t newest = idmap__find(&table->by_tuple, hash);
-	uint16_t before = 0;
+	uint32_t hash = tuple_hash(table, life);
+	uint32_t before = newest_of_tuple(table, hash, &life->local, &life->remote, life->netns);
+	uint16_t ordinal = before == NOWHERE ? 0 : at(table, before)->ordinal;
 
-	for (uint32_t i = newest; i != NOWHERE && !before; i = at(table, i)->tuple_next)
-		if (same_tuple(at(table, i), life))
-			before = at(table, i)->ordinal;
-	life->ordinal = before == UINT16_MAX ? before : before + 1;
-	life->tuple_next = newest;
-	if (idmap__put(&table->by_tuple, hash, index))
-		life->tuple_next = NOWHERE; /* no memory: it stands alone */
+	life->ordinal = ordinal == UINT16_MAX ? ordinal : ordinal + 1;
+	life->tuple_next = before;
+	if (before != NOWHERE)
+		posindex__replace(&table->by_tuple, hash, before, position_of(table, life));
+	else /* without memory it stands alone, and is not found by its tuple */
+		posindex__add(&table->by_tuple, hash, position_of(table, life));
 }
 
 static void leave_tuple(struct flow_table *table, uint32_t index)
 {
 	struct life *life = at(table, index);
-	uint64_t hash = tuple_hash(table, life);
-	uint32_t i = idmap__find(&table->by_tuple, hash);
+	uint32_t hash = tuple_hash(table, life);
+	uint32_t i = newest_of_tuple(table, hash, &life->local, &life->remote, life->netns);
 
-	if (i == index) {
-		if (life->tuple_next == NOWHERE)
-			idmap__remove(&table->by_tuple, hash);
-		else
-			idmap__put(&table->by_tuple, hash, life->tuple_next); /* in place: cannot fail */
-		return;
+	if (i == index && life->tuple_next == NOWHERE) {
+		posindex__remove(&table->by_tuple, hash, index);
+	} else if (i == index) {
+		posindex__replace(&table->by_tuple, hash, index, life->tuple_next);
+	} else {
+		while (i != NOWHERE && at(table, i)->tuple_next != index)
+			i = at(table, i)->tuple_next;
+		if (i != NOWHERE)
+			at(table, i)->tuple_next = life->tuple_next;
 	}
-	while (i != NOWHERE && at(table, i)->tuple_next != index)
-		i = at(table, i)->tuple_next;
-	if (i != NOWHERE)
-		at(table, i)->tuple_next = life->tuple_next;
 }
 
 static void discard(struct flow_table *table, uint32_t index)
@@ -145,7 +201,7 @@ static void discard(struct flow_table *table, uint32_t index)
 		leave_tuple(table, index);
 	owners__release(&table->owners, life->owner);
 	life->state = FREE_STATE;
-	life->older = table->free;
+	life->newer = table->free;
 	table->free = index;
 }
 
@@ -160,6 +216,11 @@ static void discard_oldest_ended(struct flow_table *table)
 	discard(table, index);
 }
 
+static void remove_key(struct flow_table *table, const struct life *life)
+{
+	posindex__remove(&table->by_key, hash_key(table, life->key), position_of(table, life));
+}
+
 /* Any open life must go: the next one behind the hand, so that the choice is
  * cheap and goes round. */
 static void discard_some_open(struct flow_table *table)
@@ -172,24 +233,10 @@ static void discard_some_open(struct flow_table *table)
 		table->hand = (table->hand + 1) % table->used;
 		life = at(table, table->hand);
 	} while (life->state == FREE_STATE || life->flags & LIFE_ENDED);
-	idmap__remove(&table->by_key, life->key);
+	remove_key(table, life);
 	table->open--;
 	table->evicted_open++;
 	discard(table, table->hand);
-}
-
-static int add_chunk(struct flow_table *table)
-{
-	struct life **chunks = realloc(table->chunks, (table->chunk_count + 1) * sizeof(*chunks));
-
-	if (!chunks)
-		return -ENOMEM;
-	table->chunks = chunks;
-	chunks[table->chunk_count] = malloc(CHUNK_LIVES * sizeof(struct life));
-	if (!chunks[table->chunk_count])
-		return -ENOMEM;
-	table->chunk_count++;
-	return 0;
 }
 
 static void clear_limbo(struct flow_table *table)
@@ -221,13 +268,10 @@ static uint32_t take(struct flow_table *table)
 {
 	uint32_t index = table->free;
 
-	if (index != NOWHERE) {
-		table->free = at(table, index)->older;
-		return index;
-	}
-	if (table->used == table->chunk_count << CHUNK_SHIFT && add_chunk(table))
-		return NOWHERE;
-	return table->used++;
+	if (index == NOWHERE)
+		return table->used++;
+	table->free = at(table, index)->newer;
+	return index;
 }
 
 struct life *flow_table__begin(struct flow_table *table, uint64_t key)
@@ -237,17 +281,9 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key)
 
 	make_room(table);
 	index = take(table);
-	if (index == NOWHERE)
-		return NULL;
 	life = at(table, index);
-	*life = (struct life){
-		.key = key,
-		.owner = OWNER_NONE,
-		.newer = NOWHERE,
-		.older = NOWHERE,
-		.tuple_next = NOWHERE,
-	};
-	if (idmap__put(&table->by_key, key, index)) {
+	*life = (struct life){ .key = key, .owner = OWNER_NONE, .tuple_next = NOWHERE };
+	if (posindex__add(&table->by_key, hash_key(table, key), index)) {
 		discard(table, index);
 		return NULL;
 	}
@@ -257,12 +293,13 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key)
 
 void flow_table__end(struct flow_table *table, struct life *life)
 {
-	uint32_t index = idmap__remove(&table->by_key, life->key);
+	uint32_t index = position_of(table, life);
 
+	remove_key(table, life);
 	life->flags |= LIFE_ENDED;
+	life->newer = NOWHERE;
 	table->open--;
 	table->ended++;
-	life->older = table->newest_ended;
 	if (table->newest_ended != NOWHERE)
 		at(table, table->newest_ended)->newer = index;
 	else
@@ -273,40 +310,36 @@ void flow_table__end(struct flow_table *table, struct life *life)
 void flow_table__end_request(struct flow_table *table, struct life *life)
 {
 	clear_limbo(table);
-	table->limbo = idmap__remove(&table->by_key, life->key);
+	remove_key(table, life);
+	table->limbo = position_of(table, life);
 	life->flags |= LIFE_ENDED;
 	table->open--;
 }
 
 int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)
 {
-	uint32_t index = idmap__find(&table->by_key, life->key);
-
-	if (idmap__put(&table->by_key, key, index))
+	if (posindex__add(&table->by_key, hash_key(table, key), position_of(table, life)))
 		return -ENOMEM;
-	idmap__remove(&table->by_key, life->key);
+	remove_key(table, life);
 	life->key = key;
 	return 0;
 }
 
 const struct life *flow_table__peer(const struct flow_table *table, const struct life *life)
 {
-	uint64_t hash = flow_table__tuple_key(table, life->remote.addr, life->local.addr,
-					      life->remote.port, life->local.port, life->netns);
-	uint32_t i = life->ordinal ? idmap__find(&table->by_tuple, hash) : NOWHERE;
+	uint32_t hash = hash_endpoints(table, &life->remote, &life->local, life->netns);
+	uint32_t i = life->ordinal ?
+			     newest_of_tuple(table, hash, &life->remote, &life->local, life->netns) :
+			     NOWHERE;
+	const struct life *other;
 
-	for (; i != NOWHERE; i = at(table, i)->tuple_next) {
-		const struct life *other = at(table, i);
-		bool mirrored = other->netns == life->netns &&
-				!memcmp(&other->local, &life->remote, sizeof(other->local)) &&
-				!memcmp(&other->remote, &life->local, sizeof(other->remote));
-
-		if (!mirrored || other == life)
-			continue;
-		/* An earlier connection's end is nobody's peer now. */
-		return other->flags & LIFE_ENDED && other->entered_ns < life->start_ns ? NULL : other;
-	}
-	return NULL;
+	if (i != NOWHERE && at(table, i) == life) /* connected to itself */
+		i = life->tuple_next;
+	if (i == NOWHERE)
+		return NULL;
+	other = at(table, i);
+	/* An earlier connection's end is nobody's peer now. */
+	return other->flags & LIFE_ENDED && other->entered_ns < life->start_ns ? NULL : other;
 }
 
 const struct life *flow_table__open_at(const struct flow_table *table, uint32_t position)

@@ -11,15 +11,14 @@
 #ifndef TCPSAGA_MODEL_FLOW_TABLE_H
 #define TCPSAGA_MODEL_FLOW_TABLE_H
 
-#include "base/idmap.h"
+#include "base/posindex.h"
 #include "model/life.h"
 #include "model/owners.h"
 
 struct flow_table {
-	struct life **chunks; /* owned; lives never move */
-	uint32_t chunk_count;
-	uint32_t used; /* lives ever taken from the chunks */
-	uint32_t free; /* head of the free list */
+	struct life *lives; /* owned: room for all; none ever moves */
+	uint32_t used;	    /* places ever taken */
+	uint32_t free;	    /* head of the free list */
 	uint32_t max_lives;
 	uint32_t max_ended;
 	uint32_t open;
@@ -31,14 +30,22 @@ struct flow_table {
 	uint64_t seed;
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
-	struct idmap by_key;   /* open lives */
-	struct idmap by_tuple; /* hash of a tuple to its newest life */
+	struct posindex by_key;	  /* open lives */
+	struct posindex by_tuple; /* of each tuple its newest life */
 	struct owners owners;
 };
 
 /* 0 or -ENOMEM. max_lives and max_ended are at least 1. */
 int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives, uint32_t max_ended);
 void flow_table__fini(struct flow_table *table);
+
+/*
+ * For who knows what comes next: brings the life of this id into the cache, in
+ * two steps that each wait for nothing. Between them, and before the life is
+ * found, there should be some other work.
+ */
+void flow_table__expect(const struct flow_table *table, uint64_t key);
+void flow_table__fetch(const struct flow_table *table, uint64_t key);
 
 /* The open life of this connection id, or NULL. */
 struct life *flow_table__find(const struct flow_table *table, uint64_t key);

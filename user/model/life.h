@@ -80,9 +80,12 @@ static inline uint64_t history_ns(history_entry entry)
 	return entry & HISTORY_NS_MASK;
 }
 
-/* Sizes matter: a million of them may be alive. */
+/*
+ * Sizes matter: a million of them may be alive, and a record finds its life in
+ * the memory, not in a cache. What a record and a line of trace touch comes
+ * first.
+ */
 struct life {
-	/* What a compact record touches comes first: one cache line. */
 	uint64_t key;	      /* conn_id as on the wire */
 	uint64_t entered_ns;  /* when state was entered */
 	uint64_t start_ns;    /* first sign, boot time */
@@ -100,25 +103,28 @@ struct life {
 	uint16_t ordinal;   /* which life of this five-tuple, from 1; saturates */
 	uint8_t wait_state; /* LIFE_WAITING: what the minisocket stands for */
 	uint8_t wait_end;   /* LIFE_WAITED: enum ev_wait_end */
+	uint64_t conn;	    /* the id shown to people */
 
 	history_entry history[LIFE_HISTORY_MAX];
 
-	uint64_t conn;	   /* the id shown to people */
-	uint64_t listener; /* key of the one that its handshake was at; 0 not known */
+	union {
+		uint64_t listener; /* while open: key of the one its handshake was at; 0 not known */
+		uint32_t newer;	   /* the flow table's list of ended lives by age, or of free places */
+	};
 	uint64_t bytes_sent;
 	uint64_t bytes_received;
-	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */
 	uint32_t retransmits;
-	uint8_t error;	     /* sk_err at the end: an errno, or 0 */
-	uint8_t birth_error; /* sk_err left over when it began */
-	uint8_t first_old;   /* the state before history[0], 0 unknown */
-	uint8_t family;	     /* the socket's own: AF_INET or AF_INET6; 0 unknown */
-
-	/* Links of the flow table. */
-	uint32_t newer; /* list of ended lives by age; or free list */
-	uint32_t older;
-	uint32_t tuple_next; /* next older life of the same tuple hash */
+	uint8_t error;		 /* sk_err at the end: an errno, or 0 */
+	uint8_t birth_error;	 /* sk_err left over when it began */
+	uint8_t first_old;	 /* the state before history[0], 0 unknown */
+	uint8_t family;		 /* the socket's own: AF_INET or AF_INET6; 0 unknown */
+	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */
+	uint32_t tuple_next;	 /* the flow table's next older life of the same tuple */
 };
+
+/* With two slots of the flow table's indices, which are three eighths full at
+ * least and take 8 bytes each: 251 bytes. */
+_Static_assert(sizeof(struct life) == 208, "a live connection takes 256 bytes at most");
 
 /* Its socket goes to CLOSE, and a minisocket stays: FIN_WAIT2 goes on, or
  * TIME_WAIT begins. */

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "base/pages.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES ((size_t)2 << 20) /* of x86-64 and of arm64 with pages of 4 KiB */
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+}
+
+/* Unmaps what of a mapping lies before and behind the part that is kept. */
+static void trim(char *all, size_t all_bytes, char *kept, size_t kept_bytes)
+{
+	size_t before = (size_t)(kept - all);
+	size_t behind = all_bytes - kept_bytes - before;
+
+	if (before)
+		munmap(all, before);
+	if (behind)
+		munmap(kept + kept_bytes, behind);
+}
+
+void *pages__new(size_t bytes)
+{
+	size_t want = whole_pages(bytes);
+	size_t with_gap = want + HUGE_BYTES;
+	char *all, *aligned;
+
+	if (bytes < HUGE_BYTES)
+		return calloc(1, bytes);
+	if (want < bytes || with_gap < want)
+		return NULL;
+	/* Not reserved: a table is as large as its limit, and used as far as it fills. */
+	all = mmap(NULL, with_gap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
+	if (all == MAP_FAILED)
+		return NULL;
+	aligned = (char *)(((uintptr_t)all + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
+	trim(all, with_gap, aligned, want);
+	madvise(aligned, want, MADV_HUGEPAGE); /* or not: it works the same */
+	return aligned;
+}
+
+void pages__free(void *memory, size_t bytes)
+{
+	if (bytes < HUGE_BYTES)
+		free(memory);
+	else if (memory)
+		munmap(memory, whole_pages(bytes));
+}

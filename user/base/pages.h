@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory for large tables that are read at random: in huge pages where the
+ * kernel gives them, since half of the cost of a random access to 200 MB is
+ * finding its page.
+ */
+#ifndef TCPSAGA_BASE_PAGES_H
+#define TCPSAGA_BASE_PAGES_H
+
+#include <stddef.h>
+
+/* Zeroed; what is never touched costs nothing. NULL when there is none. */
+void *pages__new(size_t bytes);
+
+/* With the same number of bytes. NULL is accepted. */
+void pages__free(void *memory, size_t bytes);
+
+#endif
