@@ -102,7 +102,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec relocs)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages relocs)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do. cmocka 2 calls
@@ -131,6 +131,14 @@ $(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lmnl -lpthread -o $@
+
+# All of userspace but the sources of events, which need a kernel.
+STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUILD)/user/source/%,$(OBJECTS)) \
+	$(addprefix $(BUILD)/user/,verbs/select.o source/recording.o source/netns.o)
+$(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -lpthread -o $@
 
 $(BUILD)/tests/relocs: tests/vm/relocs.c
 	$(call say,CC,$<)
