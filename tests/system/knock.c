@@ -927,10 +927,21 @@ static struct caller *dial(void)
 	return c;
 }
 
+/* A real client's kernel retransmits for it, and forgets how often when it hangs
+ * up. */
+static void count_own_syns(struct caller *c)
+{
+	unsigned int syns = 1 + tcp_info_of(c->fd).tcpi_total_retrans;
+
+	if (syns > c->syns)
+		c->syns = syns;
+}
+
 /* A real client is not on the tun device's wire. */
 static void wait_answered(struct caller *c)
 {
 	wait_state(c->fd, TCP_ESTABLISHED, "wait for ESTABLISHED");
+	count_own_syns(c);
 	c->synacks = 1;
 	c->fate = "deferred"; /* or more, in a moment */
 	did.answered++;
@@ -1001,16 +1012,12 @@ static void fill_accept_queue(long room)
 
 /* ---- telling ------------------------------------------------------------ */
 
-/* A real client's kernel retransmits for it. */
+/* What is sent again behind the handshake is no SYN. */
 static void count_syns(void)
 {
-	for (long i = 0; i < caller_count; i++) {
-		struct caller *c = &callers[i];
-		unsigned int syns = c->fd < 0 ? 0 : 1 + tcp_info_of(c->fd).tcpi_total_retrans;
-
-		if (syns > c->syns) /* hanging up forgets retransmissions */
-			c->syns = syns;
-	}
+	for (long i = 0; i < caller_count; i++)
+		if (callers[i].fd >= 0 && callers[i].synacks == 0)
+			count_own_syns(&callers[i]);
 }
 
 static long real_callers(void)
@@ -1781,6 +1788,7 @@ static void play_sleepers(void)
 		struct caller *c = dial();
 
 		reap(-1);
+		count_own_syns(c);
 		c->synacks = 1;
 		did.answered++;
 		note_completed(c);

@@ -473,7 +473,7 @@ static void no_duration_is_negative(void **state)
 	"\"role\":\"server\","
 #define EMPTY_QUEUES "\"syn_queue\":{\"len\":0,\"limit\":0},\"accept_queue\":{\"len\":0,\"limit\":0}}\n"
 
-static const struct listener listener_0x20 = {.key = 0x20};
+static const struct listener listener_0x20 = {.id = 0x20};
 
 /* A step with everything. */
 static struct ev_handshake step_of_all(uint8_t outcome, uint8_t detail)
@@ -582,7 +582,7 @@ static void a_listener(void **state)
 	static const struct queue_quality exact = {.handshakes = true, .synacks = true, .accepts = true};
 	static const struct queue_quality sampled = {0};
 	struct listener listener = {
-		.key = 0x20, .netns = 7, .local.port = 8080, .limit = 128, .asked = 511, .somaxconn = 128,
+		.id = 0x20, .netns = 7, .local.port = 8080, .limit = 128, .asked = 511, .somaxconn = 128,
 		.needed = 141, .syn_queue = {3, 9}, .accept_queue = {4, 129}, .syns = 9120, .queued = 9080,
 		.cookies = 1, .fastopen = 2, .completed = 9070, .timed_out = 4, .reset = 3, .aborted = 2, .abandoned = 1,
 		.completed_by_cookie = 1, .overflows = 6, .retransmits = 8, .accepted = 9060, .delayed = 5,
@@ -621,7 +621,7 @@ static void a_listener(void **state)
 static void qualities_of_single_numbers(void **state)
 {
 	struct queue_quality quality = {.synacks = true, .accepts = true};
-	struct listener listener = {.key = 0x20, .netns = 7, .local.port = 8080, .accepted = 9};
+	struct listener listener = {.id = 0x20, .netns = 7, .local.port = 8080, .accepted = 9};
 
 	(void)state;
 	expect_listener(&listener, &quality, NULL,

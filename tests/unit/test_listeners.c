@@ -166,6 +166,29 @@ static struct listener *adopt(uint64_t key, const uint8_t addr[16])
 	return listeners__adopt(&listeners, key, NETNS, addr, PORT);
 }
 
+static struct listener *bear(uint64_t key, bool by_address, uint64_t time_ns)
+{
+	const struct listener_birth birth = {
+		.key = key,
+		.id = key + time_ns * 1000,
+		.by_address = by_address,
+		.netns = NETNS,
+		.addr = here,
+		.port = PORT,
+		.time_ns = time_ns,
+	};
+	struct listener *listener = listeners__born(&listeners, &birth);
+
+	assert_non_null(listener);
+	listener->flags = LISTENER_PLACE_KNOWN | (listener->flags & LISTENER_DROPS_KNOWN);
+	if (by_address)
+		listener->flags |= LISTENER_ADOPTED;
+	listener->netns = NETNS;
+	listener->local.port = PORT;
+	memcpy(listener->local.addr, here, sizeof(here));
+	return listener;
+}
+
 static uint32_t count_listeners(void)
 {
 	uint32_t count = 0;
@@ -1140,19 +1163,69 @@ static void a_sample_before_the_record_of_the_birth(void **state)
 	sample.header.time_ns = 100;
 	listeners__sample(&listeners, &sample);
 	sampled = listeners__find(&listeners, 9);
-	later = listeners__born(&listeners, 78, NETNS, here, PORT, 150);
-	assert_non_null(later);
+	later = bear(78, true, 150);
 	assert_ptr_not_equal(later, sampled);
-	born = listeners__born(&listeners, 77, NETNS, here, PORT, 50);
+	assert_int_equal(later->id, 150078);
+	born = bear(77, true, 50);
 	assert_ptr_equal(born, sampled);
+	assert_int_equal(born->id, 9); /* as it was shown first */
 	assert_ptr_equal(listeners__find(&listeners, 77), born);
 	assert_null(listeners__find(&listeners, 9));
 	assert_int_equal(count_listeners(), 2);
 }
 
+/* 5.10: the address of a socket that is gone is the next one's. */
+static void an_address_is_used_again(void **state)
+{
+	struct listener *first = bear(0xabc, true, 1), *second, *third;
+
+	(void)state;
+	take_step(first, EV_SYN_QUEUED, 0, 1);
+	listeners__close(&listeners, 0xabc);
+	second = bear(0xabc, true, 2);
+	assert_ptr_not_equal(second, first);
+	assert_ptr_equal(adopt(0xabc, here), second);
+	assert_int_equal(first->syns, 1);
+	assert_int_equal(second->syns, 0);
+	assert_true(first->flags & LISTENER_CLOSED);
+	assert_int_not_equal(first->id, second->id);
+	/* Also when its CLOSE was lost. */
+	third = bear(0xabc, true, 3);
+	assert_ptr_not_equal(third, second);
+	assert_true(second->flags & LISTENER_CLOSED);
+	assert_int_equal(count_listeners(), 3);
+}
+
+/* shutdown() and listen() again: by its cookie it is the same one, whose sums go
+ * on; by its address it is another, and the samples are that one's. */
+static void a_socket_listens_again(void **state)
+{
+	struct listener *known = bear(7, false, 1), *first, *second;
+
+	(void)state;
+	take_step(known, EV_SYN_QUEUED, 0, 1);
+	listeners__close(&listeners, 7);
+	assert_ptr_equal(bear(7, false, 2), known);
+	assert_int_equal(known->syns, 1);
+	assert_false(known->flags & LISTENER_CLOSED);
+	listeners__close(&listeners, 7);
+
+	first = bear(0xabc, true, 3);
+	take_sample(9, here, 10);
+	assert_int_equal(first->sk_drops, 10);
+	listeners__close(&listeners, 0xabc);
+	second = bear(0xabc, true, 4);
+	take_sample(9, here, 11);
+	assert_int_equal(first->sk_drops, 10);
+	assert_int_equal(second->sk_drops, 11);
+	assert_int_equal(count_listeners(), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(an_address_is_used_again),
+		TEST(a_socket_listens_again),
 		TEST(sums_hold_after_any_step),
 		TEST(admitted_syns_stand_by_themselves),
 		TEST(pending_is_never_negative),

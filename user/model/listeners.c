@@ -150,6 +150,7 @@ struct listener *listeners__get(struct listeners *listeners, uint64_t key)
 	}
 	idmap__remove(&listeners->not_kept, key);
 	listener->key = key;
+	listener->id = key;
 	listener->owner = OWNER_NONE;
 	listeners->all[place] = listener;
 	return listener;
@@ -211,21 +212,40 @@ struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uin
 	return listener ? listener : adopt_since(listeners, key, netns, addr, port, 0);
 }
 
-struct listener *listeners__born(struct listeners *listeners, uint64_t key, uint32_t netns,
-				 const uint8_t addr[16], uint16_t port, uint64_t time_ns)
+/* Its address is another one's now: what it has counted stays, under a key that no
+ * event names. */
+static void retire(struct listeners *listeners, struct listener *listener, uint64_t time_ns)
 {
-	struct listener *listener = listeners__find(listeners, key);
+	const uint64_t from[] = { listener->key, time_ns };
+	uint64_t key = XXH3_64bits_withSeed(from, sizeof(from), listeners->by_key.seed);
+	uint32_t place = idmap__find(&listeners->by_key, listener->key);
 
-	if (listener && !(listener->flags & LISTENER_CLOSED))
-		return listener;
-	/* The address of one that has closed is used again (5.10). */
-	if (listener && !sample_of(listeners, netns, addr, port, time_ns)) {
-		listener__restart(listener);
+	listeners__close(listeners, listener->key); /* its CLOSE may have been lost */
+	if (idmap__find(&listeners->by_key, key) != IDMAP_NONE ||
+	    idmap__put(&listeners->by_key, key, place)) {
+		forget(listeners, place);
+		return;
+	}
+	idmap__remove(&listeners->by_key, listener->key);
+	listener->key = key;
+}
+
+struct listener *listeners__born(struct listeners *listeners, const struct listener_birth *birth)
+{
+	struct listener *listener = listeners__find(listeners, birth->key);
+
+	if (listener && !birth->by_address) {
+		listener->flags &= (uint8_t)~LISTENER_CLOSED;
 		return listener;
 	}
 	if (listener)
-		forget(listeners, idmap__find(&listeners->by_key, key));
-	return adopt_since(listeners, key, netns, addr, port, time_ns);
+		retire(listeners, listener, birth->time_ns);
+	listener = adopt_since(listeners, birth->key, birth->netns, birth->addr, birth->port,
+			       birth->time_ns);
+	/* A sample's has been shown under its cookie. */
+	if (listener && !(listener->flags & LISTENER_DROPS_KNOWN))
+		listener->id = birth->id;
+	return listener;
 }
 
 static void deepen(struct queue_depth *depth, uint32_t len)
@@ -429,28 +449,41 @@ static bool awaits_sample(const struct listener *l, const struct ev_listener *sa
 	       fit_of(l, sample->netns, sample->local, sample->local_port) == 3;
 }
 
-/* By the cookie of an earlier sample, else by place, NULL when several may be
- * meant: a group of SO_REUSEPORT cannot be told apart by place. */
-static struct listener *sampled(const struct listeners *listeners, const struct ev_listener *sample)
+/* Seen to close. When its socket listens again, that is another entry's (5.10). */
+static bool is_over(const struct listener *l)
 {
-	struct listener *found = listeners__find(listeners, sample->conn_id);
-	int count = 0;
+	return (l->flags & (LISTENER_CLOSED | LISTENER_LACKING)) == LISTENER_CLOSED;
+}
+
+static struct listener *sampled_before(const struct listeners *listeners, uint64_t cookie)
+{
+	struct listener *found = listeners__find(listeners, cookie);
 
 	for (uint32_t i = 0; !found && i < listeners->used; i++) {
 		struct listener *l = listeners->all[i];
 
-		if (l && l->flags & LISTENER_DROPS_KNOWN && l->cookie == sample->conn_id)
+		if (l && l->flags & LISTENER_DROPS_KNOWN && l->cookie == cookie)
 			found = l;
 	}
-	if (found)
-		return found;
+	return found;
+}
+
+/* By the cookie of an earlier sample, else by place, NULL when several may be
+ * meant: a group of SO_REUSEPORT cannot be told apart by place. */
+static struct listener *sampled(const struct listeners *listeners, const struct ev_listener *sample)
+{
+	struct listener *before = sampled_before(listeners, sample->conn_id), *found = NULL;
+	int count = 0;
+
+	if (before && !is_over(before))
+		return before;
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		if (!listeners->all[i] || !awaits_sample(listeners->all[i], sample))
 			continue;
 		found = listeners->all[i];
 		count++;
 	}
-	return count == 1 ? found : NULL;
+	return count == 1 ? found : before;
 }
 
 /* Also of one that a SYN made known: where that went and who listens are two
@@ -553,9 +586,4 @@ uint64_t listener__drops(const struct listener *listener)
 	for (int cause = 0; cause < EV_DROP_END; cause++)
 		sum += listener->dropped[cause];
 	return sum;
-}
-
-void listener__restart(struct listener *listener)
-{
-	*listener = (struct listener){ .key = listener->key, .owner = listener->owner };
 }

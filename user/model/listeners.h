@@ -40,6 +40,7 @@ struct queue_depth {
 
 struct listener {
 	uint64_t key;	   /* conn_id, or the obscured address where there is none */
+	uint64_t id;	   /* shown to people: no other listener ever has it */
 	uint64_t cookie;   /* of its samples: LISTENER_DROPS_KNOWN */
 	uint64_t found_ns; /* when a sample made it; 0: an event did */
 	uint64_t sampled_ns;
@@ -104,11 +105,23 @@ struct listener *listeners__get(struct listeners *listeners, uint64_t key);
  * several samples none: a SO_REUSEPORT group cannot be told apart by place. */
 struct listener *listeners__adopt(struct listeners *listeners, uint64_t key, uint32_t netns,
 				  const uint8_t addr[16], uint16_t port);
-/* One that is born at time_ns, under a new key. The sample of its place is taken
- * over when it was first taken later: records wait in the ring, and a sample that
- * was taken meanwhile has made the listener already (under a cookie: 5.10). */
-struct listener *listeners__born(struct listeners *listeners, uint64_t key, uint32_t netns,
-				 const uint8_t addr[16], uint16_t port, uint64_t time_ns);
+/* What listen() has told of a listener. */
+struct listener_birth {
+	uint64_t key;
+	uint64_t id;	 /* as listener.id */
+	bool by_address; /* the key is an address: it may have been another one's before */
+	uint32_t netns;
+	const uint8_t *addr; /* 16 bytes */
+	uint16_t port;
+	uint64_t time_ns;
+};
+
+/* One that begins to listen. A cookie that is known is that listener, which listens
+ * again; an address that is known is another one's, whose entry keeps its sums. The
+ * sample of its place is taken over when it was first taken later: records wait in
+ * the ring, and a sample that was taken meanwhile has made the listener already
+ * (under a cookie: 5.10). */
+struct listener *listeners__born(struct listeners *listeners, const struct listener_birth *birth);
 struct listener *listeners__find(const struct listeners *listeners, uint64_t key);
 
 /* It has closed: kept as long as there is room. */
@@ -150,9 +163,6 @@ void listeners__admitted(struct listeners *listeners, struct listener *listener,
 /* accept() took one out after waited_us (UINT64_MAX: not known). Depth and
  * limit are only in the record where the hook saw the listener. */
 void listener__accepted(struct listener *listener, const struct ev_accept *accept, uint64_t waited_us);
-
-/* Another socket listens under the same key: counts begin anew. */
-void listener__restart(struct listener *listener);
 
 /* Requests in the SYN queue by the books. */
 uint64_t listener__pending(const struct listener *listener);

@@ -357,8 +357,17 @@ static void follow_listener(struct model *model, const struct record *record, co
 	struct listener *listener;
 
 	if (t->new_state == EV_LISTEN && record->birth) {
-		listener = listeners__born(&model->listeners, t->conn_id, life->netns, life->local.addr,
-					   life->local.port, t->header.time_ns);
+		const struct listener_birth birth = {
+			.key = t->conn_id,
+			.id = shown_id(t),
+			.by_address = t->flags & EV_F_ID_IS_ADDRESS,
+			.netns = life->netns,
+			.addr = life->local.addr,
+			.port = life->local.port,
+			.time_ns = t->header.time_ns,
+		};
+
+		listener = listeners__born(&model->listeners, &birth);
 		if (!listener)
 			return;
 		listener->netns = life->netns;

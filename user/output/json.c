@@ -157,7 +157,7 @@ static void put_connection(struct printer *printer, const struct life *life, con
 
 static uint64_t listener_id(const struct listener *listener)
 {
-	return listener ? listener->key : 0;
+	return listener ? listener->id : 0;
 }
 
 static void put_error(struct strbuf *out, unsigned int error)
