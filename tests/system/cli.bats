@@ -491,6 +491,17 @@ END
     [ ! -e x.rec ]
 }
 
+@test "accept() is seen where no tracefs is mounted, as in ip netns exec" {
+    need_root
+    run unshare --mount sh -c 'umount -a -t tracefs; umount -a -t debugfs; ! [ -d /sys/kernel/tracing/events ]'
+    [ "$status" = 0 ] || skip "cannot hide tracefs here"
+    run -0 unshare --mount sh -c 'umount -a -t tracefs; umount -a -t debugfs
+        exec "$@"' sh "$TCPSAGA" probe --hooks tracepoint -o json
+    [ "$(jq -r '.hooks[] | select(.hook == "accept") | .kind' <<<"$output")" = syscall ]
+    # ... and nothing is mounted for it.
+    [ "$(grep -c tracefs /proc/self/mountinfo)" = "$(grep -c tracefs /proc/$PPID/mountinfo)" ]
+}
+
 @test "function hooks that were asked for and are refused: status 3, or they work" {
     need_root
     run --separate-stderr timeout -k 5 20 "$TCPSAGA" trace --hooks fentry --duration 0.1

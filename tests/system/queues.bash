@@ -133,17 +133,6 @@ kill_knocks() {
 
 # ---- tcpsaga -------------------------------------------------------------------
 
-# accept() without function hooks takes tracefs, which tcpsaga does not mount.
-provide_tracefs() {
-    [ ! -d /sys/kernel/tracing/events ] || return 0
-    cat >"$BATS_FILE_TMPDIR/tcpsaga" <<END
-#!/bin/sh
-exec unshare -m sh -c 'mount -t tracefs tracefs /sys/kernel/tracing; exec "\$@"' sh '$TCPSAGA' "\$@"
-END
-    chmod 755 "$BATS_FILE_TMPDIR/tcpsaga"
-    TCPSAGA=$BATS_FILE_TMPDIR/tcpsaga
-}
-
 netns_terms() {
     local terms
     terms=$(printf ' or netns %s' "${INODES[@]}")
@@ -334,7 +323,6 @@ run_passes() {
     [ -x "$KNOCK" ] || fail "no handshake maker: $KNOCK" || return
     set +o functrace
     list_plays
-    provide_tracefs
     mkfifo "$BATS_FILE_TMPDIR/told"
     exec 9<>"$BATS_FILE_TMPDIR/told"
     for pass in ${TCPSAGA_HOOKS:-auto kprobe}; do

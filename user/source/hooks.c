@@ -2,9 +2,11 @@
 #include "source/hooks.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "source/kernel.h"
+#include "source/tracefs.h"
 
 const struct hook hooks[HOOK_COUNT] = {
 	[HOOK_STATE] = {
@@ -122,10 +124,14 @@ static int functions_missing(const struct kernel *kernel, const struct hook *hoo
 
 static int try_syscalls(const struct hook *hook)
 {
-	for (const struct hook_point *point = hook->syscalls; point->target; point++)
-		if (!kernel__has_syscall_tracepoint(point->target))
-			return -ENODEV;
-	return 0;
+	char event[64];
+	int id = 0;
+
+	for (const struct hook_point *point = hook->syscalls; point->target && id >= 0; point++) {
+		snprintf(event, sizeof(event), "syscalls/%s", point->target);
+		id = tracefs__id(event);
+	}
+	return id < 0 ? id : 0;
 }
 
 /*
@@ -233,7 +239,7 @@ const char *hook_result__reason(const struct hook_result *result)
 	case -ENOENT:
 		return "not in this kernel";
 	case -ENODEV:
-		return "tracefs is not mounted";
+		return "no tracefs is to be had";
 	case -524: /* ENOTSUPP, kernel-internal: no trampolines on this architecture */
 	case -EOPNOTSUPP:
 		return "not possible on this kernel";

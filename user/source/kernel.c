@@ -148,16 +148,3 @@ bool kernel__has_kprobes(void)
 {
 	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
 }
-
-bool kernel__has_syscall_tracepoint(const char *name)
-{
-	static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
-	char path[128];
-
-	for (size_t i = 0; i < COUNT(roots); i++) {
-		snprintf(path, sizeof(path), "%s/events/syscalls/%s/id", roots[i], name);
-		if (!access(path, R_OK))
-			return true;
-	}
-	return false;
-}

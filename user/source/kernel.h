@@ -51,9 +51,6 @@ bool kernel__has_function(const struct kernel *kernel, const char *function);
 /* The number of its arguments, 0 when there is no such function. */
 unsigned int kernel__function_args(const struct kernel *kernel, const char *function);
 
-/* True when tracefs is mounted and has this system call's tracepoint. */
-bool kernel__has_syscall_tracepoint(const char *name);
-
 /* True when the kernel offers kprobes through perf. */
 bool kernel__has_kprobes(void);
 

@@ -20,6 +20,7 @@
 #include "bpf/ledger.h"
 #include "source/kernel.h"
 #include "source/sockops.h"
+#include "source/tracefs.h"
 #include "tcpsaga.skel.h"
 
 enum {
@@ -314,9 +315,18 @@ static int open_ring(struct live *live)
  * shown; the state program is the one that must. */
 static void attach(struct live *live, struct bpf_program *program, enum hook_id id)
 {
-	struct bpf_link *link = id == HOOK_SOCKOPS ? sockops__attach(program, live->cgroup_fd) :
-						     bpf_program__attach(program);
+	struct bpf_link *link;
 
+	switch (bpf_program__type(program)) {
+	case BPF_PROG_TYPE_SOCK_OPS:
+		link = sockops__attach(program, live->cgroup_fd);
+		break;
+	case BPF_PROG_TYPE_TRACEPOINT:
+		link = tracefs__attach(program);
+		break;
+	default:
+		link = bpf_program__attach(program);
+	}
 	if (!link) {
 		live->attach_errors[id] = -errno;
 		return;
@@ -343,23 +353,34 @@ static int attach_all(struct live *live, struct trial *trial)
 	return trial->results[HOOK_STATE].error;
 }
 
-/* For stderr: what was wanted and is missing. */
+/* Appends to the note, as far as there is room. */
+static void note(struct source *source, const char *format, const char *word)
+{
+	size_t at = strlen(source->note);
+
+	snprintf(source->note + at, sizeof(source->note) - at, format, word);
+}
+
+/* For stderr: what was wanted and is missing. Those that miss for the same reason
+ * stand together before it. */
 static void note_missing(struct live *live, const struct live_config *config,
 			 const struct hook_result results[HOOK_COUNT])
 {
-	char *note = live->source.note;
-	size_t size = sizeof(live->source.note), at = 0;
-	const struct hook_result *last = NULL;
+	struct source *source = &live->source;
+	const char *reason = NULL;
 
-	for (int i = 0; i < HOOK_COUNT && at < size; i++) {
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		const char *own = hook_result__reason(&results[i]);
+
 		if (!(config->wanted & 1U << i) || !results[i].error)
 			continue;
-		at += (size_t)snprintf(note + at, size - at, "%s%s", last ? ", " : "", hooks[i].label);
-		last = &results[i];
+		if (reason && strcmp(reason, own))
+			note(source, " (%s)", reason);
+		note(source, reason ? ", %s" : "%s", hooks[i].label);
+		reason = own;
 	}
-	if (last && at < size)
-		snprintf(note + at, size - at, " (function hooks: %s; see tcpsaga probe)",
-			 hook_result__reason(last));
+	if (reason)
+		note(source, " (%s); see tcpsaga probe", reason);
 }
 
 static void describe(struct live *live, const struct live_config *config,

@@ -25,7 +25,7 @@ enum {
 };
 
 /* The option that every table of options__argp() has to hold. */
-enum { KEY_HELP = 0x1000 };
+enum { KEY_HELP = 'h' };
 #define HELP_OPTION                                        \
 	{                                                  \
 		"help", KEY_HELP, NULL, 0, "This help", -1 \
