@@ -102,7 +102,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages relocs)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages churn relocs)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do. cmocka 2 calls
@@ -140,6 +140,11 @@ $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -lpthread -o $@
 
+$(BUILD)/tests/churn: tests/bench/churn.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE= $(ALL_CFLAGS) $< -o $@
+
 $(BUILD)/tests/relocs: tests/vm/relocs.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -157,8 +162,10 @@ check: ## install what the tests need, run them all
 check-unit check-replay check-system check-vm check-queues check-flood: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
-bench: tests-built ## measure the cost on this machine, against peers where they are installed
-	@tests/bench/run
+bench: ## measure the cost on this machine, beside peers; BENCH="full held start idle stages memory"
+	@user/dist/deps build bench || true
+	@$(MAKE) --no-print-directory all $(TEST_PROGRAMS)
+	@TCPSAGA=$(abspath $(BINARY)) tests/bench/run.py $(BENCH)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -185,7 +192,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps tests/run tests/house tests/bench/run $(addprefix tests/vm/,fetch run suite system btf)
+SCRIPTS = user/dist/deps tests/run tests/house $(addprefix tests/vm/,fetch run suite system btf)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \

@@ -1,0 +1,489 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What tcpsaga costs on this machine, beside its peers.
+
+Everything is measured in one run, turn by turn: a load over loopback in a
+network namespace of its own, alone and then under each tool. Believe the
+ratios; the absolute figures are those of this machine at this hour.
+
+Prints tables of medians with their spread (least..most), keeps the raw numbers
+in build/bench.json, and leaves kernel.bpf_stats_enabled and the namespaces as
+they were. A peer that is not installed is named and left out.
+
+The peers see the whole host. What they print is written to memory, the lines
+with our ports are counted, and it is thrown away unseen.
+
+Usage: tests/bench/run.py [PART...]
+  full    as many connections a second as the kernel makes
+  held    5,000 connections a second
+  start   time from the command to the first event
+  idle    a host on which nothing happens
+  stages  decode, model and outputs alone (no root needed)
+  memory  of a live connection; 1 M connections replayed
+Without a PART: all of them.
+
+Environment: ROUNDS (3), CONNECTIONS (50000, flat out), SECONDS (10, at the
+held rate), IDLE_SECONDS (20), TOOLS (a pattern: only tools whose name matches)
+"""
+
+import atexit
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+os.chdir(TOP)
+TCPSAGA = os.environ.get("TCPSAGA", "./tcpsaga")
+CHURN = "build/tests/churn"
+STAGES = "build/tests/stages"
+RAW = "build/bench.json"
+TRACEFS = "/sys/kernel/tracing"
+STATS = "/proc/sys/kernel/bpf_stats_enabled"
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+CONNECTIONS = int(os.environ.get("CONNECTIONS", "50000"))
+SECONDS = int(os.environ.get("SECONDS", "10"))
+IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", "20"))
+TOOLS = re.compile(os.environ.get("TOOLS", ""))
+HELD_RATE = 5000
+WORKERS = 2
+PORT = 18080  # and the next one: 18080, 18081
+TRANSITIONS = 10  # of a connection that is closed in order
+PATIENCE_S = 30
+QUIET_S = 0.3  # the time in which a tool that still has something to say says it
+
+NETNS = f"saga-bench-{os.getpid()}"
+BPFTRACE = (
+    "tracepoint:sock:inet_sock_set_state /args->protocol == 6/ { "
+    'printf("%d %s %s %d %s %d %d>%d\\n", pid, comm, ntop(args->family, args->saddr), args->sport, '
+    "ntop(args->family, args->daddr), args->dport, args->oldstate, args->newstate); }"
+)
+
+
+class Tool:
+    """One contestant. lines is how many of its lines a connection makes, None
+    when it does not print events; ledger, that it says itself what it lost."""
+
+    def __init__(self, name, command, lines=None, ledger=False, what=None, line=None):
+        self.name = name
+        self.command = command
+        self.lines = lines
+        self.ledger = ledger
+        self.what = what  # what it is part of: a package, for who lacks it
+        self.line = re.compile(line.encode()) if line else None
+
+    def missing(self):
+        return shutil.which(self.command[0]) is None
+
+
+OURS = [
+    Tool("tcpsaga trace json", [TCPSAGA, "trace", "-e", "transition", "-o", "json"], 10, True),
+    Tool("tcpsaga flows json", [TCPSAGA, "flows", "--at-close", "-o", "json"], 2, True),
+    Tool("tcpsaga trace table", [TCPSAGA, "trace", "-e", "transition"], 10),
+]
+# Either port of a line is one of ours.
+PORTS = rf"1808[01]"
+PEERS = [
+    Tool("empty BPF program", ["build/tests/empty"], what="make tests-built"),
+    Tool("tcpstates", ["tcpstates"], 10, what="libbpf-tools", line=rf" {PORTS} "),
+    Tool("tcplife", ["tcplife"], 2, what="libbpf-tools", line=rf" {PORTS} "),
+    Tool("bpftrace", ["bpftrace", "-e", BPFTRACE], 10, what="bpftrace", line=rf" {PORTS} "),
+    Tool("perf trace", ["perf", "trace", "--no-syscalls", "-a", "-e", "sock:inet_sock_set_state"],
+         10, what="linux-perf", line=rf"port: {PORTS}\b"),
+]
+OURS[2].line = re.compile(rb"1808[01]")
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+# ---- what is changed, and restored ----
+
+class Machine:
+    """The namespace of the load, and the switches of the host."""
+
+    def __init__(self):
+        self.work = tempfile.mkdtemp(dir="/dev/shm", prefix="saga-bench-")
+        self.stats_before = read(STATS) if os.access(STATS, os.W_OK) else None
+        self.running = []
+        self.has_netns = False
+        atexit.register(self.restore)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: sys.exit(130))
+
+    def set_up(self):
+        # Peers look for the tracepoint there; it goes with our mount namespace.
+        if not os.path.isdir(TRACEFS + "/events"):
+            subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACEFS], check=True)
+        subprocess.run(["ip", "netns", "add", NETNS], check=True)
+        self.has_netns = True
+        self.inside(["sh", "-c", "ip link set lo up && "
+                     "ip -6 route add local fd74:6370:7361::/64 dev lo && "
+                     "echo 1000000 >/proc/sys/net/ipv4/tcp_max_tw_buckets"])
+        with open(STATS, "w") as file:
+            file.write("1")
+
+    def restore(self):
+        for process in self.running:
+            process.kill()
+            process.wait()
+        if self.stats_before is not None:
+            with open(STATS, "w") as file:
+                file.write(self.stats_before)
+        if self.has_netns:
+            subprocess.run(["ip", "netns", "del", NETNS], check=False)
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def inside(self, command, **more):
+        return subprocess.run(["ip", "netns", "exec", NETNS] + command, check=True, **more)
+
+    def load(self, connections, rate):
+        done = self.inside([CHURN, "--connections", str(connections), "--rate", str(rate), "--workers",
+                            str(WORKERS), "--port", str(PORT)], capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+
+# ---- a tool at work ----
+
+def cpu_ns(pid):
+    """Of all its threads so far."""
+    spent = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        try:
+            spent += int(read(path).split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return spent
+
+
+def programs():
+    done = subprocess.run(["bpftool", "prog", "show", "-j"], capture_output=True, text=True)
+    return {p["id"]: p.get("run_time_ns", 0) for p in json.loads(done.stdout or "[]")}
+
+
+class Trickle:
+    """Some connections, for events: what buffers its output needs many."""
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["ip", "netns", "exec", NETNS, CHURN, "--connections", "1000000",
+                                         "--rate", "500", "--workers", "1", "--port", str(PORT)],
+                                        stdout=subprocess.DEVNULL)
+        self.machine.running.append(self.process)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.machine.running.remove(self.process)
+
+
+class Run:
+    """A tool from its start to its end, its output in memory."""
+
+    def __init__(self, machine, tool):
+        self.machine = machine
+        self.tool = tool
+        self.out = os.path.join(machine.work, "out")
+        self.known = programs()
+        command = list(tool.command)
+        if command[0] == TCPSAGA:
+            command += ["netns", f"/run/netns/{NETNS}"]
+        self.started = time.monotonic()
+        with open(self.out, "wb") as out, open(os.path.join(machine.work, "err"), "wb") as err:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+        machine.running.append(self.process)
+        if tool.command[0] == "perf":  # prints on stderr
+            self.out = os.path.join(machine.work, "err")
+
+    def wait_until(self, true, what):
+        deadline = time.monotonic() + PATIENCE_S
+        while not true():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"{self.tool.name}: {what} in vain; it said:\n" + self.complaint())
+            time.sleep(0.001)
+
+    def complaint(self):
+        text = read(os.path.join(self.machine.work, "err"))
+        return text if self.tool.command[0] != "perf" else "(not shown)"
+
+    def size(self):
+        return os.stat(self.out).st_size
+
+    def wait_for_event(self):
+        own = self.tool.line or re.compile(b"1808[01]")
+        self.wait_until(lambda: own.search(self.tail()), "waited for an event")
+
+    def tail(self):
+        with open(self.out, "rb") as file:
+            return file.read(1 << 20)
+
+    def wait_until_attached(self):
+        if self.tool.lines is None:
+            self.wait_until(self.size, "waited for it to start")
+        else:
+            with Trickle(self.machine):
+                self.wait_for_event()
+        self.settle()
+
+    def settle(self):
+        """Until it says no more."""
+        before = -1
+        while self.size() != before:
+            before = self.size()
+            time.sleep(QUIET_S)
+
+    def mark(self):
+        self.cpu_before = cpu_ns(self.process.pid)
+        self.bpf_before = self.bpf_ns()
+        self.size_before = self.size()
+
+    def bpf_ns(self):
+        return sum(ns for id, ns in programs().items() if id not in self.known)
+
+    def measure(self):
+        self.settle()
+        status = read(f"/proc/{self.process.pid}/status")
+        return {"cpu_s": (cpu_ns(self.process.pid) - self.cpu_before) / 1e9,
+                "bpf_s": (self.bpf_ns() - self.bpf_before) / 1e9,
+                "rss_kib": int(re.search(r"VmHWM:\s+(\d+)", status).group(1))}
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.machine.running.remove(self.process)
+
+    def count_lines(self):
+        """Its lines about our connections since the mark."""
+        count = 0
+        with open(self.out, "rb") as file:
+            file.seek(self.size_before)
+            for line in file:
+                if self.tool.ledger:
+                    count += b'"type":"transition"' in line or b'"type":"connection"' in line
+                else:
+                    count += bool(self.tool.line.search(line))
+        return count
+
+    def ledger(self):
+        with open(self.out, "rb") as file:
+            file.seek(max(0, self.size() - 4096))
+            return json.loads(file.read().splitlines()[-1])["ledger"]
+
+
+def keep(raw, **numbers):
+    raw.append(numbers)
+    with open(RAW, "w") as file:
+        json.dump(raw, file, indent=1)
+
+
+def measure_tool(machine, tool, connections, rate):
+    run = Run(machine, tool)
+    run.wait_until_attached()
+    run.mark()
+    load = machine.load(connections, rate)
+    numbers = run.measure()
+    run.stop()
+    numbers.update(elapsed_s=load["elapsed_s"], load_cpu_s=load["cpu_s"])
+    if tool.lines:
+        # A worker's listener opens and closes: two transitions, and two lines.
+        extra = 2 * WORKERS if tool.lines == TRANSITIONS else 0
+        numbers["expected"] = connections * tool.lines + extra
+        numbers["lines"] = run.count_lines()
+        numbers["lost"] = max(0, numbers["expected"] - numbers["lines"])
+    if tool.ledger:
+        numbers["ledger"] = run.ledger()
+    return numbers
+
+
+def contest(machine, raw, part, tools, connections, rate):
+    for round_number in range(ROUNDS):
+        load = machine.load(connections, rate)
+        keep(raw, part=part, tool="alone", elapsed_s=load["elapsed_s"], load_cpu_s=load["cpu_s"],
+             connections=connections)
+        for tool in tools:
+            print(f"\r\033[K{part}: round {round_number + 1} of {ROUNDS}: {tool.name}", end="",
+                  file=sys.stderr)
+            keep(raw, part=part, tool=tool.name, connections=connections,
+                 **measure_tool(machine, tool, connections, rate))
+    print("\r\033[K", end="", file=sys.stderr)
+
+
+# ---- tables ----
+
+def spread(values, form="{:.2f}"):
+    if not values:
+        return "-"
+    middle, least, most = statistics.median(values), min(values), max(values)
+    text = form.format(middle)
+    return text if len(values) == 1 else f"{text} ({form.format(least)}..{form.format(most)})"
+
+
+def print_table(title, heading, rows):
+    rows = [heading] + [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
+    print(f"\n{title}")
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+
+def per_million(entries, key):
+    return [e[key] / (e["connections"] * TRANSITIONS) * 1e6 for e in entries if key in e]
+
+
+def contest_rows(raw, part, tools):
+    mine = {tool.name: [e for e in raw if e["part"] == part and e["tool"] == tool.name] for tool in tools}
+    alone = [e for e in raw if e["part"] == part and e["tool"] == "alone"]
+    base = statistics.median(per_million(mine["tcpstates"], "cpu_s")) if mine.get("tcpstates") else None
+    for tool in tools:
+        entries = mine[tool.name]
+        cpu = per_million(entries, "cpu_s")
+        both = [c + b for c, b in zip(cpu, per_million(entries, "bpf_s"))]
+        pace = [a["elapsed_s"] / e["elapsed_s"] for a, e in zip(alone, entries)]
+        lost = [100 * e["lost"] / e["expected"] for e in entries if "lost" in e]
+        ledgers = [sum(e["ledger"]["lost"].values()) for e in entries if "ledger" in e]
+        yield [tool.name, spread(cpu), f"{statistics.median(cpu) / base:.2f}" if base else "-",
+               spread(both), spread([ns * 1000 for ns in per_million(entries, "bpf_s")], "{:.0f}"),
+               spread(lost, "{:.1f}"), sum(ledgers) if ledgers else "-", spread(pace),
+               f"{max(e['rss_kib'] for e in entries) / 1024:.0f}"]
+
+
+CONTEST_HEADING = ["TOOL", "CPU S PER 1M", "OF TCPSTATES", "WITH BPF", "BPF NS PER TRANSITION", "LOST %",
+                   "SAID LOST", "CONN/S VS ALONE", "MIB"]
+
+
+# ---- the parts ----
+
+def part_full(machine, raw, tools):
+    contest(machine, raw, "full", tools, CONNECTIONS, 0)
+    alone = [e["connections"] / e["elapsed_s"] for e in raw if e["part"] == "full" and e["tool"] == "alone"]
+    print_table(f"Full speed: {CONNECTIONS} connections, {TRANSITIONS} transitions each; alone "
+                f"{spread(alone, '{:.0f}')} conn/s", CONTEST_HEADING, contest_rows(raw, "full", tools))
+
+
+def part_held(machine, raw, tools):
+    contest(machine, raw, "held", tools, HELD_RATE * SECONDS, HELD_RATE)
+    print_table(f"{HELD_RATE} connections a second for {SECONDS} s", CONTEST_HEADING,
+                contest_rows(raw, "held", tools))
+
+
+def part_start(machine, raw, tools):
+    tools = [tool for tool in tools if tool.lines]
+    for _ in range(ROUNDS):
+        for tool in tools:
+            with Trickle(machine):
+                time.sleep(QUIET_S)
+                run = Run(machine, tool)
+                run.wait_for_event()
+                first_ms = (time.monotonic() - run.started) * 1e3
+            run.stop()
+            keep(raw, part="start", tool=tool.name, first_ms=first_ms)
+    print_table("From the command to its first line about an event (at 500 conn/s, to a file)",
+                ["TOOL", "MS"],
+                [[tool.name, spread([e["first_ms"] for e in raw if e["part"] == "start" and
+                                     e["tool"] == tool.name], "{:.0f}")] for tool in tools])
+
+
+def part_idle(machine, raw, tools):
+    rows = []
+    for tool in [tool for tool in tools if tool.ledger]:
+        run = Run(machine, tool)
+        run.wait_until_attached()
+        run.mark()
+        time.sleep(IDLE_SECONDS)
+        share = (cpu_ns(run.process.pid) - run.cpu_before) / 1e9 / IDLE_SECONDS * 100
+        run.stop()
+        keep(raw, part="idle", tool=tool.name, percent=share, seconds=IDLE_SECONDS)
+        rows.append([tool.name, f"{share:.3f}"])
+    print_table(f"Nothing happens, for {IDLE_SECONDS} s", ["TOOL", "% OF A CORE"], rows)
+
+
+def part_stages(_machine, raw, _tools):
+    done = subprocess.run([STAGES, "time", "1000", "100000", "1000000"], capture_output=True, text=True,
+                          check=True)
+    found = {}
+    for line in done.stdout.splitlines():
+        entry = json.loads(line)
+        keep(raw, part="stages", **entry)
+        found.setdefault((entry["stage"], entry["live"]), {})[entry["family"]] = entry
+    rows = []
+    for (stage, live), by_family in found.items():
+        four, six = by_family[4], by_family[6]
+        rows.append([stage, live, f"{four['ns']:.0f} ({four['least']:.0f}..{four['most']:.0f})",
+                     f"{1000 / four['ns']:.2f}", f"{six['ns']:.0f}", f"{six['ns'] / four['ns']:.2f}"])
+    rows.sort(key=lambda row: row[0])
+    print_table("Userspace on one core, the next record that of a random connection; outputs per line",
+                ["STAGE", "LIVE", "NS PER RECORD", "M RECORDS/S", "IPV6 NS", "IPV6/IPV4"], rows)
+
+
+def replay_peak(path, *words):
+    """Peak resident KiB and CPU seconds of a replay."""
+    with open(os.devnull, "wb") as nowhere:
+        process = subprocess.Popen([TCPSAGA, *words, "-r", path], stdout=nowhere)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss, usage.ru_utime + usage.ru_stime
+
+
+def part_memory(machine, raw, _tools):
+    rows = []
+    for live in (100000, 1000000):
+        done = subprocess.run([STAGES, "memory", str(live)], capture_output=True, text=True, check=True)
+        entry = json.loads(done.stdout)
+        keep(raw, part="memory", **entry)
+        rows.append([f"{live} live", f"{entry['bytes_per_life']:.0f} bytes each",
+                     f"{entry['left_bytes']} bytes left when all had ended"])
+    path = os.path.join(machine.work, "million.saga")
+    subprocess.run([STAGES, "record", path, "1000000"], check=True)
+    peak, cpu = replay_peak(path, "flows", "-o", "json")
+    keep(raw, part="memory", name="replay", connections=1000000, rss_kib=peak, cpu_s=cpu)
+    rows.append(["replay of 1,000,000 at once", f"{peak / 1024:.0f} MiB at most", f"{cpu:.1f} s of CPU"])
+    print_table("Memory", ["WHAT", "TAKES", ""], rows)
+
+
+PARTS = {"full": part_full, "held": part_held, "start": part_start, "idle": part_idle,
+         "stages": part_stages, "memory": part_memory}
+NEED_ROOT = {"full", "held", "start", "idle"}
+
+
+def main():
+    parts = sys.argv[1:] or list(PARTS)
+    if set(parts) - set(PARTS):
+        sys.exit(__doc__)
+    if NEED_ROOT & set(parts) and os.geteuid() != 0:
+        sys.exit("bench: needs root, but for the parts stages and memory")
+    if NEED_ROOT & set(parts) and "SAGA_BENCH_MOUNTS" not in os.environ:
+        # Mounts of our own: what is mounted is gone when we are.
+        os.environ["SAGA_BENCH_MOUNTS"] = "own"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", *sys.orig_argv])
+    machine, raw = Machine(), []
+    if NEED_ROOT & set(parts):
+        machine.set_up()
+    tools = [tool for tool in OURS + PEERS if TOOLS.search(tool.name)]
+    for tool in [tool for tool in tools if tool.missing()]:
+        print(f"{tool.name}: not installed ({tool.what}): left out")
+        tools.remove(tool)
+    print(f"{ROUNDS} rounds, medians (least..most); Linux {os.uname().release}, {os.cpu_count()} CPUs; "
+          f"BPF statistics are on")
+    for part in parts:
+        PARTS[part](machine, raw, tools)
+    print(f"\nraw numbers: {RAW}")
+
+
+main()
