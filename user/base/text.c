@@ -100,18 +100,27 @@ static bool is_hostile(uint32_t code)
 	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff;
 }
 
+unsigned int utf8__harmless(const unsigned char *s, size_t len)
+{
+	unsigned int n = utf8__sequence(s, len);
+
+	return n && !is_hostile(code_point(s, n)) ? n : 0;
+}
+
 unsigned int text__plain(struct strbuf *buf, const char *bytes, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)bytes;
 	unsigned int columns = 0;
 
 	for (size_t i = 0; i < len; columns++) {
-		unsigned int n = utf8__sequence(s + i, len - i);
+		unsigned int n = utf8__harmless(s + i, len - i);
 
-		if (!n || is_hostile(code_point(s + i, n)))
-			strbuf__char(buf, '?');
-		else
+		if (n)
 			strbuf__append(buf, s + i, n);
+		else
+			strbuf__char(buf, '?');
+		if (!n)
+			n = utf8__sequence(s + i, len - i);
 		i += n ? n : 1;
 	}
 	return columns;

@@ -12,6 +12,9 @@
  * surrogates, no overlong forms), 0 when it is not one. */
 unsigned int utf8__sequence(const unsigned char *bytes, size_t len);
 
+/* The same, but 0 also for what text__plain() would replace. */
+unsigned int utf8__harmless(const unsigned char *bytes, size_t len);
+
 /*
  * Appends a JSON string with its quotes. Bytes that are not UTF-8 become
  * U+FFFD each. Returns false when there were any: the caller then adds the

@@ -2,6 +2,7 @@
 #ifndef TCPSAGA_EVENT_CAPTURE_H
 #define TCPSAGA_EVENT_CAPTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What a capture says of itself, kept in the file's head so that a replay
@@ -14,5 +15,10 @@ struct capture_info {
 	char source[16];	     /* "live" */
 	char hooks[512];	     /* "state=tp_btf syn=fentry ...": space-separated pairs */
 };
+
+/* The kind of a hook, as in the start line: "fentry"; "none" when it does not
+ * work or was not wanted. */
+void capture_info__hook_kind(const struct capture_info *info, const char *hook, char kind[16]);
+bool capture_info__has_hook(const struct capture_info *info, const char *hook);
 
 #endif

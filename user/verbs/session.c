@@ -187,28 +187,14 @@ int session__take_rest(void *context, const void *data, size_t len)
 
 /* ---- life cycle ---- */
 
-/* "state=tp_btf syn=fentry": the kind of a hook, "none" when it was not wanted. */
 void session__hook_kind(const struct session *session, const char *name, char kind[16])
 {
-	const char *word = session->source->info.hooks;
-	size_t len = strlen(name);
-
-	strcpy(kind, "none");
-	for (; *word; word += strspn(word, " ")) {
-		size_t size = strcspn(word, " ");
-
-		if (size > len && size - len < 16 && !memcmp(word, name, len) && word[len] == '=')
-			snprintf(kind, 16, "%.*s", (int)(size - len - 1), word + len + 1);
-		word += size;
-	}
+	capture_info__hook_kind(&session->source->info, name, kind);
 }
 
 bool session__has_hook(const struct session *session, const char *name)
 {
-	char kind[16];
-
-	session__hook_kind(session, name, kind);
-	return strcmp(kind, "none") != 0;
+	return capture_info__has_hook(&session->source->info, name);
 }
 
 static int open_live(struct session *session)
