@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
-LIBS := -lbpf -lelf -lz -lxxhash -lmnl
+LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl
 
 # SAN=1 builds everything of userspace with ASan and UBSan, in a tree of its own.
 ifeq ($(SAN),1)
@@ -111,7 +111,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
-		-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -o $@
+		-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
 
 $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
@@ -119,7 +119,7 @@ $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer: $(BUILD)/test
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
 
 MKREC_OBJECTS := $(addprefix $(BUILD)/,user/source/recording.o user/event/connection.o \
-	user/event/counter.o)
+	user/event/counter.o user/event/setting.o)
 $(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -138,7 +138,7 @@ STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUIL
 $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -lpthread -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -lm -lpthread -o $@
 
 $(BUILD)/tests/churn: tests/bench/churn.c
 	$(call say,CC,$<)

@@ -54,6 +54,7 @@ enum ev_kind {
 	EV_SOCKET,     /* struct ev_socket: any other socket there */
 	EV_DUMP,       /* struct ev_dump: all sockets of a namespace have been told */
 	EV_CGROUP,     /* struct ev_cgroup: before the first record that names it */
+	EV_SETTINGS,   /* struct ev_settings: how a namespace is set */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -398,6 +399,32 @@ struct ev_cgroup {
 	char path[EV_CGROUP_PATH_BYTES]; /* arbitrary bytes, NUL-padded; begins with '/', if not cut */
 };
 
+/* Settings of a network namespace that findings and their advice are about.
+ * user/event/setting.c knows their names. */
+enum ev_setting {
+	EV_SET_SOMAXCONN = 0,
+	EV_SET_MAX_SYN_BACKLOG,
+	EV_SET_SYNCOOKIES,
+	EV_SET_SYNACK_RETRIES,
+	EV_SET_SYN_RETRIES,
+	EV_SET_ABORT_ON_OVERFLOW,
+	EV_SET_TW_REUSE,
+	EV_SET_FIN_TIMEOUT, /* seconds */
+	EV_SET_MAX_TW_BUCKETS,
+	EV_SET_PORT_LOW, /* ip_local_port_range, both ends are used */
+	EV_SET_PORT_HIGH,
+	EV_SET_EPHEMERAL_PORTS, /* of that range, without those reserved */
+	EV_SETTING_END,
+	EV_SETTINGS_MAX = 24 /* room in struct ev_settings */
+};
+
+struct ev_settings {
+	struct ev_header header;
+	__u32 netns;
+	__u32 known; /* bit (1 << EV_SET_*); else its value is 0 */
+	__s64 values[EV_SETTINGS_MAX];
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -493,6 +520,9 @@ EV_ASSERT_OFFSET(ev_dump, netns, 24);
 EV_ASSERT_OFFSET(ev_dump, port_low, 32);
 EV_ASSERT_SIZE(ev_cgroup, 512);
 EV_ASSERT_OFFSET(ev_cgroup, path, 32);
+EV_ASSERT_SIZE(ev_settings, 216);
+EV_ASSERT_OFFSET(ev_settings, netns, 16);
+EV_ASSERT_OFFSET(ev_settings, values, 24);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);

@@ -24,6 +24,7 @@
 
 #include "event/connection.h"
 #include "event/counter.h"
+#include "event/setting.h"
 #include "event/decode.c" /* to refuse what it refuses */
 #include "source/recording.h"
 
@@ -573,6 +574,7 @@ union any_record {
 	struct ev_listener listener;
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
+	struct ev_settings settings;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	uint8_t bytes[sizeof(struct ev_cgroup)];
@@ -828,6 +830,23 @@ static void put_cgroup(struct scenario *scenario, struct line *line, union any_r
 	take_text(line, "path", record->cgroup.path, sizeof(record->cgroup.path));
 }
 
+/* Settings by the last part of their names: tcp_tw_reuse=2. The others are not
+ * known. */
+static void put_settings(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_settings *settings = &record->settings;
+
+	settings->netns = take_netns(scenario, line, scenario->netns);
+	for (unsigned int i = 0; i < EV_SETTING_END; i++) {
+		const char *text = take(line, setting__word(i));
+
+		if (!text)
+			continue;
+		settings->known |= 1U << i;
+		settings->values[i] = (int64_t)parse_number(line, text, INT64_MAX);
+	}
+}
+
 /* since= is a time, or -SECONDS before this record; the default is the record
  * before, the last that is known to have come through. */
 static void put_loss(struct scenario *scenario, struct line *line, union any_record *record)
@@ -891,6 +910,7 @@ static const struct verb {
 	{"listener", EV_LISTENER, put_listener},
 	{"sampled", EV_SAMPLED, put_sampled},
 	{"netstat", EV_NETSTAT, put_netstat},
+	{"settings", EV_SETTINGS, put_settings},
 	{"loss", EV_LOSS, put_loss},
 	{"stop", EV_STOP, put_stop},
 	{"future", 0, put_future},

@@ -141,6 +141,36 @@ story() {
 }
 @test "connections that are still open in the end" { story still-open; }
 
+# What the rules find is the matter of findings/suite; here is how it is told.
+@test "diagnose tells findings as they come and go, and lists its rules" {
+    local status=0
+    "$HERE/findings/suite" --text storm-in-a-narrow-range | "$MKREC" >narrow.rec
+    "$TCPSAGA" diagnose -r narrow.rec -o json >narrow.diagnose.json || status=$?
+    [ "$status" = 5 ]
+    "$TCPSAGA" diagnose -r narrow.rec >narrow.diagnose.txt || status=$?
+    [ "$status" = 5 ]
+    "$TCPSAGA" diagnose --rules -o json --set close-wait-leak.age=2m >rules.diagnose.json
+    "$TCPSAGA" diagnose --rules >rules.diagnose.txt
+    for file in {narrow,rules}.diagnose.{json,txt}; do
+        compare "$file"
+    done
+    # What is not there any more in the end is not told by --once.
+    "$TCPSAGA" diagnose -r narrow.rec --once >once
+    [ ! -s once ]
+    [ "$(jq 'select(.id == "close-wait-leak").thresholds[0].value' rules.diagnose.json)" = 120 ]
+}
+
+@test "a rule or threshold that is none is told with its nearest" {
+    local message
+    run ! "$TCPSAGA" diagnose --rules --set close-wait-leek.age=1
+    message=$("$TCPSAGA" diagnose --rules --set close-wait-leek.age=1 2>&1) || [ $? = 2 ]
+    [[ $message == *"did you mean 'close-wait-leak'"* ]]
+    message=$("$TCPSAGA" diagnose --rules --set close-wait-leak.aeg=1 2>&1) || [ $? = 2 ]
+    [[ $message == *"did you mean 'age'"* ]]
+    message=$("$TCPSAGA" diagnose --rules --set close-wait-leak.age=ten 2>&1) || [ $? = 2 ]
+    [[ $message == *"is a time"* ]]
+}
+
 # ---- what is missing, and what is strange -------------------------------------
 
 @test "births that were lost" { story lost-birth; }

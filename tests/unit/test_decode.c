@@ -28,6 +28,7 @@ union sample {
 	struct ev_listener listener;
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
+	struct ev_settings settings;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	struct ev_cgroup cgroup;
@@ -171,6 +172,11 @@ static union sample make_sample(unsigned int kind)
 		sample.netstat.known = 1 << EV_COUNT_LISTEN_DROPS;
 		sample.netstat.counters[EV_COUNT_LISTEN_DROPS] = 17;
 	}
+	if (kind == EV_SETTINGS) {
+		sample.settings.netns = 4026531840u;
+		sample.settings.known = 1 << EV_SET_TW_REUSE;
+		sample.settings.values[EV_SET_TW_REUSE] = 2;
+	}
 	if (kind == EV_LOSS) {
 		sample.loss.since_ns = 900;
 		sample.loss.count = 17;
@@ -188,7 +194,7 @@ static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
-	EV_CGROUP,
+	EV_CGROUP,     EV_SETTINGS,
 };
 
 static int decode(const union sample *sample)
@@ -215,6 +221,7 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_LISTENER), sizeof(struct ev_listener));
 	assert_int_equal(record__size(EV_SAMPLED), sizeof(struct ev_sampled));
 	assert_int_equal(record__size(EV_NETSTAT), sizeof(struct ev_netstat));
+	assert_int_equal(record__size(EV_SETTINGS), sizeof(struct ev_settings));
 	assert_int_equal(record__size(0), 0);
 	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
 	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
@@ -223,7 +230,7 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_ADMITTED), sizeof(struct ev_handshake));
 	assert_int_equal(record__size(EV_ADMITTED + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
-	assert_int_equal(record__size(EV_CGROUP + 1), 0);
+	assert_int_equal(record__size(EV_SETTINGS + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -275,6 +282,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.cgroup, kind == EV_CGROUP ? &s : NULL);
 		assert_ptr_equal(r.sampled, kind == EV_SAMPLED ? &s : NULL);
 		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
+		assert_ptr_equal(r.settings, kind == EV_SETTINGS ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
@@ -620,6 +628,10 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNT_LISTEN_OVERFLOWS], 1),
 	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNTER_END], 1),
 	SPOIL(EV_NETSTAT, ev_netstat, counters[EV_COUNTERS_MAX - 1], UINT64_MAX),
+	SPOIL(EV_SETTINGS, ev_settings, netns, 0),
+	SPOIL(EV_SETTINGS, ev_settings, known, 0),
+	SPOIL(EV_SETTINGS, ev_settings, known, 1U << EV_SETTING_END | 1U << EV_SET_TW_REUSE),
+	SPOIL(EV_SETTINGS, ev_settings, values[EV_SETTINGS_MAX - 1], 1),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),
@@ -738,7 +750,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_ADMITTED + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_CGROUP + 1;
+	sample.header.kind = EV_SETTINGS + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);

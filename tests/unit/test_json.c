@@ -32,6 +32,7 @@
 #include "model/namespaces.c"
 #include "model/owners.c"
 #include "model/timewaits.c"
+#include "findings/finding.c"
 #include "output/json.c"
 #include "output/printer.c"
 #include "base/text.c"

@@ -11,7 +11,9 @@ enum exit_status {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1, /* at run time */
 	EXIT_USAGE = 2,
-	EXIT_CANNOT = 3, /* this kernel or these privileges cannot do it */
+	EXIT_CANNOT = 3,   /* this kernel or these privileges cannot do it */
+	EXIT_WARNINGS = 4, /* diagnose: findings, none of them critical */
+	EXIT_CRITICAL = 5,
 };
 
 void log__line(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -39,6 +39,7 @@ struct layout {
 	uint8_t socket;
 	uint8_t dump;
 	uint8_t cgroup;
+	uint8_t settings;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -120,6 +121,10 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_NETSTAT] = {
 		.size = sizeof(struct ev_netstat),
 		.netstat = WHOLE,
+	},
+	[EV_SETTINGS] = {
+		.size = sizeof(struct ev_settings),
+		.settings = WHOLE,
 	},
 };
 
@@ -288,6 +293,16 @@ static bool netstat_ok(const struct ev_netstat *netstat)
 	return true;
 }
 
+static bool settings_ok(const struct ev_settings *settings)
+{
+	if (settings->netns == 0 || settings->known >> EV_SETTING_END)
+		return false;
+	for (unsigned int i = 0; i < EV_SETTINGS_MAX; i++)
+		if (!(settings->known >> i & 1) && settings->values[i])
+			return false;
+	return true;
+}
+
 static bool parts_ok(const struct record *record)
 {
 	return (!record->transition || transition_ok(record->transition)) &&
@@ -299,6 +314,7 @@ static bool parts_ok(const struct record *record)
 	       (!record->listener || listener_ok(record->listener)) &&
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
+	       (!record->settings || settings_ok(record->settings)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
 	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->cgroup || cgroup_ok(record->cgroup)) &&
@@ -347,6 +363,7 @@ int record__decode(struct record *record, const void *data, size_t len)
 	record->socket = part(data, layout->socket);
 	record->dump = part(data, layout->dump);
 	record->cgroup = part(data, layout->cgroup);
+	record->settings = part(data, layout->settings);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

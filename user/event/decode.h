@@ -35,6 +35,7 @@ struct record {
 	const struct ev_socket *socket;
 	const struct ev_dump *dump;
 	const struct ev_cgroup *cgroup;
+	const struct ev_settings *settings;
 };
 
 /*

@@ -7,7 +7,8 @@
 
 #include "model/children.h"
 
-enum { DUMPS_MAX = 256 }; /* whose settings are kept; of the rest they are not known */
+enum { SETTINGS_MAX = 256 }; /* namespaces whose settings are kept */
+enum { DUMPS_MAX = 256 };    /* whose settings are kept; of the rest they are not known */
 
 struct model {
 	struct flow_table flows;
@@ -21,6 +22,8 @@ struct model {
 	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
 	uint32_t dump_count;
 	struct cgroups cgroups;
+	struct ev_settings settings[SETTINGS_MAX]; /* the last of each */
+	uint32_t settings_count;
 	uint64_t doubles;   /* transitions told twice, and passed over */
 	struct owner actor; /* owner of the record in hand, for changes */
 };
@@ -97,6 +100,14 @@ const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns)
 	for (uint32_t i = 0; i < model->dump_count; i++)
 		if (model->dumps[i].netns == netns)
 			return &model->dumps[i];
+	return NULL;
+}
+
+const struct ev_settings *model__settings(const struct model *model, uint32_t netns)
+{
+	for (uint32_t i = 0; i < model->settings_count; i++)
+		if (model->settings[i].netns == netns)
+			return &model->settings[i];
 	return NULL;
 }
 
@@ -833,6 +844,22 @@ static void apply_dump(struct model *model, const struct ev_dump *dump)
 		forget_unseen(model, dump);
 }
 
+/* Namespaces come and go: the settings that were told longest ago give way. */
+static void apply_settings(struct model *model, const struct ev_settings *settings)
+{
+	struct ev_settings *place = (struct ev_settings *)model__settings(model, settings->netns);
+
+	if (!place && model->settings_count < SETTINGS_MAX) {
+		place = &model->settings[model->settings_count++];
+	} else if (!place) {
+		place = &model->settings[0];
+		for (uint32_t i = 1; i < SETTINGS_MAX; i++)
+			if (model->settings[i].header.time_ns < place->header.time_ns)
+				place = &model->settings[i];
+	}
+	*place = *settings;
+}
+
 /* ---- transitions ---- */
 
 static void move_life(struct model *model, struct life *life, const struct ev_transition *t,
@@ -912,6 +939,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_dump(model, record->dump);
 	} else if (record->cgroup) {
 		return cgroups__put(&model->cgroups, record->cgroup);
+	} else if (record->settings) {
+		apply_settings(model, record->settings);
 	} else if (record->listener) {
 		listeners__sample(&model->listeners, record->listener);
 	} else if (record->sampled) {

@@ -105,6 +105,9 @@ const struct cgroups *model__cgroups(const struct model *model);
  * Borrowed. */
 const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns);
 
+/* How a namespace is set; NULL when that was not told. Borrowed. */
+const struct ev_settings *model__settings(const struct model *model, uint32_t netns);
+
 /* Brings what views read of the ledger up to date. */
 void model__measure(struct model *model, uint64_t now_ns);
 

@@ -673,6 +673,75 @@ static void json_ports(struct printer *printer, const struct port_use *use,
 	close_object(printer);
 }
 
+/* ---- findings ---- */
+
+static void put_evidence(struct strbuf *out, const struct finding *finding)
+{
+	LITERAL(out, ",\"evidence\":{");
+	for (unsigned int i = 0; i < finding->evidence_count; i++) {
+		const struct evidence *evidence = &finding->evidence[i];
+
+		strbuf__printf(out, "%s\"%s\":", i ? "," : "", evidence->key);
+		if (evidence->is_text)
+			text__json(out, evidence->text, strlen(evidence->text));
+		else
+			evidence__number(evidence, out);
+	}
+	strbuf__char(out, '}');
+}
+
+static void put_sentence(struct strbuf *out, const struct finding *finding, const char *sentence)
+{
+	struct strbuf text;
+
+	strbuf__init(&text);
+	finding__fill(finding, sentence, &text);
+	text__json(out, text.data ? text.data : "", text.len);
+	strbuf__fini(&text);
+}
+
+static void put_sentences(struct strbuf *out, const struct finding *finding, const char *key,
+			  const char *const *sentences, unsigned int count)
+{
+	strbuf__str(out, key);
+	for (unsigned int i = 0; i < count; i++) {
+		if (i)
+			strbuf__char(out, ',');
+		put_sentence(out, finding, sentences[i]);
+	}
+	strbuf__char(out, ']');
+}
+
+static void json_finding(struct printer *printer, const struct finding *finding)
+{
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, "finding", finding->time_ns);
+	put_count(out, ",\"netns\":", finding->netns);
+	put_word(out, ",\"id\":\"", finding->rule->id);
+	put_word(out, ",\"severity\":\"", severity__name(finding->severity));
+	put_word(out, ",\"phase\":\"", phase__name(finding->phase));
+	LITERAL(out, ",\"since\":");
+	put_time(printer, finding->start_ns);
+	if (finding->local_known) {
+		LITERAL(out, ",\"local\":");
+		put_end(out, finding->local.addr, finding->local.port, true);
+	}
+	if (finding->remote_known) {
+		LITERAL(out, ",\"remote\":");
+		put_end(out, finding->remote.addr, finding->remote.port, true);
+	}
+	put_word(out, ",\"role\":\"", role__name(finding->role));
+	if (finding->owner_known)
+		put_process(printer, &finding->owner);
+	LITERAL(out, ",\"verdict\":");
+	put_sentence(out, finding, finding->verdict);
+	put_evidence(out, finding);
+	put_sentences(out, finding, ",\"advice\":[", finding->advice, finding->advice_count);
+	put_sentences(out, finding, ",\"will_not_help\":[", finding->wont, finding->wont_count);
+	close_object(printer);
+}
+
 static void put_loss(struct printer *printer, const struct change *change)
 {
 	const struct ev_loss *loss = change->loss;
@@ -806,5 +875,6 @@ const struct printer_ops json_printer = {
 	.queues_end = json_queues_end,
 	.waits = json_waits,
 	.ports = json_ports,
+	.finding = json_finding,
 	.stop = json_stop,
 };

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "event/capture.h"
+#include "findings/rules.h"
 #include "model/model.h"
 #include "model/ports.h"
 
@@ -18,6 +19,7 @@ enum subject_matter {
 	OF_LIVES,     /* flows: connections */
 	OF_LISTENERS, /* queues */
 	OF_WAITS,     /* timewait */
+	OF_FINDINGS,  /* diagnose */
 };
 
 /* Which numbers of a listener are counted from events on this host; the others
@@ -74,6 +76,7 @@ struct printer_ops {
 		      uint64_t time_ns);
 	void (*ports)(struct printer *printer, const struct port_use *use,
 		      const struct ev_dump *settings, uint64_t time_ns);
+	void (*finding)(struct printer *printer, const struct finding *finding);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 
@@ -110,6 +113,9 @@ const char *wait_end__name(unsigned int end);
 
 /* "syn_queue_full", ... */
 const char *drop_cause__name(unsigned int cause);
+
+/* A finding for people, wrapped to the terminal (finding.c). */
+void finding__print(struct printer *printer, const struct finding *finding);
 
 /* "transition", "syn", ...: the JSON type that records of this kind become. */
 const char *event_kind__name(unsigned int kind);

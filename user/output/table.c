@@ -740,6 +740,8 @@ static void table_begin(struct printer *printer, const struct capture_info *info
 		lives_heading(printer);
 	else if (printer->config.of == OF_WAITS)
 		waits_heading(printer);
+	else if (printer->config.of == OF_FINDINGS)
+		; /* sentences need none */
 	else
 		listeners_heading(printer);
 	if (printer->config.colour && printer->out.len > start) {
@@ -790,5 +792,6 @@ const struct printer_ops table_printer = {
 	.queues_end = table_queues_end,
 	.waits = table_waits,
 	.ports = table_ports,
+	.finding = finding__print,
 	.stop = table_stop,
 };

@@ -26,6 +26,7 @@ struct requests {
 /* What belongs to a namespace as a whole. */
 struct found_netns {
 	struct ev_netstat netstat; /* header.len 0: could not be read */
+	struct ev_settings settings;
 	uint32_t netns;
 	bool complete;
 };
@@ -167,17 +168,37 @@ static struct found_netns *add_netns(struct walk *walk)
 	return &walk->namespaces[walk->namespace_count++];
 }
 
-static uint32_t load_somaxconn(void)
+static void load_settings(struct ev_settings *out, uint32_t netns)
 {
+	static const enum sysctl_id ids[EV_SETTING_END] = {
+		[EV_SET_SOMAXCONN] = SYSCTL_SOMAXCONN,
+		[EV_SET_MAX_SYN_BACKLOG] = SYSCTL_MAX_SYN_BACKLOG,
+		[EV_SET_SYNCOOKIES] = SYSCTL_SYNCOOKIES,
+		[EV_SET_SYNACK_RETRIES] = SYSCTL_SYNACK_RETRIES,
+		[EV_SET_SYN_RETRIES] = SYSCTL_SYN_RETRIES,
+		[EV_SET_ABORT_ON_OVERFLOW] = SYSCTL_ABORT_ON_OVERFLOW,
+		[EV_SET_TW_REUSE] = SYSCTL_TW_REUSE,
+		[EV_SET_FIN_TIMEOUT] = SYSCTL_FIN_TIMEOUT,
+		[EV_SET_MAX_TW_BUCKETS] = SYSCTL_MAX_TW_BUCKETS,
+		[EV_SET_PORT_LOW] = SYSCTL_PORT_LOW,
+		[EV_SET_PORT_HIGH] = SYSCTL_PORT_HIGH,
+		[EV_SET_EPHEMERAL_PORTS] = SYSCTL_COUNT,
+	};
 	struct sysctls *sysctls = calloc(1, sizeof(*sysctls));
-	int64_t somaxconn = 0;
+	int64_t value;
 
+	*out = (struct ev_settings){ .header = header_of(EV_SETTINGS, sizeof(*out)), .netns = netns };
 	if (!sysctls)
-		return 0;
+		return;
 	sysctls__load(sysctls);
-	sysctls__get(sysctls, SYSCTL_SOMAXCONN, &somaxconn);
+	for (unsigned int i = 0; i < EV_SETTING_END; i++) {
+		value = sysctls__ephemeral_ports(sysctls);
+		if (ids[i] == SYSCTL_COUNT ? !value : !sysctls__get(sysctls, ids[i], &value))
+			continue;
+		out->known |= 1U << i;
+		out->values[i] = value;
+	}
 	free(sysctls);
-	return (uint32_t)somaxconn;
 }
 
 static int inside(void *context, const struct netns *netns)
@@ -194,6 +215,7 @@ static int inside(void *context, const struct netns *netns)
 		return -ENOMEM;
 	*found = (struct found_netns){ .netns = netns->inode };
 	load_counters(&found->netstat, netns->inode);
+	load_settings(&found->settings, netns->inode);
 	diag = sockdiag__new();
 	if (!diag) {
 		walk->no_diag = -errno;
@@ -201,7 +223,7 @@ static int inside(void *context, const struct netns *netns)
 	}
 	walk->begin = walk->count;
 	walk->netns = netns->inode;
-	walk->somaxconn = load_somaxconn();
+	walk->somaxconn = (uint32_t)found->settings.values[EV_SET_SOMAXCONN];
 	err = dump(walk, diag, &found->complete);
 	sockdiag__free(diag);
 	for (size_t i = walk->begin; i < walk->count && !err; i++)
@@ -220,10 +242,12 @@ static int hand_out_end(uint32_t netns, uint64_t now_ns, source_take_fn take, vo
 
 static int hand_out_netns(struct found_netns *found, uint64_t now_ns, source_take_fn take, void *context)
 {
-	int err = 0;
+	int err;
 
+	found->settings.header.time_ns = now_ns;
 	found->netstat.header.time_ns = now_ns;
-	if (found->netstat.header.len)
+	err = take(context, &found->settings, sizeof(found->settings));
+	if (!err && found->netstat.header.len)
 		err = take(context, &found->netstat, sizeof(found->netstat));
 	if (!err && found->complete)
 		err = hand_out_end(found->netns, now_ns, take, context);

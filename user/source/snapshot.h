@@ -19,7 +19,7 @@ enum {
 
 /*
  * Hands out an EV_LISTENER record for each listening TCP socket, then for each
- * namespace EV_NETSTAT and, when its dump was complete, EV_SAMPLED. netns 0
+ * namespace EV_SETTINGS, EV_NETSTAT and, when its dump was complete, EV_SAMPLED. netns 0
  * means every namespace, else only that one. Returns 0, what take returned, or -errno
  * (-ENOENT: the kernel has no sock_diag for TCP; the counters were
  * handed out).

@@ -18,6 +18,8 @@ enum {
 	KEY_SOURCE,
 	KEY_PRINT,
 	KEY_SOCKOPS,
+	KEY_RULES,
+	KEY_SET,
 	WORDS_MAX = 256,
 	PREDICATE_WORDS_MAX = 4,
 };
@@ -75,6 +77,13 @@ static const struct argp_option sockops_option[] = {
 	  1 },
 };
 
+static const struct argp_option rules_options[] = {
+	{ "once", KEY_ONCE, NULL, 0, "Look for ten seconds (--duration: others), tell what is found", 1 },
+	{ "rules", KEY_RULES, NULL, 0, "List the rules and their thresholds", 1 },
+	{ "set", KEY_SET, "RULE.NAME=VALUE", 0,
+	  "Another threshold, like close-wait-leak.age=120s; may be given several times", 1 },
+};
+
 static int say(struct parse *parse, const char *what, const char *arg, const char *wants)
 {
 	parse->status =
@@ -111,6 +120,14 @@ static int parse_count(struct parse *parse, const char *arg)
 	parse->options->count = strtoull(arg, &end, 10);
 	if (end == arg || *end || errno || strchr(arg, '-') || !parse->options->count)
 		return say(parse, "--count", arg, "a number above 0");
+	return 0;
+}
+
+static int add_set(struct parse *parse, const char *arg)
+{
+	if (parse->options->set_count == SETS_MAX)
+		return say(parse, "--set", arg, "to be given less often");
+	parse->options->sets[parse->options->set_count++] = arg;
 	return 0;
 }
 
@@ -262,6 +279,11 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	case KEY_ONCE:
 		options->once = true;
 		return 0;
+	case KEY_RULES:
+		options->rules = true;
+		return 0;
+	case KEY_SET:
+		return add_set(parse, arg);
 	case KEY_AT_CLOSE:
 		options->at_close = true;
 		return 0;
@@ -440,6 +462,8 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 		*out++ = sockops_option[0];
 	if (syntax->takes_print)
 		*out++ = print_option[0];
+	for (size_t i = 0; syntax->takes_rules && i < sizeof(rules_options) / sizeof(rules_options[0]); i++)
+		*out++ = rules_options[i];
 	memcpy(out, option_table, sizeof(option_table));
 }
 
@@ -452,7 +476,7 @@ static const char filter_help[] =
 
 int options__parse(struct options *options, const struct verb_syntax *syntax, int argc, char **argv)
 {
-	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 5];
+	struct argp_option table[sizeof(option_table) / sizeof(option_table[0]) + 8];
 	struct argp argp = { .options = table, .parser = on_option, .args_doc = syntax->operands };
 	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];

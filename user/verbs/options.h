@@ -24,6 +24,8 @@ enum {
 	EVENTS_ALL = EVENTS_TRANSITION | EVENTS_SYN | EVENTS_HANDSHAKE | EVENTS_ACCEPT | EVENTS_TIMEWAIT
 };
 
+enum { SETS_MAX = 64 };
+
 /* The option that every table of options__argp() has to hold. */
 enum { KEY_HELP = 'h' };
 #define HELP_OPTION                                        \
@@ -43,6 +45,7 @@ struct verb_syntax {
 	bool takes_once;      /* --once */
 	bool takes_at_close;  /* --at-close */
 	bool takes_sockops;   /* --sockops */
+	bool takes_rules;     /* --rules, --set; its --once is a look of some seconds */
 };
 
 struct options {
@@ -52,9 +55,12 @@ struct options {
 	bool wide;
 	bool full_time;
 	bool print;
-	const char *replay;   /* -r FILE, borrowed from argv; NULL: live */
-	const char *file;     /* operand, borrowed */
-	const char *sockops;  /* path of a cgroup, borrowed; NULL: none */
+	const char *replay;  /* -r FILE, borrowed from argv; NULL: live */
+	const char *file;    /* operand, borrowed */
+	const char *sockops; /* path of a cgroup, borrowed; NULL: none */
+	bool rules;
+	const char *sets[SETS_MAX]; /* --set, borrowed from argv */
+	unsigned int set_count;
 	uint64_t duration_ns; /* 0: until stopped */
 	uint64_t count;	      /* 0: no limit */
 	uint32_t events;      /* EVENTS_* */

@@ -84,6 +84,14 @@ static void look_at_reader(struct session *session)
 		note_write_error(session, EPIPE);
 }
 
+void session__count_shown(struct session *session)
+{
+	if (++session->shown == session->options->count)
+		session->enough = true;
+	if (session->printer.out.len >= FLUSH_BYTES)
+		flush(session);
+}
+
 static void show(void *context, const struct change *change)
 {
 	struct session *session = context;
@@ -92,12 +100,8 @@ static void show(void *context, const struct change *change)
 	if (session->enough || !session->prints || change->kind == CHANGE_STOP)
 		return;
 	printer->ops->change(printer, change);
-	if (change->kind == CHANGE_LOSS) /* not one of those that --count counts */
-		return;
-	if (++session->shown == session->options->count)
-		session->enough = true;
-	if (printer->out.len >= FLUSH_BYTES)
-		flush(session);
+	if (change->kind != CHANGE_LOSS) /* not one of those that --count counts */
+		session__count_shown(session);
 }
 
 /* ---- records ---- */
@@ -143,9 +147,13 @@ static int take_record(struct session *session, const void *data, size_t len, co
 	if (session->time_up && !record->stop)
 		return ENOUGH;
 	session->last_ns = record->header->time_ns;
+	if (session->view->pass)
+		session->view->pass(session, record->header->time_ns);
 	err = model__apply(session->model, record, &changes);
 	if (err)
 		return err;
+	for (unsigned int i = 0; i < changes.count && session->view->see; i++)
+		session->view->see(session, &changes.change[i]);
 	for (unsigned int i = 0; i < changes.count; i++)
 		select__change(&session->select, &changes.change[i], show, session);
 	return session->enough && !session->stopped ? ENOUGH : 0;
@@ -302,7 +310,7 @@ static int open_session(struct session *session)
 	session->until_ns =
 		options->duration_ns ? session->source->info.start_ns + options->duration_ns : UINT64_MAX;
 	session->last_ns = session->source->info.start_ns;
-	return 0;
+	return session->view->begin ? session->view->begin(session) : 0;
 }
 
 static bool time_is_up(const struct session *session)
@@ -443,7 +451,7 @@ static int verdict_of(struct session *session, int pump_error, int stop_error, i
 	if (pump_error || stop_error)
 		return fail(EXIT_FAILED, "reading events failed: %s",
 			    strerror(pump_error ? -pump_error : -stop_error));
-	return EXIT_DONE;
+	return session->view->status ? session->view->status(session) : EXIT_DONE;
 }
 
 static int run(struct session *session)
@@ -466,6 +474,7 @@ int session__run(const struct session_config *config)
 {
 	struct session session = {
 		.view = config->view,
+		.context = config->context,
 		.options = config->options,
 		.record_to = config->record_to,
 		.prints = !config->silent,

@@ -11,6 +11,7 @@
 struct session_config {
 	const struct options *options;
 	const struct view *view;
+	void *context;	       /* the view's own */
 	const char *record_to; /* file, or NULL */
 	bool silent;	       /* prints nothing: only records */
 };

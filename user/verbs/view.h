@@ -39,12 +39,25 @@ struct view {
 
 	/* What is left to tell when the source has ended. */
 	void (*finish)(struct session *session);
+
+	/* The model and the printer are there. 0 or, after one line, an exit status. */
+	int (*begin)(struct session *session);
+
+	/* Time goes on to that of a record, which is not yet in the model. */
+	void (*pass)(struct session *session, uint64_t time_ns);
+
+	/* Each change, whatever the filter says of it. */
+	void (*see)(struct session *session, const struct change *change);
+
+	/* The exit status when nothing went wrong. */
+	int (*status)(const struct session *session);
 };
 
 /* As a view sees it. */
 struct session {
 	const struct view *view;
 	const struct options *options;
+	void *context;	       /* the view's own, borrowed */
 	struct source *source; /* owned */
 	struct model *model;   /* owned */
 	struct select select;
@@ -77,6 +90,9 @@ int session__take_rest(void *session, const void *record, size_t len);
 
 /* Shows the change if it is one of those that the user wants. */
 void session__tell(struct session *session, const struct change *change);
+
+/* Something was shown: --count may be reached. */
+void session__count_shown(struct session *session);
 
 /* What the filter says of something that is no change. */
 static inline bool session__wants(const struct session *session, const struct filter_subject *subject)

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* The rules, in the order in which they look: a cause before what it explains. */
+#include "findings/rules.h"
+
+const struct rule *const rules[] = {
+	&timewait_storm_client, &timewait_storm_server, &close_wait_leak,
+	&accept_queue_overflow, &slow_acceptor,
+};
+
+const unsigned int rules_count = sizeof(rules) / sizeof(rules[0]);
+
+_Static_assert(sizeof(rules) / sizeof(rules[0]) <= RULES_MAX, "engine.values has a row for each");
