@@ -52,10 +52,12 @@ all: $(BINARY) ## build ./tcpsaga
 
 # ---- the kernel side: each story an object, linked into one skeleton ----
 
+BPF_CC = $(CLANG) -target bpf -D__TARGET_ARCH_$(ARCH) -O2 -g -mcpu=v3 -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Ivmlinux -Ibpf
+
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) | $(BUILD)/bpf
 	$(call say,BPF,$<)
-	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_$(ARCH) -O2 -g -mcpu=v3 -Wall -Wextra -Werror \
-		-Wno-unused-parameter -Ivmlinux -Ibpf -c $< -o $@
+	$(Q)$(BPF_CC) -c $< -o $@
 
 $(BUILD)/tcpsaga.bpf.o: $(BPF_OBJECTS)
 	$(call say,LINK,$@)
@@ -102,7 +104,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages churn relocs)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages churn relocs empty)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do. cmocka 2 calls
@@ -150,6 +152,19 @@ $(BUILD)/tests/relocs: tests/vm/relocs.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -lbpf -lelf -lz -o $@
 
+$(BUILD)/tests/empty.bpf.o: tests/bench/empty.bpf.c vmlinux/vmlinux.h
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CC) -c $< -o $@
+
+$(BUILD)/tests/empty.skel.h: $(BUILD)/tests/empty.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name empty_bpf > $@
+
+$(BUILD)/tests/empty: tests/bench/empty.c $(BUILD)/tests/empty.skel.h
+	$(call say,CC,$<)
+	$(Q)$(CC) -I$(@D) $(ALL_CFLAGS) $< -lbpf -lelf -lz -o $@
+
 -include $(UNIT_TESTS:=.d)
 
 tests-built: $(BINARY) $(UNIT_TESTS) $(TEST_PROGRAMS)
@@ -192,7 +207,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps tests/run tests/house $(addprefix tests/vm/,fetch run suite system btf)
+SCRIPTS = user/dist/deps tests/run tests/house tests/bench/bpf $(addprefix tests/vm/,fetch run suite system btf)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \
