@@ -31,7 +31,8 @@
 #define NS_PER_S 1000000000ULL
 #define NS_PER_CS 10000000ULL
 #define WORDS_MAX 32
-#define KNOWN_MAX 4096
+#define KNOWN_MAX 65536
+#define KNOWN_SLOTS (2 * KNOWN_MAX)
 
 /* ---- a line, word by word ----------------------------------------------- */
 
@@ -392,21 +393,28 @@ struct scenario {
 	uint64_t lost[EV_LOSS_REASONS_MAX];
 	size_t known_count;
 	struct known known[KNOWN_MAX];
+	uint32_t by_id[KNOWN_SLOTS]; /* position in known, plus one; 0: free */
 };
 
 /* Newest first: an id may be used again. */
 static struct known *get_known(struct scenario *scenario, const struct line *line, uint64_t id)
 {
 	struct known *known;
+	size_t slot = id * 0x9e3779b97f4a7c15ULL >> 32;
 
-	for (size_t i = scenario->known_count; i-- > 0;) {
-		if (scenario->known[i].id == id)
-			return &scenario->known[i];
+	for (;; slot++) {
+		uint32_t place = scenario->by_id[slot %= KNOWN_SLOTS];
+
+		if (!place)
+			break;
+		if (scenario->known[place - 1].id == id)
+			return &scenario->known[place - 1];
 	}
 	if (scenario->known_count == KNOWN_MAX)
 		bad(line, "more than %d connections", KNOWN_MAX);
 	known = &scenario->known[scenario->known_count++];
 	*known = (struct known){.id = id, .place.socket_id = id};
+	scenario->by_id[slot] = scenario->known_count;
 	return known;
 }
 

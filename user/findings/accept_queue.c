@@ -138,6 +138,9 @@ const struct rule accept_queue_overflow = {
 
 /* ---- slow, but not full ---- */
 
+/* A depth that no sample has confirmed for longer is not taken for the present one. */
+enum { FRESH_S = 3 };
+
 enum { WAIT, LEAST, TARDY_PERCENT, STUCK };
 
 static void say_slow(struct look *look, struct finding *finding, const struct listener *listener,
@@ -155,7 +158,7 @@ static void say_slow(struct look *look, struct finding *finding, const struct li
 		finding__value(finding, "stuck_s", stuck_s);
 		finding->weight = stuck_s;
 		finding->verdict = "{process} has not called accept() at {service} for {stuck_s} s, while "
-				   "{accept_queue} connections wait there (limit {limit}).";
+				   "its accept queue holds {accept_queue} connections (limit {limit}).";
 		finding__advise(finding,
 				"Look at what {process} does instead (its stacks, a lock, a full pool "
 				"of workers): clients think that they are connected, and get no "
@@ -195,6 +198,7 @@ static void look_for_slow(struct look *look)
 		waited = door__sum(door, D_WAITED, look->now_ns, WINDOW_S);
 		tardy = door__sum(door, D_TARDY, look->now_ns, WINDOW_S);
 		stuck = door->stuck_since_ns &&
+			listener->sampled_ns + FRESH_S * NS_PER_S >= look->now_ns &&
 			look->now_ns >= door->stuck_since_ns + look->values[STUCK] * NS_PER_S;
 		slow = waited >= look->values[LEAST] &&
 		       tardy * 100 >= look->values[TARDY_PERCENT] * waited;

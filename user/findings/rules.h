@@ -32,7 +32,9 @@ struct rule {
 };
 
 extern const struct rule timewait_storm_client, timewait_storm_server, close_wait_leak,
-	accept_queue_overflow, slow_acceptor;
+	accept_queue_overflow, slow_acceptor, fin_wait2_pileup, ephemeral_ports_exhausted,
+	ephemeral_ports_low, timewait_table_full, syn_flood, syn_queue_overflow, connect_refused,
+	connect_timeout, handshake_slow, reset_storm;
 
 /* Those before another one in this list look first: look__holds(). */
 extern const struct rule *const rules[];

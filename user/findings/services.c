@@ -387,6 +387,7 @@ static void measure_life(struct services *services, const struct model *model, c
 	} else if (life->state == EV_SYN_SENT && age_ns >= ages->unanswered_ns) {
 		service->unanswered++;
 		longest(&service->unanswered_longest_ns, age_ns);
+		join(&service->waiters, model__owner(model, life));
 	}
 }
 
@@ -419,7 +420,7 @@ static void clear_gauges(struct service *service)
 	service->close_wait_longest_ns = service->fin_wait2_longest_ns = 0;
 	service->unanswered_longest_ns = 0;
 	service->close_wait_shortest_ns = UINT64_MAX;
-	service->leakers = (struct crowd){ 0 };
+	service->leakers = service->waiters = (struct crowd){ 0 };
 }
 
 static void remember(struct service *service, uint64_t second)

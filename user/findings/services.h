@@ -77,6 +77,7 @@ struct service {
 	uint64_t fin_wait2_longest_ns;
 	uint32_t unanswered; /* in SYN_SENT for longer than the patience asked for */
 	uint64_t unanswered_longest_ns;
+	struct crowd waiters;	     /* of unanswered */
 	struct crowd leakers;	     /* of close_wait */
 	uint32_t close_wait_past[8]; /* close_wait_old, every TREND_SECONDS */
 	uint32_t fin_wait2_past[8];

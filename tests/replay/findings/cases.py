@@ -339,3 +339,650 @@ def no_slow_acceptor():
         story.serve(time, listener, "10.0.0.1:8080", f"10.1.0.1:{20000 + i}", APP,
                     waited=0.15 if i % 10 == 0 else 0.0002, first=False)
     return story.text(5)
+
+
+# ---- FIN_WAIT2 -----------------------------------------------------------------
+
+
+def half_closed(story, time, source, service, process, ends=None):
+    "we shut down, the peer acknowledges and keeps its side open"
+    ident = story.connect(time, source, service, process)
+    story.add(time + 0.01, f"owned id={ident} ESTABLISHED>FIN_WAIT1 {process} flags=in_syscall")
+    story.add(time + 0.0102, f"trans id={ident} FIN_WAIT1>FIN_WAIT2")
+    if ends is not None:
+        story.add(ends, f"close id={ident} FIN_WAIT2>CLOSE sent=10 received=0 flags=no_socket")
+
+
+@case("fin-wait2-pileup", cleared=[])
+def fin_wait2_of_shutdown():
+    "80 connections were shut down, and their server does not close"
+    story = Story()
+    story.settings()
+    for time in every(2, 8, 10):
+        half_closed(story, time, HERE, "10.0.0.9:9000", APP)
+    return story.text(20)
+
+
+@case("fin-wait2-pileup")
+def fin_wait2_of_clients():
+    "nginx has closed, and 90 of its clients do not; after a minute the kernel gives up"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2, 9, 10)):
+        ident = story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, ends=False)
+        story.add(time + 0.1, f"owned id={ident} ESTABLISHED>FIN_WAIT1 {NGINX} flags=in_syscall,file_closed")
+        story.add(time + 0.11, f"trans id={ident} FIN_WAIT1>FIN_WAIT2 flags=no_socket")
+        story.add(time + 0.11, f"timewait id={ident} substate=fin_wait2")
+        story.add(time + 0.11, f"close id={ident} FIN_WAIT2>CLOSE sent=10 received=10 flags=no_socket")
+        story.add(time + 60, f"timewait id={ident} phase=end substate=fin_wait2 end=expired")
+    return story.text(6)
+
+
+@case()
+def no_fin_wait2_slow_answer():
+    "200 half-closed connections get their answer after five seconds"
+    story = Story()
+    story.settings()
+    for time in every(2, 10, 20):
+        half_closed(story, time, HERE, "10.0.0.9:9000", APP, time + 5)
+    return story.text(5)
+
+
+@case()
+def no_fin_wait2_few():
+    "20 peers have vanished"
+    story = Story()
+    story.settings()
+    for time in every(2, 10, 2):
+        half_closed(story, time, HERE, "10.0.0.9:9000", APP)
+    return story.text(30)
+
+
+# ---- local ports ---------------------------------------------------------------
+
+
+@case("ephemeral-ports-exhausted", "ephemeral-ports-low", cleared=["ephemeral-ports-exhausted"])
+def ports_exhausted():
+    "40 ports are open, and there are no more"
+    story = Story()
+    story.settings(port_low=40000, port_high=40039, ephemeral_ports=40)
+    for i in range(40):
+        story.connect(2 + i / 100, HERE, "10.0.0.9:6379", APP)
+    for time in every(3, 3, 4):
+        story.fail(time, HERE, "10.0.0.9:6379", APP, 0.00001, 0, port=0)
+    return story.text(15)
+
+
+@case("timewait-storm-client", "ephemeral-ports-exhausted", "ephemeral-ports-low")
+def storm_until_ports_are_exhausted():
+    "a storm in a narrow range: first it threatens, then connect() fails"
+    story = Story()
+    story.settings(port_low=40000, port_high=40399, ephemeral_ports=400)
+    for i, time in enumerate(every(2.1, 7, 80)):
+        if i < 400:
+            story.client(time, HERE, DB, PHP)
+        else:
+            story.fail(time, HERE, DB, PHP, 0.00001, 0, port=0)
+    return story.text(62)
+
+
+@case("ephemeral-ports-low", cleared=[])
+def ports_low_at_rest():
+    "97 of 100 ports are in use by a pool that is too large"
+    story = Story()
+    story.settings(port_low=40000, port_high=40099, ephemeral_ports=100)
+    for time in every(2, 9.7, 10):
+        story.connect(time, HERE, "10.0.0.9:6379", APP)
+    return story.text(5)
+
+
+@case()
+def no_ports_low_large_pool():
+    "a pool holds 80 of 100 ports, and does not grow"
+    story = Story()
+    story.settings(port_low=40000, port_high=40099, ephemeral_ports=100)
+    for time in every(2, 80, 1):
+        story.connect(time, HERE, "10.0.0.9:6379", APP)
+    return story.text(30)
+
+
+@case()
+def no_port_failure_cancelled():
+    "connects that are given up at once, with a port"
+    story = Story()
+    story.settings()
+    for time in every(2, 3, 4):
+        story.fail(time, HERE, "10.0.0.9:6379", APP, 0.2, 0)
+    return story.text(15)
+
+
+@case("timewait-table-full")
+def timewait_table_is_full():
+    "tcp_max_tw_buckets is 5, and 60 connections should wait"
+    story = Story()
+    story.settings(tcp_max_tw_buckets=5)
+    for i, time in enumerate(every(2.1, 3, 20)):
+        ident = story.connect(time, HERE, DB, PHP)
+        story.add(time + 0.01, f"owned id={ident} ESTABLISHED>FIN_WAIT1 {PHP} flags=in_syscall,file_closed")
+        story.add(time + 0.0102, f"trans id={ident} FIN_WAIT1>FIN_WAIT2 flags=no_socket")
+        story.add(time + 0.0103, f"timewait id={ident} {'phase=refused' if i > 5 else 'substate=fin_wait2'}")
+        story.add(time + 0.0103, f"close id={ident} FIN_WAIT2>CLOSE flags=no_socket")
+    return story.text(15)
+
+
+# ---- the SYN queue -------------------------------------------------------------
+
+
+@case("syn-queue-overflow")
+def syn_queue_too_small():
+    "a burst of real clients gets cookies, for the backlog is 8"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX, backlog=8)
+    for i, time in enumerate(every(2.1, 3, 30)):
+        place = f"10.1.0.{i % 200 + 1}:{20000 + i}"
+        if i % 2:
+            ident = story.new_id()
+            story.syn(time, listener, WEB, place, "cookie", ident=ident, limit=8, half_open=9)
+            story.add(time + 0.03, f"handshake id={ident} listener={listener} {WEB} {place} outcome=completed"
+                                   " via=cookie syn_queue=5 limit=8")
+        else:
+            story.serve(time, listener, WEB, place, NGINX, took=0.2, first=False)
+    return story.text(15)
+
+
+@case("syn-queue-overflow")
+def syn_queue_without_cookies():
+    "tcp_syncookies is off: SYNs are dropped"
+    story = Story()
+    story.settings(tcp_syncookies=0)
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX, backlog=8)
+    for i, time in enumerate(every(2.1, 3, 30)):
+        place = f"10.1.0.{i % 200 + 1}:{20000 + i}"
+        if i % 3 == 0:
+            story.syn(time, listener, WEB, place, "dropped", "syn_queue_full", limit=8, half_open=9)
+        else:
+            story.serve(time, listener, WEB, place, NGINX, took=0.2, first=False)
+    return story.text(15)
+
+
+def flood(story, listener, start, seconds, rate, sources, outcome="cookie", **more):
+    for i, time in enumerate(every(start, seconds, rate)):
+        source = f"198.18.{i % sources // 250}.{i % sources % 250 + 1}:{1024 + i % 60000}"
+        story.syn(time, listener, WEB, source, outcome, limit=128, half_open=129, **more)
+
+
+@case("syn-flood")
+def flood_of_forged_syns():
+    "500 SYNs a second from everywhere, and no third ACK"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    flood(story, listener, 2.1, 4, 500, 2000)
+    return story.text(15)
+
+
+@case("syn-flood")
+def flood_from_one_source():
+    "100 SYNs a second from one address"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    flood(story, listener, 2.1, 4, 100, 1)
+    return story.text(15)
+
+
+@case("syn-flood")
+def flood_among_clients():
+    "a flood, while real clients are served"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    flood(story, listener, 2.1, 4, 500, 2000)
+    for i, time in enumerate(every(2.1, 4, 20)):
+        story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, first=False)
+    return story.text(15)
+
+
+@case("syn-flood")
+def flood_without_cookies():
+    "tcp_syncookies is off: the flood costs real clients their SYNs"
+    story = Story()
+    story.settings(tcp_syncookies=0)
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    flood(story, listener, 2.1, 4, 300, 1200, "dropped", cause="syn_queue_full")
+    return story.text(15)
+
+
+@case()
+def no_syn_overflow_cookies_for_all():
+    "tcp_syncookies is 2: each SYN gets a cookie, though the queue is empty"
+    story = Story()
+    story.settings(tcp_syncookies=2)
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 3, 50)):
+        place, ident = f"10.1.0.1:{20000 + i}", story.new_id()
+        story.syn(time, listener, WEB, place, "cookie", ident=ident)
+        story.add(time + 0.001, f"handshake id={ident} listener={listener} {WEB} {place} outcome=completed"
+                                " via=cookie limit=128")
+    return story.text(5)
+
+
+@case()
+def no_syn_overflow_few_cookies():
+    "five SYNs of a burst get cookies"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX, backlog=8)
+    for i in range(5):
+        place, ident = f"10.1.0.1:{20000 + i}", story.new_id()
+        story.syn(2 + i / 1000, listener, WEB, place, "cookie", ident=ident, limit=8, half_open=9)
+        story.add(2.1, f"handshake id={ident} listener={listener} {WEB} {place} outcome=completed"
+                       " via=cookie limit=8")
+    return story.text(15)
+
+
+@case()
+def no_flood_port_scan():
+    "a scanner knocks 60 times and never goes on; the queue has room"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 3, 20)):
+        ident = story.new_id()
+        story.syn(time, listener, WEB, f"198.18.0.1:{20000 + i}", "queued", ident=ident, half_open=20)
+        story.add(time + 0.02, f"handshake id={ident} listener={listener} outcome=reset by=peer limit=128")
+    return story.text(15)
+
+
+# ---- connect() -----------------------------------------------------------------
+
+
+@case("connect-refused")
+def refused_by_a_service():
+    "app tries ten times a second to reach a service that is not there"
+    story = Story()
+    story.settings()
+    for time in every(2.1, 5, 10):
+        story.fail(time, HERE, "10.0.0.9:8080", APP, 0.0003, 111)
+    return story.text(15)
+
+
+@case()
+def no_refused_patient_retry():
+    "one attempt a second is how to wait for a service"
+    story = Story()
+    story.settings()
+    for time in every(2.1, 30, 0.8):
+        story.fail(time, HERE, "10.0.0.9:8080", APP, 0.0003, 111)
+    return story.text(15)
+
+
+@case()
+def no_refused_scan():
+    "a scanner is refused by 300 ports, once each"
+    story = Story()
+    story.settings()
+    for i, time in enumerate(every(2.1, 5, 60)):
+        story.fail(time, HERE, f"10.0.0.9:{1000 + i}", APP, 0.0003, 111)
+    return story.text(15)
+
+
+@case("connect-timeout")
+def silent_destination():
+    "eight connects get no answer and run into their timeout"
+    story = Story()
+    story.settings()
+    for i in range(8):
+        story.fail(2.1 + i, HERE, "10.0.9.9:443", APP, 20, 110)
+    return story.text(20)
+
+
+@case("connect-timeout")
+def silent_destination_impatient_client():
+    "the client gives up after two seconds itself, five times"
+    story = Story()
+    story.settings()
+    for i in range(5):
+        story.fail(2.1 + i, HERE, "10.0.9.9:443", APP, 2, 0)
+    return story.text(20)
+
+
+@case("connect-timeout")
+def unreachable_destination():
+    "routers say that the host cannot be reached"
+    story = Story()
+    story.settings()
+    for i in range(6):
+        story.fail(2.1 + i, HERE, "10.0.9.9:443", APP, 3, 113)
+    return story.text(20)
+
+
+@case()
+def no_timeout_single():
+    "one connect times out"
+    story = Story()
+    story.settings()
+    story.fail(2.1, HERE, "10.0.9.9:443", APP, 30, 110)
+    return story.text(20)
+
+
+@case()
+def no_timeout_happy_eyeballs():
+    "a browser gives up the slower of two addresses after 250 ms"
+    story = Story()
+    story.settings()
+    for i in range(20):
+        story.fail(2.1 + i / 2, HERE, "10.0.9.9:443", APP, 0.25, 0)
+    return story.text(20)
+
+
+# ---- slow handshakes -----------------------------------------------------------
+
+
+@case("handshake-slow")
+def slow_handshakes_at_a_server():
+    "a fifth of the clients need a second SYN-ACK"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 6, 10)):
+        slow = i % 5 == 0
+        story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, took=1.1 if slow else 0.02,
+                    retransmits=int(slow), first=False)
+    return story.text(15)
+
+
+@case("handshake-slow")
+def slow_handshakes_of_a_client():
+    "every fourth connect needs a second SYN"
+    story = Story()
+    story.settings()
+    for i, time in enumerate(every(2.1, 6, 5)):
+        story.connect(time, HERE, "10.0.0.9:443", APP, took=1.03 if i % 4 == 0 else 0.02)
+    return story.text(15)
+
+
+@case()
+def no_slow_handshake_satellite():
+    "every handshake takes 700 ms, and nothing is sent again"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 6, 10)):
+        story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, took=0.7, first=False)
+    return story.text(15)
+
+
+@case()
+def no_slow_handshake_rare_loss():
+    "six of 300 handshakes need a second SYN-ACK"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 6, 50)):
+        slow = i % 50 == 0
+        story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, took=1.1 if slow else 0.02,
+                    retransmits=int(slow), first=False)
+    return story.text(15)
+
+
+# ---- resets --------------------------------------------------------------------
+
+
+def cut(story, time, ident, by, process):
+    if by == "us":
+        story.add(time, f"close id={ident} ESTABLISHED>CLOSE sent=10 received=10 {process}"
+                        " flags=in_syscall,file_closed")
+    else:
+        story.add(time, f"close id={ident} ESTABLISHED>CLOSE sent=10 received=10 error=104")
+
+
+@case("reset-storm")
+def resets_by_us():
+    "a server closes with unread data: each connection ends with its reset"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:8080", APP)
+    for i, time in enumerate(every(2.1, 5, 20)):
+        ident = story.serve(time, listener, "10.0.0.1:8080", f"10.1.0.1:{20000 + i}", APP, ends=False)
+        cut(story, time + 0.01, ident, "us", APP)
+    return story.text(15)
+
+
+@case("reset-storm")
+def resets_by_a_service():
+    "a service resets what its clients have opened"
+    story = Story()
+    story.settings()
+    for time in every(2.1, 5, 20):
+        cut(story, time + 0.01, story.connect(time, HERE, "10.0.0.9:443", APP), "them", APP)
+    return story.text(15)
+
+
+@case("reset-storm")
+def resets_by_clients():
+    "clients lose patience and reset"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:8080", APP)
+    for i, time in enumerate(every(2.1, 5, 20)):
+        ident = story.serve(time, listener, "10.0.0.1:8080", f"10.1.0.1:{20000 + i}", APP, ends=False)
+        cut(story, time + 0.5, ident, "them", APP)
+    return story.text(15)
+
+
+@case()
+def no_resets_one_in_ten():
+    "a tenth of a browser's connections are aborted"
+    story = Story()
+    story.settings()
+    for i, time in enumerate(every(2.1, 6, 50)):
+        ident = story.connect(time, HERE, "10.0.0.9:443", APP)
+        if i % 10 == 0:
+            cut(story, time + 0.01, ident, "us", APP)
+        else:
+            story.leave_second(time + 0.01, ident, APP)
+    return story.text(15)
+
+
+@case()
+def no_resets_of_health_checks():
+    "a load balancer checks twice a second, and resets"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:8080", APP)
+    for i, time in enumerate(every(2.1, 30, 2)):
+        ident = story.serve(time, listener, "10.0.0.1:8080", f"10.1.0.1:{20000 + i}", APP, ends=False)
+        cut(story, time + 0.01, ident, "them", APP)
+    return story.text(5)
+
+
+# ---- two causes at once --------------------------------------------------------
+
+
+@case("timewait-storm-client", "close-wait-leak", cleared=["timewait-storm-client"])
+def mix_storm_and_leak():
+    "php-fpm makes a storm while app leaks sockets"
+    story = Story()
+    story.settings()
+    for time in every(2, 110, 1 / 3):
+        story.leave_second(time + 0.1, story.connect(time, HERE, "10.0.0.7:3306", APP), APP, after=None)
+    for time in every(100.1, 5, 400):
+        story.client(time, HERE, DB, PHP, wait=None)
+    return story.text(6)
+
+
+@case("timewait-storm-server", "accept-queue-overflow")
+def mix_server_storm_and_overflow():
+    "nginx hangs up 200 times a second, and app's accept queue overflows"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 5, 200)):
+        story.serve(time, listener, WEB, f"10.1.{i % 20}.{i % 250}:{20000 + i}", NGINX)
+    overflowing(story, 5, 5, 4096)
+    return story.text(15)
+
+
+@case("connect-refused", "connect-timeout")
+def mix_refused_and_silent():
+    "of two services one refuses and one is silent"
+    story = Story()
+    story.settings()
+    for time in every(2.1, 5, 10):
+        story.fail(time, HERE, "10.0.0.9:8080", APP, 0.0003, 111)
+    for i in range(8):
+        story.fail(2.1 + i, HERE, "10.0.9.9:443", APP, 20, 110)
+    return story.text(20)
+
+
+@case("timewait-storm-client", "timewait-storm-client")
+def mix_two_storms_in_two_namespaces():
+    "the same storm in two network namespaces is two findings"
+    story = Story()
+    story.settings()
+    story.settings(netns=4026532001)
+    for time in every(2.1, 5, 400):
+        story.client(time, HERE, DB, PHP)
+        story.client(time + 0.0001, HERE, DB, PHP, netns=4026532001)
+    return story.text(1)
+
+
+@case("timewait-storm-client", "timewait-storm-server")
+def mix_both_ends_of_two_storms():
+    "a host whose client closes first to one service, and whose server closes first to its clients"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2.1, 5, 400)):
+        story.client(time, HERE, DB, PHP)
+        if i % 2:
+            story.serve(time, listener, WEB, f"10.1.{i % 20}.{i % 250}:{20000 + i}", NGINX)
+    return story.text(1)
+
+
+# ---- workloads in which nothing is wrong ----------------------------------------
+
+
+@case()
+def benign_idle_host():
+    "an idle host: ssh, and a time server once a minute"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:22", Process("sshd", 700, 0))
+    story.serve(3, listener, "10.0.0.1:22", "10.9.0.1:50000", Process("sshd", 701, 0), ends=False)
+    for time in every(5, 240, 1 / 60):
+        story.client(time, HERE, "10.0.0.2:4460", Process("chronyd", 400, 101), lasts=0.2)
+    return story.text(60)
+
+
+@case()
+def benign_database_pool():
+    "40 pooled clients of a database, for two minutes"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:5432", POSTGRES)
+    for i in range(40):
+        story.serve(2 + i / 20, listener, "10.0.0.1:5432", f"10.1.0.1:{20000 + i}", POSTGRES, lasts=118, first=False)
+    return story.text(5)
+
+
+@case()
+def benign_keep_alive_server():
+    "a web server with keep-alive: 300 connections open, some come and go"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX, backlog=511)
+    for i, time in enumerate(every(2, 30, 40)):
+        story.serve(time, listener, WEB, f"10.1.{i % 7}.9:{20000 + i}", NGINX, lasts=8, first=i % 3 == 0)
+    return story.text(5)
+
+
+@case()
+def benign_many_time_waits():
+    "30,000 TIME_WAITs over 60 services, with ports to spare for each"
+    story = Story()
+    story.settings()
+    for i, time in enumerate(every(2, 25, 1200)):
+        story.client(time, HERE, f"10.0.1.{1 + i % 60}:443", APP, wait=None)
+    return story.text(2)
+
+
+@case()
+def benign_browser():
+    "a browser: bursts of connections to many places, some given up, some refused"
+    story = Story()
+    story.settings()
+    browser = Process("firefox", 2000, 1000)
+    for page in range(12):
+        for i in range(18):
+            time, site = 2 + page * 4 + i / 30, f"203.0.113.{(page * 7 + i) % 90 + 1}:443"
+            if i == 17:
+                story.fail(time, HERE, site, browser, 0.25, 0)
+            elif i == 16:
+                story.fail(time, HERE, site, browser, 0.01, 111)
+            else:
+                story.client(time, HERE, site, browser, lasts=3 + i / 10, first=i % 2 == 0)
+    return story.text(5)
+
+
+@case()
+def benign_graceful_restart():
+    "a server is restarted: it drains, and the new one listens on the same port"
+    story = Story()
+    story.settings()
+    old = story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i, time in enumerate(every(2, 10, 20)):
+        story.serve(time, old, WEB, f"10.1.0.1:{20000 + i}", NGINX, lasts=12 - time + 0.5, first=True)
+    story.add(12, f"close id={old} LISTEN>CLOSE 0.0.0.0:80 {NGINX} flags=in_syscall,file_closed")
+    new = story.listen(12.01, "0.0.0.0:80", Process("nginx", 4300, 0))
+    for i, time in enumerate(every(12.1, 10, 20)):
+        story.serve(time, new, WEB, f"10.1.0.1:{30000 + i}", Process("nginx", 4300, 0), first=False)
+    return story.text(5)
+
+
+@case()
+def benign_backup():
+    "three bulk transfers, one after the other"
+    story = Story()
+    story.settings()
+    for i in range(3):
+        story.client(2 + 40 * i, HERE, "10.0.0.8:873", Process("rsync", 3000 + i, 0), lasts=39)
+    return story.text(5)
+
+
+@case()
+def benign_monitoring():
+    "a scraper visits 100 hosts every 15 seconds, a connection each"
+    story = Story()
+    story.settings()
+    for round_ in range(4):
+        for i in range(100):
+            story.client(2 + 15 * round_ + i / 50, HERE, f"10.2.0.{i + 1}:9100", Process("prometheus", 1500, 104),
+                         lasts=0.4)
+    return story.text(5)
+
+
+@case()
+def benign_service_start():
+    "a service starts: its client is refused five times, then served"
+    story = Story()
+    story.settings()
+    for i in range(5):
+        story.fail(2 + i / 2, HERE, "10.0.0.9:8080", APP, 0.0003, 111)
+    for time in every(5, 20, 2):
+        story.client(time, HERE, "10.0.0.9:8080", APP, first=False)
+    return story.text(15)
+
+
+@case()
+def benign_cron_burst():
+    "at the full minute 60 jobs connect at once to one database and close"
+    story = Story()
+    story.settings()
+    for minute in range(3):
+        for i in range(60):
+            story.client(2 + 60 * minute + i / 100, HERE, DB, Process(f"job{i % 5}", 5000 + i), lasts=1.5)
+    return story.text(5)
