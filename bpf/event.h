@@ -281,6 +281,7 @@ struct ev_timewait {
 enum ev_loss_reason {
 	EV_LOST_RING_FULL = 1, /* no room in the ring */
 	EV_LOST_RECURSION,     /* the kernel refused to run the program inside itself */
+	EV_LOST_SIMULATED,     /* --simulate-loss dropped it */
 	EV_LOSS_REASON_END,
 	EV_LOSS_REASONS_MAX = 8 /* room in struct ev_stop */
 };
@@ -356,10 +357,11 @@ struct ev_netstat {
 enum ev_socket_kind {
 	EV_SOCKET_FULL = 0, /* struct sock */
 	EV_SOCKET_MINI,	    /* struct inet_timewait_sock */
+	EV_SOCKET_REQUEST,  /* struct request_sock: SYN_RECV */
 };
 
-/* A sample of a socket that is no listener, from sock_diag. header.time_ns is
- * when its dump began. */
+/* A sample of a socket that is no listener, from sock_diag. It was so at some
+ * time between the beginning of its dump and header.time_ns. */
 struct ev_socket {
 	struct ev_header header;
 	__u64 conn_id; /* its cookie */
@@ -376,8 +378,13 @@ struct ev_socket {
 	struct ev_owner owner;
 };
 
-/* A dump of one namespace is over: what it did not show was gone when it
- * began. */
+/*
+ * A dump of one namespace: begins (states 0), or is over. What was told of a
+ * socket between the two is newer than its row, or was known before it began;
+ * all that came before its end was told before its end, too. What it did not show
+ * was gone when it began, but for a few: a row may be skipped where sockets
+ * leave a chain of the kernel's hash meanwhile.
+ */
 struct ev_dump {
 	struct ev_header header;
 	__u64 began_ns;

@@ -18,6 +18,7 @@ enum { LEDGER_KINDS = 32 }; /* kinds that a BPF program sends are below it */
 struct ledger_cpu {
 	__u64 attempted[LEDGER_KINDS];
 	__u64 lost_ring_full[LEDGER_KINDS];
+	__u64 lost_simulated[LEDGER_KINDS];
 	__u64 nested; /* events that the state program missed and its stand-in took */
 	__u64 pad[7];
 };

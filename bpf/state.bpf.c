@@ -39,6 +39,7 @@ const volatile __u32 accept_args = 0;
 const volatile __u32 timewait_args = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
+const volatile __u32 simulate_loss = 0;
 
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");

@@ -45,6 +45,7 @@ extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
 extern const volatile __u32 timewait_args;	/* of tcp_timewait_state_process() */
 extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
+extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
 
 /*
  * The return value in a fexit program, which stands behind the function's
@@ -97,6 +98,10 @@ static __always_inline void *reserve(enum ev_kind kind, __u64 size)
 	if (!book)
 		return NULL;
 	__sync_fetch_and_add(&book->attempted[kind], 1);
+	if (simulate_loss && bpf_get_prandom_u32() < simulate_loss) {
+		__sync_fetch_and_add(&book->lost_simulated[kind], 1);
+		return NULL;
+	}
 	header = bpf_ringbuf_reserve(&ring, size, 0);
 	if (!header) {
 		__sync_fetch_and_add(&book->lost_ring_full[kind], 1);

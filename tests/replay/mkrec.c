@@ -207,6 +207,7 @@ static const struct name reset_by_names[] = {
 static const struct name reason_names[] = {
 	{"ring_full", EV_LOST_RING_FULL},
 	{"recursion", EV_LOST_RECURSION},
+	{"simulated", EV_LOST_SIMULATED},
 	{0},
 };
 
@@ -751,6 +752,7 @@ static void put_socket(struct scenario *scenario, struct line *line, union any_r
 {
 	struct ev_socket *socket = &record->socket;
 	struct known *known;
+	const char *state;
 
 	socket->conn_id = take_id(line, "id");
 	known = get_known(scenario, line, socket->conn_id);
@@ -761,10 +763,13 @@ static void put_socket(struct scenario *scenario, struct line *line, union any_r
 	socket->remote_port = known->remote_port;
 	memcpy(socket->local, known->place.local, sizeof(socket->local));
 	memcpy(socket->remote, known->place.remote, sizeof(socket->remote));
+	state = take(line, "state");
 	socket->state = take_name(line, "mini", mini_names, 0);
 	socket->kind = socket->state ? EV_SOCKET_MINI : EV_SOCKET_FULL;
 	if (!socket->state)
-		socket->state = EV_ESTABLISHED;
+		socket->state = state ? parse_state(line, state, strlen(state)) : EV_ESTABLISHED;
+	if (socket->state == EV_SYN_RECV)
+		socket->kind = EV_SOCKET_REQUEST;
 	socket->expires_ms = take_number(line, "expires_ms", 0, UINT32_MAX);
 	put_owner(line, &socket->owner);
 }

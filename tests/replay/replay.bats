@@ -102,6 +102,8 @@ story() {
     tell accept-queue-full accept-queue-full.queues.json queues -o json
 }
 
+@test "what existed before, and what is set right after a loss" { story preexisting; }
+
 @test "minisockets: begun, promoted, reused, reset, refused, expired" {
     story timewait
     tell timewait timewait.timewait.json timewait -o json

@@ -61,7 +61,7 @@ def line($netns):
   if .v != 1 then complain("v is not 1") else empty end,
   if .type == "transition" then socket($netns), transition
   elif .type == "connection" then socket($netns), connection
-  elif .type | IN("start", "stop", "syn", "handshake", "accept", "timewait",
+  elif .type | IN("start", "stop", "states", "syn", "handshake", "accept", "timewait",
                   "reset", "bind") then empty
   else complain("a line of no expected type") end;
 

@@ -860,6 +860,7 @@ static void names_are_those_of_the_schema(void **state)
 	(void)state;
 	assert_string_equal(loss_reason__name(EV_LOST_RING_FULL), "ring_full");
 	assert_string_equal(loss_reason__name(EV_LOST_RECURSION), "recursion");
+	assert_string_equal(loss_reason__name(EV_LOST_SIMULATED), "simulated");
 	assert_string_equal(loss_reason__name(0), "?");
 	assert_string_equal(loss_reason__name(EV_LOSS_REASON_END), "?");
 	for (unsigned int kind = EV_TRANSITION; kind <= EV_CLOSE; kind++)

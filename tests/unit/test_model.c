@@ -49,6 +49,7 @@ static void *limited_calloc(size_t count, size_t size)
 #undef calloc
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"
+#include "model/departed.c"
 #undef slot_of
 #include "model/model.c"
 

@@ -29,6 +29,7 @@
 #undef slot_of
 #include "model/cgroups.c"
 #include "model/clients.c"
+#include "model/departed.c"
 #include "base/pages.c"
 #include "base/posindex.c"
 #include "model/flow_table.c"

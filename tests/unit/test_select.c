@@ -38,6 +38,7 @@
 #include "model/timewaits.c"
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"
+#include "model/departed.c"
 #undef slot_of
 #include "model/model.c"
 #include "verbs/select.c"

@@ -249,7 +249,8 @@ static bool socket_ok(const struct ev_socket *socket)
 
 	return address_ok(socket->family, socket->local) && address_ok(socket->family, socket->remote) &&
 	       state_ok(socket->state) && !socket->pad &&
-	       (socket->kind == EV_SOCKET_FULL || (socket->kind == EV_SOCKET_MINI && mini));
+	       (socket->kind == EV_SOCKET_FULL || (socket->kind == EV_SOCKET_MINI && mini) ||
+		(socket->kind == EV_SOCKET_REQUEST && socket->state == EV_SYN_RECV));
 }
 
 static bool dump_ok(const struct ev_dump *dump)

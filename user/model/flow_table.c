@@ -325,6 +325,19 @@ int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)
 	return 0;
 }
 
+struct life *flow_table__newest(const struct flow_table *table, const struct life *like)
+{
+	uint32_t i =
+		newest_of_tuple(table, tuple_hash(table, like), &like->local, &like->remote, like->netns);
+
+	return i == NOWHERE ? NULL : at(table, i);
+}
+
+bool flow_table__has_room(const struct flow_table *table)
+{
+	return table->open + table->ended < table->max_lives || table->ended > 1;
+}
+
 const struct life *flow_table__peer(const struct flow_table *table, const struct life *life)
 {
 	uint32_t hash = hash_endpoints(table, &life->remote, &life->local, life->netns);

@@ -30,6 +30,7 @@ struct flow_table {
 	uint64_t seed;
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
+	uint64_t not_kept;	  /* lives of a dump that there was no room for */
 	struct posindex by_key;	  /* open lives */
 	struct posindex by_tuple; /* of each tuple its newest life */
 	struct owners owners;
@@ -80,6 +81,12 @@ uint64_t flow_table__tuple_key(const struct flow_table *table, const uint8_t loc
 /* The same whatever the seed, for an id that is shown: a replay shows it, too. */
 uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
 			 uint16_t remote_port, uint32_t netns);
+
+/* The newest life of this five-tuple that is kept, open or ended, or NULL. */
+struct life *flow_table__newest(const struct flow_table *table, const struct life *like);
+
+/* False when a new life would cost an open one. */
+bool flow_table__has_room(const struct flow_table *table);
 
 /* The other end of this connection when that is on this host, too, in the same
  * namespace: the newest life of the mirrored tuple that was there at the same

@@ -71,7 +71,7 @@ uint64_t life__handshake_ns(const struct life *life)
 	bool sent = false;
 	uint64_t sent_ns = 0;
 
-	for (unsigned int i = 0; i < life->history_count; i++) {
+	for (unsigned int i = life__first_known(life); i < life->history_count; i++) {
 		unsigned int state = history_state(life->history[i]);
 
 		if (state == EV_SYN_SENT || (state == EV_SYN_RECV && !i && life->flags & LIFE_SYN_SEEN)) {

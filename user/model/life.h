@@ -64,6 +64,8 @@ enum {
 	LIFE_PREEXISTING = 1 << 15,  /* known from a dump only */
 };
 
+enum { SEEN_MISSED = 1 << 7 }; /* life.seen: two dumps without it, and it is gone */
+
 /* State and time entered in one word: the state in the high byte, and the
  * nanoseconds since start_ns below it (56 bits are two years). */
 typedef uint64_t history_entry;
@@ -94,7 +96,7 @@ struct life {
 	uint8_t closed_first; /* enum closed_first */
 	uint8_t how;	      /* enum how; provisional until LIFE_ENDED */
 	uint8_t history_count;
-	uint8_t seen;	/* by the dump in progress */
+	uint8_t seen;	/* state in the dump in progress; SEEN_MISSED: not in the last one */
 	uint16_t flags; /* LIFE_* */
 	uint32_t owner; /* index into owners, OWNER_NONE unknown */
 	uint32_t netns; /* inode */
@@ -159,6 +161,13 @@ uint64_t life__step_ns(const struct life *life, unsigned int i);
 /* 4 or 6: the family on the wire. The local address decides where there is no
  * remote one, as with a listener. */
 unsigned int life__family(const struct life *life);
+
+/* The first entry of its history whose time is that of entering the state. A life
+ * that existed before begins with the state that it was found in. */
+static inline unsigned int life__first_known(const struct life *life)
+{
+	return life->flags & LIFE_PREEXISTING ? 1 : 0;
+}
 
 /* Nanoseconds of the handshake: an active one from SYN_SENT, a passive one from
  * its SYN to ESTABLISHED; UINT64_MAX when the history does not show both. */

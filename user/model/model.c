@@ -6,9 +6,17 @@
 #include <string.h>
 
 #include "model/children.h"
+#include "model/departed.h"
 
 enum { SETTINGS_MAX = 256 }; /* namespaces whose settings are kept */
 enum { DUMPS_MAX = 256 };    /* whose settings are kept; of the rest they are not known */
+
+/* The lives that a dump is compared with, when it is over: a few at a time. */
+struct sweep {
+	bool active;
+	uint32_t at; /* position in the flow table */
+	struct ev_dump dump;
+};
 
 struct model {
 	struct flow_table flows;
@@ -19,6 +27,15 @@ struct model {
 	struct timewaits waits;
 	bool ends_at_close;
 	bool estimate_waits;
+	bool requests_told;
+	bool waits_told;
+	bool ids_are_addresses; /* conn_id of records is no cookie: 5.10 */
+	struct departed departed;
+	bool whole;
+	uint64_t dump_began_ns; /* of the dump under way */
+	struct sweep sweep;
+	struct healed healed;
+	uint64_t missed;
 	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
 	uint32_t dump_count;
 	struct cgroups cgroups;
@@ -36,6 +53,7 @@ struct model *model__new(const struct model_config *config)
 		return NULL;
 	namespaces__init(&model->namespaces);
 	if (flow_table__init(&model->flows, config->seed, config->max_lives, config->max_ended) ||
+	    departed__init(&model->departed, config->seed) ||
 	    listeners__init(&model->listeners, &model->flows.owners, config->seed) ||
 	    timewaits__init(&model->waits, &model->flows.owners, config->seed, TIMEWAITS_MAX) ||
 	    cgroups__init(&model->cgroups, config->seed)) {
@@ -45,6 +63,8 @@ struct model *model__new(const struct model_config *config)
 	}
 	model->estimate_waits = config->estimate_waits;
 	model->ends_at_close = config->ends_at_close;
+	model->requests_told = config->requests_told;
+	model->waits_told = config->waits_told;
 	return model;
 }
 
@@ -53,6 +73,7 @@ void model__free(struct model *model)
 	if (!model)
 		return;
 	namespaces__fini(&model->namespaces);
+	departed__fini(&model->departed);
 	listeners__fini(&model->listeners);
 	timewaits__fini(&model->waits);
 	cgroups__fini(&model->cgroups);
@@ -83,6 +104,24 @@ bool model__has_lost(const struct model *model, unsigned int kind)
 uint64_t model__doubles(const struct model *model)
 {
 	return model->doubles;
+}
+
+const struct healed *model__healed(const struct model *model)
+{
+	return &model->healed;
+}
+
+bool model__is_whole(const struct model *model)
+{
+	return model->whole;
+}
+
+uint64_t model__missed(struct model *model)
+{
+	uint64_t missed = model->missed;
+
+	model->missed = 0;
+	return missed;
 }
 
 const struct timewaits *model__timewaits(const struct model *model)
@@ -165,6 +204,17 @@ static uint64_t shown_id(const struct ev_transition *t)
 	return t->conn_id ^ t->header.time_ns * 0x9e3779b97f4a7c15ULL;
 }
 
+/* Where records name sockets by address a row's cookie says nothing: there the
+ * tuple has to. */
+static void depart(struct model *model, const struct life *life)
+{
+	departed__add(&model->departed, life->key);
+	if (model->ids_are_addresses)
+		departed__add(&model->departed,
+			      flow_table__tuple_key(&model->flows, life->local.addr, life->remote.addr,
+						    life->local.port, life->remote.port, life->netns));
+}
+
 static void end_life(struct model *model, struct life *life, uint64_t now_ns, struct changes *changes)
 {
 	struct change *change = add_change(changes, CHANGE_LIFE, now_ns);
@@ -172,6 +222,7 @@ static void end_life(struct model *model, struct life *life, uint64_t now_ns, st
 	change->life = life;
 	change->peer = flow_table__peer(&model->flows, life);
 	change->owner = model__owner(model, life);
+	depart(model, life);
 	flow_table__end(&model->flows, life);
 }
 
@@ -244,7 +295,7 @@ static void settle_tuple(struct model *model, struct life *life)
 /* Decided at ESTABLISHED: there a fallback to TCP clears the socket's mark. */
 static void learn_mptcp(struct life *life, const struct ev_transition *t)
 {
-	for (unsigned int i = 0; i < life->history_count; i++)
+	for (unsigned int i = life__first_known(life); i < life->history_count; i++)
 		if (history_state(life->history[i]) == EV_ESTABLISHED)
 			return;
 	life->flags &= (uint16_t)~LIFE_MPTCP;
@@ -293,13 +344,61 @@ static void tell_first(struct model *model, struct life *life, uint64_t time_ns,
 	change->new_state = EV_SYN_RECV;
 }
 
+/* A connection as its records and rows place it. */
+struct tuple_of {
+	const uint8_t *local, *remote;
+	uint16_t local_port, remote_port;
+	uint32_t netns;
+};
+
+static struct life *newest_of(struct model *model, const struct tuple_of *tuple)
+{
+	struct life like = { .local.port = tuple->local_port,
+			     .remote.port = tuple->remote_port,
+			     .netns = tuple->netns };
+
+	memcpy(like.local.addr, tuple->local, sizeof(like.local.addr));
+	memcpy(like.remote.addr, tuple->remote, sizeof(like.remote.addr));
+	return flow_table__newest(&model->flows, &like);
+}
+
+/* A life that a dump has begun, under a cookie, and that records name by the
+ * address of its socket: found by its place, and by that address from now on. */
+static struct life *join_by_place(struct model *model, uint64_t address, const struct tuple_of *tuple)
+{
+	struct life *life = newest_of(model, tuple);
+
+	model->ids_are_addresses = true;
+	if (!life || life->flags & (LIFE_ENDED | LIFE_SOCKET_GONE) || !(life->flags & LIFE_PREEXISTING))
+		return NULL;
+	return flow_table__rekey(&model->flows, life, address) ? NULL : life;
+}
+
+/* The life that a transition names. */
+static struct life *named_by(struct model *model, const struct record *record)
+{
+	const struct ev_transition *t = record->transition;
+	const struct ev_place *place = record->place;
+	struct life *life = flow_table__find(&model->flows, t->conn_id);
+	struct tuple_of tuple;
+
+	if (life || !(t->flags & EV_F_ID_IS_ADDRESS))
+		return life;
+	model->ids_are_addresses = true;
+	if (!place || t->old_state == EV_STATE_CLOSE)
+		return NULL;
+	tuple = (struct tuple_of){ place->local, place->remote, t->local_port, t->remote_port,
+				   place->netns };
+	return join_by_place(model, t->conn_id, &tuple);
+}
+
 /* The life that began with this child's SYN; where the kernel gives a request
  * no id it was kept by its tuple. */
 static struct life *request_of(struct model *model, const struct record *record)
 {
 	const struct ev_transition *t = record->transition;
 	const struct ev_place *place = record->place;
-	struct life *life = flow_table__find(&model->flows, t->conn_id);
+	struct life *life = named_by(model, record);
 
 	if (life)
 		return life;
@@ -337,19 +436,30 @@ static struct life *begin_child(struct model *model, const struct record *record
 	return life;
 }
 
+/* Half open at a listener: by its SYN, or by a row of a dump. */
+static bool is_request(const struct life *life)
+{
+	return life->flags & LIFE_SYN_SEEN || (life->flags & LIFE_PREEXISTING &&
+					       life->role == ROLE_SERVER && life->state == EV_SYN_RECV);
+}
+
 /* The life that a record is about: the known one, or a new one. */
 static struct life *life_of(struct model *model, const struct record *record, struct changes *changes)
 {
 	const struct ev_transition *t = record->transition;
-	struct life *life = flow_table__find(&model->flows, t->conn_id);
+	struct life *life = named_by(model, record);
 	bool fresh = t->old_state == EV_STATE_CLOSE;
 
 	if (life && fresh) {
-		end_unseen(model, life, changes);
+		/* A row of a dump was faster than this record: no life of its own. */
+		if (life->flags & LIFE_PREEXISTING && life->history_count == 1)
+			flow_table__end_request(&model->flows, life);
+		else
+			end_unseen(model, life, changes);
 		life = NULL;
 	}
 	/* A child, unless it is the second half of a simultaneous open. */
-	if (t->old_state == EV_SYN_RECV && record->place && (!life || life->flags & LIFE_SYN_SEEN))
+	if (t->old_state == EV_SYN_RECV && record->place && (!life || is_request(life)))
 		return begin_child(model, record, changes);
 	if (life)
 		return life;
@@ -458,6 +568,7 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 	life->how = (uint8_t)request_ended(step);
 	life__enter(life, EV_STATE_CLOSE, step->header.time_ns);
 	change->peer = flow_table__peer(&model->flows, life);
+	depart(model, life);
 	flow_table__end_request(&model->flows, life);
 	change->life = life;
 }
@@ -535,17 +646,26 @@ static void apply_admitted(struct model *model, const struct ev_handshake *step)
  * SYN. UNKNOWN_NS when that was not seen. */
 static uint64_t queued_ns(const struct life *life)
 {
-	for (unsigned int i = 0; i < life->history_count; i++)
+	for (unsigned int i = life__first_known(life); i < life->history_count; i++)
 		if (history_state(life->history[i]) == EV_ESTABLISHED)
 			return life->start_ns + history_ns(life->history[i]);
 	return life->state == EV_SYN_RECV && life->flags & LIFE_START_KNOWN ? life->start_ns : UNKNOWN_NS;
+}
+
+static struct life *accepted_life(struct model *model, const struct ev_accept *accept)
+{
+	const struct tuple_of tuple = { accept->local, accept->remote, accept->local_port,
+					accept->remote_port, accept->netns };
+	struct life *life = flow_table__find(&model->flows, accept->conn_id);
+
+	return life || !accept->by_address ? life : join_by_place(model, accept->conn_id, &tuple);
 }
 
 static void apply_accept(struct model *model, const struct record *record, struct changes *changes)
 {
 	const struct ev_accept *accept = record->accept;
 	struct owners *owners = &model->flows.owners;
-	struct life *life = flow_table__find(&model->flows, accept->conn_id);
+	struct life *life = accepted_life(model, accept);
 	struct change *change = add_change(changes, CHANGE_ACCEPT, accept->header.time_ns);
 	uint64_t since_ns = life ? queued_ns(life) : UNKNOWN_NS;
 	uint32_t owner = intern(model, record);
@@ -651,6 +771,7 @@ static int become_minisocket(struct model *model, struct life *life, uint64_t no
 
 	if (stale)
 		end_unseen(model, stale, changes);
+	depart(model, life);
 	if (flow_table__rekey(&model->flows, life, key))
 		return -ENOMEM;
 	life->flags |= LIFE_SOCKET_GONE;
@@ -660,10 +781,15 @@ static int become_minisocket(struct model *model, struct life *life, uint64_t no
 
 static void begin_wait(struct model *model, const struct ev_timewait *wait, struct change *change)
 {
+	const struct tuple_of place = { wait->local, wait->remote, wait->local_port, wait->remote_port,
+					wait->netns };
 	struct wait_tuple tuple = tuple_of_wait(wait);
 	struct life *life = flow_table__find(&model->flows, wait->conn_id);
-	struct wait_charge charge = charge_of(model, &tuple, life, wait->header.time_ns);
+	struct wait_charge charge;
 
+	if (!life && wait->by_address)
+		life = join_by_place(model, wait->conn_id, &place);
+	charge = charge_of(model, &tuple, life, wait->header.time_ns);
 	if (wait->phase == EV_WAIT_REFUSED)
 		timewaits__refuse(&model->waits, &tuple, &charge, wait->header.time_ns);
 	else
@@ -711,6 +837,7 @@ static void follow_wait(struct model *model, const struct ev_timewait *wait, str
 	}
 	if (entry)
 		timewaits__end(&model->waits, entry, wait->end);
+	departed__add(&model->departed, key);
 	end_wait(model, wait, life, changes);
 }
 
@@ -749,9 +876,10 @@ static void end_wait_before(struct model *model, const struct life *life)
 		return;
 	entry = timewaits__find(&model->waits, wait_key(model, &tuple));
 	/* A dump may be faster than the records, and show what comes of this life. */
-	if (entry && wait_entry__began_before(entry, life->start_ns))
-		timewaits__end(&model->waits, entry,
-			       life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
+	if (!entry || !wait_entry__began_before(entry, life->start_ns))
+		return;
+	departed__add(&model->departed, wait_key(model, &tuple));
+	timewaits__end(&model->waits, entry, life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
 }
 
 static struct wait_tuple tuple_of_socket(const struct ev_socket *socket)
@@ -765,83 +893,254 @@ static struct wait_tuple tuple_of_socket(const struct ev_socket *socket)
 	return tuple;
 }
 
-/* A connection that was there before its first record. */
-static void see_life(struct model *model, const struct record *record)
-{
-	const struct ev_socket *socket = record->socket;
-	struct life *life = flow_table__find(&model->flows, socket->conn_id);
-	struct wait_tuple tuple;
+/* ---- the kernel's tables ---- */
 
-	if (!life) {
-		life = flow_table__begin(&model->flows, socket->conn_id);
-		if (!life)
-			return;
-		life->conn = socket->conn_id;
-		life->state = socket->state;
-		life->start_ns = socket->header.time_ns;
-		life->entered_ns = socket->header.time_ns;
-		life->flags = LIFE_INCOMPLETE | LIFE_PREEXISTING | LIFE_PLACE_KNOWN;
-		life->netns = socket->netns;
-		life->family = socket->family;
-		life->local.port = socket->local_port;
-		life->remote.port = socket->remote_port;
-		memcpy(life->local.addr, socket->local, sizeof(life->local.addr));
-		memcpy(life->remote.addr, socket->remote, sizeof(life->remote.addr));
-		tuple = tuple_of_socket(socket);
-		life->role = (uint8_t)role_by_ports(model, &tuple);
-		if (record->owner)
-			life->owner = intern(model, record);
-		settle_tuple(model, life);
-	}
-	life->seen = true;
+static void place_life(struct life *life, const struct ev_socket *socket)
+{
+	life->netns = socket->netns;
+	life->family = socket->family;
+	life->local.port = socket->local_port;
+	life->remote.port = socket->remote_port;
+	memcpy(life->local.addr, socket->local, sizeof(life->local.addr));
+	memcpy(life->remote.addr, socket->remote, sizeof(life->remote.addr));
+	life->flags |= LIFE_PLACE_KNOWN;
 }
 
-/* Those that a dump did not show any more; for where no record tells. */
-static void forget_unseen(struct model *model, const struct ev_dump *dump)
+/* What a row says of a life whose birth was not seen. */
+static void learn_row(struct model *model, struct life *life, const struct record *record)
 {
-	struct flow_table *flows = &model->flows;
+	const struct ev_socket *socket = record->socket;
+	struct wait_tuple tuple = tuple_of_socket(socket);
 
-	for (uint32_t i = 0; i < flows->used; i++) {
-		struct life *life = (struct life *)flow_table__open_at(flows, i);
+	life->flags |= LIFE_PREEXISTING;
+	place_life(life, socket);
+	if (socket->kind == EV_SOCKET_REQUEST)
+		life->role = ROLE_SERVER;
+	if (life->role == ROLE_UNKNOWN)
+		life->role = (uint8_t)role_by_ports(model, &tuple);
+	if (record->owner && life->owner == OWNER_NONE)
+		life->owner = intern(model, record);
+	settle_tuple(model, life);
+}
 
-		if (!life || life->netns != dump->netns || !(life->flags & LIFE_PREEXISTING))
-			continue;
-		if (!life->seen && dump->states & 1U << life->state)
-			flow_table__end(flows, life);
-		else
-			life->seen = false;
+/* A connection that was there before its first record. NULL when open ones would
+ * have to go for it. */
+static struct life *begin_preexisting(struct model *model, const struct record *record, uint64_t key)
+{
+	const struct ev_socket *socket = record->socket;
+	struct life *life = NULL;
+
+	if (flow_table__has_room(&model->flows))
+		life = flow_table__begin(&model->flows, key);
+	if (!life) {
+		model->flows.not_kept++;
+		return NULL;
 	}
+	model->healed.found++;
+	life->conn = socket->conn_id;
+	life->start_ns = socket->header.time_ns;
+	life__enter(life, socket->state, socket->header.time_ns);
+	life->flags = LIFE_INCOMPLETE; /* when it entered its state is not known */
+	learn_row(model, life, record);
+	return life;
+}
+
+/* The open life of a row: by its cookie, by its tuple where no record tells a
+ * cookie. */
+static struct life *life_of_row(struct model *model, const struct ev_socket *socket)
+{
+	const struct tuple_of tuple = { socket->local, socket->remote, socket->local_port,
+					socket->remote_port, socket->netns };
+	struct life *life = flow_table__find(&model->flows, socket->conn_id);
+
+	if (!life && socket->kind == EV_SOCKET_REQUEST)
+		life = flow_table__find(&model->flows,
+					flow_table__tuple_key(&model->flows, socket->local,
+							      socket->remote, socket->local_port,
+							      socket->remote_port, socket->netns));
+	if (!life && model->ids_are_addresses)
+		life = newest_of(model, &tuple);
+	return life && !(life->flags & LIFE_ENDED) ? life : NULL;
+}
+
+/* A row must not bring back what has gone since its dump began. */
+static bool has_departed(const struct model *model, const struct ev_socket *socket)
+{
+	return departed__has(&model->departed, socket->conn_id) ||
+	       (model->ids_are_addresses &&
+		departed__has(&model->departed, flow_table__tuple_key(&model->flows, socket->local,
+								      socket->remote, socket->local_port,
+								      socket->remote_port, socket->netns)));
+}
+
+/* Whether an unknown row is worth a life: one whose end will be told. A full
+ * socket in SYN_RECV is told with its next step, which has all of it. */
+static bool begins_life(const struct model *model, const struct ev_socket *socket)
+{
+	if (socket->kind == EV_SOCKET_REQUEST)
+		return model->requests_told;
+	return socket->state != EV_SYN_RECV;
+}
+
+static void see_socket(struct model *model, const struct record *record)
+{
+	const struct ev_socket *socket = record->socket;
+	struct life *life = life_of_row(model, socket);
+	uint64_t key = socket->conn_id;
+
+	if (!life && begins_life(model, socket) && !has_departed(model, socket)) {
+		if (socket->kind == EV_SOCKET_REQUEST && model->ids_are_addresses)
+			key = flow_table__tuple_key(&model->flows, socket->local, socket->remote,
+						    socket->local_port, socket->remote_port,
+						    socket->netns);
+		life = begin_preexisting(model, record, key);
+	}
+	if (!life)
+		return;
+	if (!(life->flags & LIFE_PLACE_KNOWN))
+		learn_row(model, life, record);
+	life->seen = socket->state;
+}
+
+/* A life whose socket has become this minisocket, and whose records of that were
+ * lost, or NULL. */
+static struct life *became_row(struct model *model, const struct ev_socket *socket)
+{
+	struct wait_tuple tuple = tuple_of_socket(socket);
+	struct life *life = life_of_row(model, socket);
+
+	if (!life || life->flags & LIFE_SOCKET_GONE || life->entered_ns >= model->dump_began_ns)
+		return NULL;
+	depart(model, life);
+	if (flow_table__rekey(&model->flows, life, wait_key(model, &tuple)))
+		return NULL;
+	model->healed.corrected++;
+	life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE | LIFE_INCOMPLETE;
+	life->wait_state = socket->state;
+	life__wait(life, socket->header.time_ns);
+	return life;
+}
+
+/* The life that goes on as this minisocket. None is begun for what is left of
+ * one that has been told to its end. */
+static void see_waiting_life(struct model *model, const struct record *record, uint64_t key)
+{
+	const struct ev_socket *socket = record->socket;
+	const struct tuple_of tuple = { socket->local, socket->remote, socket->local_port,
+					socket->remote_port, socket->netns };
+	struct life *life = flow_table__find(&model->flows, key);
+
+	if (!life)
+		life = became_row(model, socket);
+	if (!life && !newest_of(model, &tuple)) {
+		life = begin_preexisting(model, record, key);
+		if (!life)
+			return;
+		life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE;
+		life->wait_state = socket->state;
+	}
+	if (life)
+		life->seen = socket->state;
+}
+
+static void see_minisocket(struct model *model, const struct record *record)
+{
+	const struct ev_socket *socket = record->socket;
+	struct wait_tuple tuple = tuple_of_socket(socket);
+	uint64_t key = wait_key(model, &tuple);
+	struct wait_charge charge;
+
+	if (!timewaits__find(&model->waits, key) && departed__has(&model->departed, key))
+		return;
+	charge = charge_of(model, &tuple, NULL, socket->header.time_ns);
+	timewaits__sample(&model->waits, key, &tuple, socket->state, socket->expires_ms, &charge,
+			  socket->header.time_ns);
+	if (model->waits_told && !model->ends_at_close)
+		see_waiting_life(model, record, key);
 }
 
 static void apply_socket(struct model *model, const struct record *record)
 {
-	const struct ev_socket *socket = record->socket;
-	struct wait_tuple tuple = tuple_of_socket(socket);
-	struct wait_charge charge;
-
-	if (socket->kind != EV_SOCKET_MINI) {
-		see_life(model, record);
-		return;
-	}
-	charge = charge_of(model, &tuple, NULL, socket->header.time_ns);
-	timewaits__sample(&model->waits, wait_key(model, &tuple), &tuple, socket->state,
-			  socket->expires_ms, &charge, socket->header.time_ns);
+	if (record->socket->kind == EV_SOCKET_MINI)
+		see_minisocket(model, record);
+	else
+		see_socket(model, record);
 }
 
-static void apply_dump(struct model *model, const struct ev_dump *dump)
+/*
+ * Compares a life with the dump that is over. Whatever records have told since it
+ * began is newer. True when it is over: two dumps in a row did not show it.
+ */
+static bool sweep_life(struct model *model, struct life *life, const struct ev_dump *dump)
+{
+	unsigned int seen = life->seen;
+
+	if (life->netns != dump->netns || life->role == ROLE_LISTENER || !(life->flags & LIFE_PLACE_KNOWN))
+		return false;
+	life->seen = 0;
+	if (life->entered_ns >= dump->began_ns || !(dump->states & 1U << life->state))
+		return false;
+	if (seen & SEEN_MISSED)
+		return true;
+	if (!seen) {
+		life->seen = SEEN_MISSED;
+		model->missed++;
+	} else if (seen != life->state) {
+		model->healed.corrected++;
+		life->flags |= LIFE_INCOMPLETE;
+		life__enter(life, seen, dump->began_ns);
+	}
+	return false;
+}
+
+bool model__more(struct model *model, struct changes *changes)
+{
+	struct sweep *sweep = &model->sweep;
+	struct flow_table *flows = &model->flows;
+
+	changes->count = 0;
+	while (sweep->active && changes->count < CHANGES_MAX) {
+		struct life *life = sweep->at < flows->used ?
+					    (struct life *)flow_table__open_at(flows, sweep->at) :
+					    NULL;
+
+		sweep->active = ++sweep->at < flows->used;
+		if (!life || !sweep_life(model, life, &sweep->dump))
+			continue;
+		model->healed.closed++;
+		life->flags |= LIFE_INCOMPLETE;
+		end_life(model, life, sweep->dump.header.time_ns, changes);
+	}
+	return changes->count > 0;
+}
+
+static void keep_settings(struct model *model, const struct ev_dump *dump)
 {
 	uint32_t i = 0;
 
 	while (i < model->dump_count && model->dumps[i].netns != dump->netns)
 		i++;
-	if (i < DUMPS_MAX) {
-		model->dumps[i] = *dump;
-		model->dump_count += i == model->dump_count;
+	if (i == DUMPS_MAX)
+		return;
+	model->dumps[i] = *dump;
+	model->dump_count += i == model->dump_count;
+}
+
+static void apply_dump(struct model *model, const struct ev_dump *dump)
+{
+	keep_settings(model, dump);
+	if (!dump->states) {
+		departed__watch(&model->departed);
+		model->dump_began_ns = dump->began_ns;
+		return;
 	}
+	departed__rest(&model->departed);
 	if (dump->states & 1U << EV_TIME_WAIT)
 		timewaits__sampled(&model->waits, dump->netns, dump->began_ns);
-	if (dump->states & 1U << EV_ESTABLISHED)
-		forget_unseen(model, dump);
+	if (dump->states & 1U << EV_ESTABLISHED) {
+		model->whole = true;
+		model->sweep = (struct sweep){ .active = true, .dump = *dump };
+	}
 }
 
 /* Namespaces come and go: the settings that were told longest ago give way. */
@@ -886,7 +1185,7 @@ static int apply_transition(struct model *model, const struct record *record, st
 		children__hold(&model->children, t->conn_id, t->header.time_ns);
 		return 0;
 	}
-	life = flow_table__find(&model->flows, t->conn_id);
+	life = named_by(model, record);
 	if (t->flags & EV_F_STAND_IN &&
 	    (life ? life->state == t->new_state : t->new_state == EV_STATE_CLOSE)) {
 		/* The first one has told it already. */
@@ -898,7 +1197,8 @@ static int apply_transition(struct model *model, const struct record *record, st
 		return -ENOMEM;
 	if (life->state && life->state != t->old_state) /* a record between was lost */
 		life->flags |= LIFE_INCOMPLETE;
-	if (record->birth && !life->history_count)
+	/* 5.10 tells of every transition with a full record. */
+	if (record->birth && !life->history_count && t->old_state == EV_STATE_CLOSE)
 		life->birth_error = (uint8_t)record->birth->error;
 	learn(model, life, record);
 	life__judge(life, t, record->totals);
@@ -920,7 +1220,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 	uint64_t now_ns = record->header->time_ns;
 	struct change *change;
 
-	changes->count = 0;
+	while (model__more(model, changes))
+		; /* not fetched */
 	if (model->estimate_waits)
 		timewaits__expire(&model->waits, now_ns);
 	if (record->transition)

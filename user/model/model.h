@@ -66,6 +66,10 @@ struct model_config {
 	uint32_t max_ended;
 	bool estimate_waits; /* no record tells of minisockets: infer them */
 	bool ends_at_close;  /* a life is over when its socket is, minisocket or not */
+	/* How what is found by a dump will end is told: by records, or because the
+	 * dump is all that is looked at. Else no life is begun for it. */
+	bool requests_told;
+	bool waits_told;
 };
 
 enum { MODEL_MAX_LIVES = 262144, MODEL_MAX_ENDED = 16384 };
@@ -79,6 +83,30 @@ void model__free(struct model *model);
 /* Applies one decoded record and fills changes. 0 or -ENOMEM (the record had
  * no effect, changes is empty). */
 int model__apply(struct model *model, const struct record *record, struct changes *changes);
+
+/*
+ * A record that ends a dump may set many lives right: those that it did not show
+ * are over, unseen. Call until it is false; each time fills changes. The next
+ * model__apply() passes over what was not fetched.
+ */
+bool model__more(struct model *model, struct changes *changes);
+
+/* True once a dump has shown what existed before: until then the open lives are
+ * only those that have begun since. */
+bool model__is_whole(const struct model *model);
+
+/* Lives that the dumps since the last call have missed, once so far: the next
+ * dump decides whether they are over. */
+uint64_t model__missed(struct model *model);
+
+/* What reconciling with the kernel has come to, so far. */
+struct healed {
+	uint64_t closed;    /* lives whose end was not seen */
+	uint64_t corrected; /* lives whose state was not that of the kernel */
+	uint64_t found;	    /* sockets that were not known */
+};
+
+const struct healed *model__healed(const struct model *model);
 
 /* For views that walk all open lives. Borrowed. */
 const struct flow_table *model__flows(const struct model *model);

@@ -296,6 +296,8 @@ static void put_life(struct printer *printer, const struct change *change)
 	}
 	if (life->flags & LIFE_TOTALS_KNOWN)
 		put_totals(out, life);
+	if (life->flags & LIFE_PREEXISTING)
+		LITERAL(out, ",\"preexisting\":true");
 	if (life->flags & LIFE_INCOMPLETE)
 		LITERAL(out, ",\"incomplete\":true");
 	else
@@ -742,6 +744,26 @@ static void json_finding(struct printer *printer, const struct finding *finding)
 	close_object(printer);
 }
 
+static void json_census(struct printer *printer, const struct census_row *row, bool estimated,
+			uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	const char *gap = "";
+
+	open_object(printer, "states", time_ns);
+	put_count(out, ",\"netns\":", row->netns);
+	LITERAL(out, ",\"proto\":\"tcp\",\"states\":{");
+	for (unsigned int state = 1; state < EV_STATE_END; state++) {
+		if (!row->counts[state])
+			continue;
+		strbuf__printf(out, "%s\"%s\":%u", gap, state__name(state), row->counts[state]);
+		gap = ",";
+	}
+	strbuf__char(out, '}');
+	put_word(out, ",\"quality\":\"", estimated ? "estimated" : "exact");
+	close_object(printer);
+}
+
 static void put_loss(struct printer *printer, const struct change *change)
 {
 	const struct ev_loss *loss = change->loss;
@@ -876,5 +898,6 @@ const struct printer_ops json_printer = {
 	.waits = json_waits,
 	.ports = json_ports,
 	.finding = json_finding,
+	.census = json_census,
 	.stop = json_stop,
 };

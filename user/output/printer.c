@@ -27,6 +27,7 @@ const char *loss_reason__name(unsigned int reason)
 	static const char *const names[EV_LOSS_REASON_END] = {
 		[EV_LOST_RING_FULL] = "ring_full",
 		[EV_LOST_RECURSION] = "recursion",
+		[EV_LOST_SIMULATED] = "simulated",
 	};
 
 	return reason < EV_LOSS_REASON_END && names[reason] ? names[reason] : "?";

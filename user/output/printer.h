@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "event/capture.h"
 #include "findings/rules.h"
+#include "model/census.h"
 #include "model/model.h"
 #include "model/ports.h"
 
@@ -77,6 +78,9 @@ struct printer_ops {
 	void (*ports)(struct printer *printer, const struct port_use *use,
 		      const struct ev_dump *settings, uint64_t time_ns);
 	void (*finding)(struct printer *printer, const struct finding *finding);
+	/* How many sockets are in which state in one namespace. */
+	void (*census)(struct printer *printer, const struct census_row *row, bool estimated,
+		       uint64_t time_ns);
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 
@@ -99,7 +103,7 @@ void printer__fini(struct printer *printer);
 /* The cgroup of an owner, NULL when it is not known. */
 const struct cgroup *printer__cgroup(const struct printer *printer, const struct owner *owner);
 
-/* "ring_full", "recursion"; "?" for a number that is none. */
+/* "ring_full", "recursion", "simulated"; "?" for a number that is none. */
 const char *loss_reason__name(unsigned int reason);
 
 /* "queued", "completed", ...; NULL for what has no name. */

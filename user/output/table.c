@@ -663,7 +663,9 @@ static void put_clauses(struct strbuf *out, const struct life *life)
 	}
 	if (life->ordinal > 1)
 		strbuf__printf(out, "; life %u of this five-tuple", life->ordinal);
-	if (life->flags & LIFE_INCOMPLETE)
+	if (life->flags & LIFE_PREEXISTING)
+		strbuf__str(out, "; existed before");
+	else if (life->flags & LIFE_INCOMPLETE)
 		strbuf__str(out, "; incomplete");
 }
 
@@ -777,6 +779,23 @@ static void table_change(struct printer *printer, const struct change *change)
 	}
 }
 
+static void table_census(struct printer *printer, const struct census_row *row, bool estimated,
+			 uint64_t time_ns)
+{
+	struct strbuf *out = &printer->out;
+	const char *gap = "";
+
+	(void)time_ns;
+	strbuf__printf(out, "-- netns %u:", row->netns);
+	for (unsigned int state = 1; state < EV_STATE_END; state++) {
+		if (!row->counts[state])
+			continue;
+		strbuf__printf(out, "%s %u %s", gap, row->counts[state], state__name(state));
+		gap = ",";
+	}
+	strbuf__str(out, estimated ? " (TIME_WAIT estimated) --\n" : " --\n");
+}
+
 static void table_stop(struct printer *printer, uint64_t time_ns, const struct ledger *ledger)
 {
 	(void)printer;
@@ -793,5 +812,6 @@ const struct printer_ops table_printer = {
 	.waits = table_waits,
 	.ports = table_ports,
 	.finding = finding__print,
+	.census = table_census,
 	.stop = table_stop,
 };

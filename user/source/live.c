@@ -28,6 +28,7 @@ enum {
 	 * gather: 10 ms at 400,000 a second fill 300 KiB of the ring. */
 	POLL_QUIET_MS = 40,
 	POLL_BUSY_MS = 10,
+	POLL_HURRY_MS = 1,
 	/* One poll ends after so many, lest a ring that fills as fast as it is
 	 * read keeps the caller from everything else. */
 	RECORDS_PER_POLL = 65536,
@@ -35,6 +36,8 @@ enum {
 	LOSS_CHECK_MS = 400,
 	/* A program that runs while its hook is detached may still submit. */
 	DRAIN_MS = 500,
+	/* A record that is being written when it is waited for. */
+	SETTLE_MS = 100,
 	LOST_WAYS = EV_LOSS_REASON_END,
 	PROGRAMS_MAX = 32,
 };
@@ -52,6 +55,10 @@ struct live {
 	const struct ledger_cpu *ledger; /* mapped, one per possible CPU */
 	size_t ledger_bytes;
 	int cpus;
+	/* The ring's own counts of bytes, mapped: libbpf's accessors are newer than
+	 * the libbpf of Debian 12. */
+	const volatile unsigned long *consumed;
+	const volatile unsigned long *produced;
 	int epoll_fd;	     /* borrowed from ring */
 	struct book told;    /* losses that were handed out as EV_LOSS */
 	uint64_t checked_ns; /* when the book was last compared */
@@ -266,6 +273,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	skel->rodata->timewait_args = trial->timewait_args;
 	skel->rodata->id_key = key;
 	skel->rodata->wakeup_bytes = ring_bytes / 4;
+	skel->rodata->simulate_loss = config->simulate_loss;
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(live, trial, want_program);
 	live->cpus = libbpf_num_possible_cpus();
@@ -302,13 +310,31 @@ static int on_ring_record(void *context, void *data, size_t len)
 	return live->taken >= RECORDS_PER_POLL ? -EAGAIN : 0;
 }
 
+/* The first page of the map holds the consumer's position, the second one the
+ * producers' (ringbuf_map_mmap_kern()). */
+static const volatile unsigned long *map_position(const struct live *live, size_t offset)
+{
+	void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED,
+			  bpf_map__fd(live->skel->maps.ring), (off_t)offset);
+
+	return page == MAP_FAILED ? NULL : page;
+}
+
+static void unmap_position(const volatile unsigned long *position)
+{
+	if (position)
+		munmap((void *)position, (size_t)sysconf(_SC_PAGESIZE));
+}
+
 static int open_ring(struct live *live)
 {
 	live->ring = ring_buffer__new(bpf_map__fd(live->skel->maps.ring), on_ring_record, live, NULL);
 	if (!live->ring)
 		return -errno;
 	live->epoll_fd = ring_buffer__epoll_fd(live->ring);
-	return 0;
+	live->consumed = map_position(live, 0);
+	live->produced = map_position(live, (size_t)sysconf(_SC_PAGESIZE));
+	return live->consumed && live->produced ? 0 : -ENOMEM;
 }
 
 /* A program that loaded and then does not attach costs only what it would have
@@ -413,6 +439,7 @@ static void read_book(const struct live *live, struct book *book)
 		for (int kind = 0; kind < LEDGER_KINDS; kind++) {
 			book->attempted += live->ledger[cpu].attempted[kind];
 			book->lost[EV_LOST_RING_FULL][kind] += live->ledger[cpu].lost_ring_full[kind];
+			book->lost[EV_LOST_SIMULATED][kind] += live->ledger[cpu].lost_simulated[kind];
 		}
 		nested += live->ledger[cpu].nested;
 	}
@@ -484,7 +511,10 @@ static int consume(struct live *live, source_take_fn take, void *context)
 static int live_poll(struct source *source, source_take_fn take, void *context)
 {
 	struct live *live = (struct live *)source;
-	int wait_ms = live->taken >= RECORDS_PER_POLL ? 0 : live->taken ? POLL_BUSY_MS : POLL_QUIET_MS;
+	int wait_ms = live->taken >= RECORDS_PER_POLL ? 0 :
+		      source->hurry		      ? POLL_HURRY_MS :
+		      live->taken		      ? POLL_BUSY_MS :
+							POLL_QUIET_MS;
 	struct epoll_event event;
 	struct book book;
 	int err;
@@ -497,6 +527,24 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 		return err;
 	read_book(live, &book);
 	return tell_losses(live, &book, take, context);
+}
+
+static int live_settle(struct source *source, source_take_fn take, void *context)
+{
+	struct live *live = (struct live *)source;
+	unsigned long until = __atomic_load_n(live->produced, __ATOMIC_ACQUIRE);
+	uint64_t until_ns = clock__boot_ns() + SETTLE_MS * NS_PER_MS;
+	int err;
+
+	/* The positions only ever grow, and wrap with their type. */
+	while ((long)(until - *live->consumed) > 0) {
+		err = consume(live, take, context);
+		if (err || (long)(until - *live->consumed) <= 0)
+			return err;
+		if (!live->taken && clock__boot_ns() > until_ns)
+			return 0;
+	}
+	return 0;
 }
 
 static void detach_all(struct live *live)
@@ -569,12 +617,16 @@ static void live_free(struct source *source)
 		close(live->cgroup_fd);
 	if (live->ledger)
 		munmap((void *)live->ledger, live->ledger_bytes);
+	unmap_position(live->consumed);
+	unmap_position(live->produced);
 	ring_buffer__free(live->ring);
 	tcpsaga_bpf__destroy(live->skel);
 	free(live);
 }
 
-static const struct source_ops live_ops = { .poll = live_poll, .stop = live_stop, .free = live_free };
+static const struct source_ops live_ops = {
+	.poll = live_poll, .settle = live_settle, .stop = live_stop, .free = live_free
+};
 
 static int load(struct live *live, const struct live_config *config, const struct trial *trial)
 {

@@ -16,6 +16,7 @@ struct live_config {
 	const struct kernel_filter *filter; /* NULL: everything */
 	const char *cgroup;		    /* for HOOK_SOCKOPS, if that is wanted */
 	uint32_t ring_bytes;		    /* a power of two and a multiple of the page; 0: default */
+	uint32_t simulate_loss;		    /* share of the records to drop, of 2^32 */
 };
 
 enum { LIVE_RING_BYTES = 8 << 20 };

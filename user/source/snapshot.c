@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "bpf/event.h"
 #include "event/counter.h"
+#include "event/terms.h"
 #include "source/netns.h"
 #include "source/netstat.h"
 #include "source/procs.h"
@@ -274,32 +275,43 @@ static int hand_out(const struct walk *walk, source_take_fn take, void *context)
 	return err;
 }
 
-int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
+static int take_listeners(uint32_t netns, unsigned int extras, const struct procs *procs,
+			  source_take_fn take, void *context)
 {
-	struct walk walk = { .extras = extras, .only = netns, .requests = malloc(sizeof(struct requests)) };
+	struct walk walk = { .extras = extras,
+			     .only = netns,
+			     .procs = procs,
+			     .requests = malloc(sizeof(struct requests)) };
 	struct netns_visitor visitor = { .inside = inside, .context = &walk };
-	struct procs procs;
 	int err = -ENOMEM;
 
 	if (!walk.requests)
 		return err;
-	if (extras & SNAPSHOT_OWNERS && !procs__init(&procs))
-		walk.procs = &procs;
 	err = netns__walk(&visitor, NULL);
 	if (!err)
 		err = hand_out(&walk, take, context);
-	if (walk.procs)
-		procs__fini(&procs);
 	free(walk.namespaces);
 	free(walk.found);
 	free(walk.requests);
 	return err ? err : walk.no_diag;
 }
 
+int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context)
+{
+	struct procs procs;
+	bool owners = extras & SNAPSHOT_OWNERS && !procs__init(&procs);
+	int err = take_listeners(netns, extras, owners ? &procs : NULL, take, context);
+
+	if (owners)
+		procs__fini(&procs);
+	return err;
+}
+
 /* ---- connections and minisockets ---- */
 
 struct tour {
 	uint32_t only; /* inode; 0 every namespace */
+	const struct kernel_filter *terms;
 	uint32_t states;
 	uint32_t netns;
 	uint64_t began_ns;
@@ -307,6 +319,13 @@ struct tour {
 	source_take_fn take;
 	void *context;
 };
+
+static enum ev_socket_kind kind_of(const struct socket_entry *entry)
+{
+	return entry->kind == SOCKET_MINI    ? EV_SOCKET_MINI :
+	       entry->kind == SOCKET_REQUEST ? EV_SOCKET_REQUEST :
+					       EV_SOCKET_FULL;
+}
 
 static int take_socket(void *context, const struct socket_entry *entry)
 {
@@ -320,16 +339,18 @@ static int take_socket(void *context, const struct socket_entry *entry)
 		.netns = tour->netns,
 		.family = entry->family,
 		.state = entry->state,
-		.kind = entry->kind == SOCKET_MINI ? EV_SOCKET_MINI : EV_SOCKET_FULL,
+		.kind = kind_of(entry),
 		.local_port = entry->local.port,
 		.remote_port = entry->remote.port,
 		.expires_ms = entry->kind == SOCKET_MINI ? entry->expires_ms : 0,
 	};
 
-	if (entry->kind == SOCKET_REQUEST || entry->state == EV_LISTEN)
+	if (entry->state == EV_LISTEN)
 		return 0;
 	memcpy(socket.local, entry->local.addr, sizeof(socket.local));
 	memcpy(socket.remote, entry->remote.addr, sizeof(socket.remote));
+	if (!terms__pass(tour->terms, &socket))
+		return 0;
 	put_owner(&socket.owner, tour->procs, entry->inode);
 	return tour->take(tour->context, &socket, sizeof(socket));
 }
@@ -352,7 +373,7 @@ static void put_settings(struct ev_dump *dump)
 	free(sysctls);
 }
 
-/* Before the first socket, for the settings, and behind the last one. */
+/* Before the first socket and behind the last one. */
 static int tell_dump(const struct tour *tour, uint32_t states)
 {
 	struct ev_dump dump = {
@@ -387,26 +408,49 @@ static int tour_inside(void *context, const struct netns *netns)
 		sockdiag__free(diag);
 		return -ECANCELED;
 	}
-	for (int i = 0; i < REPEATS && err == -EAGAIN; i++) {
-		tour->began_ns = clock__boot_ns();
+	for (int i = 0; i < REPEATS && err == -EAGAIN; i++)
 		err = sockdiag__dump(diag, tour->states, 0, take_socket, tour);
-	}
 	sockdiag__free(diag);
 	return err && err != -EAGAIN ? err : tell_dump(tour, tour->states);
 }
 
-int snapshot__sockets(uint32_t netns, uint32_t states, unsigned int extras, source_take_fn take,
-		      void *context)
+static int take_sockets(const struct kernel_filter *terms, uint32_t states, const struct procs *procs,
+			source_take_fn take, void *context)
 {
-	struct tour tour = { .only = netns, .states = states, .take = take, .context = context };
+	struct tour tour = { .only = terms->netns,
+			     .terms = terms,
+			     .states = states,
+			     .procs = procs,
+			     .take = take,
+			     .context = context };
 	struct netns_visitor visitor = { .inside = tour_inside, .context = &tour };
-	struct procs procs;
-	int err;
 
-	if (extras & SNAPSHOT_OWNERS && !procs__init(&procs))
-		tour.procs = &procs;
-	err = netns__walk(&visitor, NULL);
-	if (tour.procs)
+	return netns__walk(&visitor, NULL);
+}
+
+int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsigned int extras,
+		      source_take_fn take, void *context)
+{
+	struct procs procs;
+	bool owners = extras & SNAPSHOT_OWNERS && !procs__init(&procs);
+	int err = take_sockets(terms, states, owners ? &procs : NULL, take, context);
+
+	if (owners)
+		procs__fini(&procs);
+	return err;
+}
+
+int snapshot__all(const struct kernel_filter *terms, unsigned int extras, source_take_fn take,
+		  void *context)
+{
+	struct procs procs;
+	bool owners = extras & SNAPSHOT_OWNERS && !procs__init(&procs);
+	/* Listeners first: they tell whose side of a connection is whose. */
+	int err = take_listeners(terms->netns, extras, owners ? &procs : NULL, take, context);
+
+	if (!err)
+		err = take_sockets(terms, SOCKET_STATES, owners ? &procs : NULL, take, context);
+	if (owners)
 		procs__fini(&procs);
 	return err;
 }

@@ -8,6 +8,7 @@
 #ifndef TCPSAGA_SOURCE_SNAPSHOT_H
 #define TCPSAGA_SOURCE_SNAPSHOT_H
 
+#include "bpf/settings.h"
 #include "source/source.h"
 
 enum {
@@ -26,18 +27,24 @@ enum {
  */
 int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, void *context);
 
-/* Everything that may be a connection or what is left of one. */
+/* Everything that may be a connection, will be one, or is what is left of one. */
 #define SOCKET_STATES                                                                         \
 	(1U << EV_ESTABLISHED | 1U << EV_SYN_SENT | 1U << EV_FIN_WAIT1 | 1U << EV_FIN_WAIT2 | \
-	 1U << EV_TIME_WAIT | 1U << EV_CLOSE_WAIT | 1U << EV_LAST_ACK | 1U << EV_CLOSING)
+	 1U << EV_TIME_WAIT | 1U << EV_CLOSE_WAIT | 1U << EV_LAST_ACK | 1U << EV_CLOSING |    \
+	 1U << EV_SYN_RECV)
 
 /*
- * Hands out an EV_SOCKET record for each connection and minisocket, owners if
- * SNAPSHOT_OWNERS, and an EV_DUMP at the end of each namespace. states is a mask
- * of (1 << EV_*). Returns as above.
+ * Hands out an EV_SOCKET record for each connection, request and minisocket that
+ * the terms let pass, with owners if SNAPSHOT_OWNERS, and an EV_DUMP before and
+ * behind those of each namespace. states is a mask of (1 << EV_*). Returns as
+ * above.
  */
-int snapshot__sockets(uint32_t netns, uint32_t states, unsigned int extras, source_take_fn take,
-		      void *context);
+int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsigned int extras,
+		      source_take_fn take, void *context);
+
+/* Both: the listeners and counters, then everything else. */
+int snapshot__all(const struct kernel_filter *terms, unsigned int extras, source_take_fn take,
+		  void *context);
 
 /* A source without events: for --once, which looks at the tables only and needs
  * no BPF. NULL with errno ENOMEM. */

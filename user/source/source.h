@@ -11,6 +11,7 @@
 #ifndef TCPSAGA_SOURCE_SOURCE_H
 #define TCPSAGA_SOURCE_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "source/recording.h"
@@ -23,6 +24,7 @@ typedef int (*source_take_fn)(void *context, const void *record, size_t len);
 
 struct source_ops {
 	int (*poll)(struct source *source, source_take_fn take, void *context);
+	int (*settle)(struct source *source, source_take_fn take, void *context);
 	int (*stop)(struct source *source, source_take_fn take, void *context);
 	void (*free)(struct source *source);
 };
@@ -32,6 +34,7 @@ struct source {
 	const struct source_ops *ops;
 	struct capture_info info;
 	char note[256]; /* what was wanted and cannot be seen, and why; "" nothing */
+	bool hurry;	/* the caller has other work: source__poll() waits a millisecond */
 };
 
 enum { SOURCE_MORE = 0, SOURCE_END = 1 };
@@ -44,6 +47,16 @@ enum { SOURCE_MORE = 0, SOURCE_END = 1 };
 static inline int source__poll(struct source *source, source_take_fn take, void *context)
 {
 	return source->ops->poll(source, take, context);
+}
+
+/*
+ * Hands out what has been sent up to now, without waiting for more: what is read
+ * from the kernel's tables before this call is not newer than the records handed
+ * out by then. 0, a negative errno, or what take() returned.
+ */
+static inline int source__settle(struct source *source, source_take_fn take, void *context)
+{
+	return source->ops->settle ? source->ops->settle(source, take, context) : 0;
 }
 
 /* Ends the capture in good order: what is still under way is handed out, the

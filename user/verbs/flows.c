@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "source/snapshot.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -9,10 +14,12 @@ static const struct verb_syntax syntax = {
 	       "at the end also those that are still open.",
 	.examples = "Examples:\n"
 		    "  tcpsaga flows                         every connection, live\n"
+		    "  tcpsaga flows --once                  those that there are now\n"
 		    "  tcpsaga flows host 10.0.0.9 and port 5432\n"
 		    "  tcpsaga flows -o json --duration 60 > minute.json\n"
 		    "  tcpsaga flows -r night.saga comm php-fpm\n",
 	.takes_at_close = true,
+	.takes_once = true,
 };
 
 /* A life needs its SYN, its end as a request, its accept() and its minisocket. */
@@ -32,6 +39,25 @@ static uint32_t lives_changes(const struct options *options)
 static void lives_tune(const struct session *session, struct model_config *config)
 {
 	config->ends_at_close = session->options->at_close;
+	config->estimate_waits =
+		!config->waits_told && !session->options->at_close && !session->options->replay;
+}
+
+/* --once: there is nothing but the tables. */
+static void look_once(struct session *session, uint64_t now_ns, bool due)
+{
+	int err;
+
+	(void)now_ns;
+	(void)due;
+	if (!session->options->once || session->sampled)
+		return;
+	session->sampled = true;
+	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
+	if (err)
+		log__line("the kernel's tables cannot be read: %s",
+			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
+					   strerror(-err));
 }
 
 /* What is still open is told as it stands. */
@@ -52,15 +78,116 @@ static void show_open_lives(struct session *session)
 	}
 }
 
+/* Minisockets are counted from their ledger, which knows them also where no life
+ * goes on as one. */
+static void count_waits(struct session *session, struct census *census)
+{
+	const struct timewaits *waits = model__timewaits(session->model);
+
+	for (uint32_t i = 0; i < waits->used; i++) {
+		const struct wait_entry *entry = timewaits__at(waits, i);
+		struct filter_subject subject;
+
+		if (!entry)
+			continue;
+		subject = (struct filter_subject){
+			.local_addr = entry->local,
+			.remote_addr = entry->remote,
+			.local_port = entry->local_port,
+			.remote_port = entry->remote_port,
+			.netns = entry->netns,
+			.states = 1U << entry->substate,
+		};
+		if (session__wants(session, &subject))
+			census__count(census, entry->netns, entry->substate);
+	}
+}
+
+static void count_lives(struct session *session, struct census *census)
+{
+	const struct flow_table *flows = model__flows(session->model);
+
+	for (uint32_t i = 0; i < flows->used; i++) {
+		const struct life *life = flow_table__open_at(flows, i);
+		struct filter_subject subject;
+
+		if (!life || life->role == ROLE_LISTENER || life->flags & LIFE_SOCKET_GONE)
+			continue;
+		subject = select__subject(life, model__owner(session->model, life));
+		subject.states = 1U << life->state;
+		if (session__wants(session, &subject))
+			census__count(census, life->netns, life->state);
+	}
+}
+
+static void count_listeners(struct session *session, struct census *census)
+{
+	const struct listeners *listeners = model__listeners(session->model);
+
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		const struct listener *listener = listeners->all[i];
+		struct filter_subject subject;
+
+		if (!listener || listener->flags & LISTENER_CLOSED)
+			continue;
+		subject = (struct filter_subject){
+			.local_addr = listener->local.addr,
+			.local_port = listener->local.port,
+			.netns = listener->netns,
+			.states = 1U << EV_LISTEN,
+			.role = ROLE_LISTENER,
+		};
+		if (session__wants(session, &subject))
+			census__count(census, listener->netns, EV_LISTEN);
+	}
+}
+
+static void show_census(struct session *session)
+{
+	const struct timewaits *waits = model__timewaits(session->model);
+	bool estimated = false;
+	struct census census;
+
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		estimated |= waits->groups[i].estimated != 0;
+	census__init(&census);
+	count_lives(session, &census);
+	count_waits(session, &census);
+	count_listeners(session, &census);
+	for (uint32_t i = 0; i < census.used; i++)
+		session->printer.ops->census(&session->printer, &census.rows[i], estimated,
+					     session->last_ns);
+	census__fini(&census);
+}
+
+static void tell_the_rest(struct session *session)
+{
+	show_open_lives(session);
+	if (model__is_whole(session->model))
+		show_census(session);
+}
+
 static const struct view lives_view = {
 	.of = OF_LIVES,
+	.heals = true,
+	.look = look_once,
 	.hooks = lives_hooks,
 	.changes = lives_changes,
 	.tune = lives_tune,
-	.finish = show_open_lives,
+	.finish = tell_the_rest,
 };
 
 int verb_flows(int argc, char **argv)
 {
-	return session__verb(&syntax, &lives_view, argc, argv);
+	struct options options;
+	const struct session_config config = { .options = &options, .view = &lives_view };
+	int status = options__parse(&options, &syntax, argc, argv);
+
+	if (!status && options.once && options.replay)
+		status = fail(EXIT_USAGE,
+			      "flows: --once looks at the kernel's tables, which a recording has not");
+	if (!status)
+		status = session__run(&config);
+	options__fini(&options);
+	return status;
 }

@@ -20,7 +20,14 @@ enum {
 	KEY_SOCKOPS,
 	KEY_RULES,
 	KEY_SET,
+	KEY_SIMULATE_LOSS,
+	KEY_MAX_FLOWS,
+	KEY_RING,
 	WORDS_MAX = 256,
+	MAX_FLOWS_LEAST = 16,
+	MAX_FLOWS_MOST = 1 << 24,
+	RING_LEAST = 64 << 10,
+	RING_MOST = 1 << 30,
 	PREDICATE_WORDS_MAX = 4,
 };
 
@@ -41,6 +48,12 @@ static const struct argp_option option_table[] = {
 	{ "count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1 },
 	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
 	  "Kind of kernel hook; auto takes for each event the best that attaches", 1 },
+	{ "max-flows", KEY_MAX_FLOWS, "N", 0,
+	  "Keep at most N connections, open and ended (262144); what gives way is counted", 1 },
+	{ "ring-size", KEY_RING, "SIZE", 0,
+	  "Room for records on their way from the kernel: 64K to 1G, a power of two (8M)", 1 },
+	{ "simulate-loss", KEY_SIMULATE_LOSS, "RATE", 0,
+	  "Drop this share of the records in the kernel (0.01 or 1%), to see what a loss does", 1 },
 	{ "pid", 'p', "PID", 0, "Only connections of this process", 2 },
 	{ "localport", 'L', "PORTS", 0, "Only these local ports, separated by commas", 2 },
 	{ "remoteport", 'D', "PORTS", 0, "Only these remote ports, separated by commas", 2 },
@@ -128,6 +141,50 @@ static int add_set(struct parse *parse, const char *arg)
 	if (parse->options->set_count == SETS_MAX)
 		return say(parse, "--set", arg, "to be given less often");
 	parse->options->sets[parse->options->set_count++] = arg;
+	return 0;
+}
+
+static int parse_max_flows(struct parse *parse, const char *arg)
+{
+	char *end;
+	unsigned long long number = strtoull(arg, &end, 10);
+
+	if (end == arg || *end || strchr(arg, '-') || number < MAX_FLOWS_LEAST || number > MAX_FLOWS_MOST)
+		return say(parse, "--max-flows", arg, "a number from 16 to 16777216");
+	parse->options->max_flows = (uint32_t)number;
+	return 0;
+}
+
+static int parse_ring(struct parse *parse, const char *arg)
+{
+	char *end;
+	unsigned long long bytes = strtoull(arg, &end, 10);
+	unsigned int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+
+	end += shift != 0;
+	if (end == arg || *end || strchr(arg, '-') || bytes > (unsigned long long)RING_MOST >> shift ||
+	    bytes << shift < RING_LEAST || bytes & (bytes - 1))
+		return say(parse, "--ring-size", arg, "a power of two from 64K to 1G");
+	parse->options->ring_bytes = (uint32_t)(bytes << shift);
+	return 0;
+}
+
+/* Of a whole that is 2^32: what a random number of the kernel is compared with. */
+static int parse_simulate_loss(struct parse *parse, const char *arg)
+{
+	char *end;
+	double share = strtod(arg, &end);
+
+	if (*end == '%') {
+		share /= 100;
+		end++;
+	}
+	if (end == arg || *end || !(share > 0 && share <= 1))
+		return say(parse, "--simulate-loss", arg, "a share above 0 and up to 1, or 100%");
+	share *= 0x1p32;
+	parse->options->simulate_loss = share < 1	   ? 1 :
+					share > UINT32_MAX ? UINT32_MAX :
+							     (uint32_t)share;
 	return 0;
 }
 
@@ -276,6 +333,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return parse_count(parse, arg);
 	case KEY_HOOKS:
 		return parse_hooks(parse, arg);
+	case KEY_MAX_FLOWS:
+		return parse_max_flows(parse, arg);
+	case KEY_RING:
+		return parse_ring(parse, arg);
+	case KEY_SIMULATE_LOSS:
+		return parse_simulate_loss(parse, arg);
 	case KEY_ONCE:
 		options->once = true;
 		return 0;

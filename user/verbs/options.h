@@ -61,9 +61,12 @@ struct options {
 	bool rules;
 	const char *sets[SETS_MAX]; /* --set, borrowed from argv */
 	unsigned int set_count;
-	uint64_t duration_ns; /* 0: until stopped */
-	uint64_t count;	      /* 0: no limit */
-	uint32_t events;      /* EVENTS_* */
+	uint64_t duration_ns;	/* 0: until stopped */
+	uint64_t count;		/* 0: no limit */
+	uint32_t events;	/* EVENTS_* */
+	uint32_t max_flows;	/* 0: the default */
+	uint32_t ring_bytes;	/* 0: the default */
+	uint32_t simulate_loss; /* share of 2^32 */
 	enum hook_choice hooks;
 	struct filter *filter; /* owned, never NULL after parsing */
 };

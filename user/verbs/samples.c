@@ -38,8 +38,8 @@ void samples__sockets(struct session *session, uint64_t now_ns)
 		return;
 	if (first)
 		samples__listeners(session);
-	err = snapshot__sockets(session->terms.netns, states, first ? SNAPSHOT_OWNERS : 0,
-				session__take_rest, session);
+	err = snapshot__sockets(&session->terms, states, first ? SNAPSHOT_OWNERS : 0, session__take_rest,
+				session);
 	if (err && first)
 		log__line("connections that existed before are not known: %s", strerror(-err));
 	session->next_dump_ns = clock__boot_ns();

@@ -12,7 +12,7 @@ void select__fini(struct select *select)
 	idmap__fini(&select->withheld);
 }
 
-static struct filter_subject subject_of_life(const struct life *life, const struct owner *owner)
+struct filter_subject select__subject(const struct life *life, const struct owner *owner)
 {
 	bool known = life->flags & LIFE_PLACE_KNOWN;
 
@@ -85,7 +85,7 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 		return judge_wait(select, change);
 	if (change->handshake || change->accept)
 		return judge_step(select, change);
-	subject = subject_of_life(change->life, change->owner);
+	subject = select__subject(change->life, change->owner);
 	subject.states = change->kind == CHANGE_LIFE ? states_of_life(change->life) :
 						       1U << change->old_state | 1U << change->new_state;
 	return filter__match(select->filter, &subject);

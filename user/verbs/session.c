@@ -135,6 +135,14 @@ static void account(struct session *session, const struct record *record)
 		session->time_up = true;
 }
 
+static void show_changes(struct session *session, const struct changes *changes)
+{
+	for (unsigned int i = 0; i < changes->count && session->view->see; i++)
+		session->view->see(session, &changes->change[i]);
+	for (unsigned int i = 0; i < changes->count; i++)
+		select__change(&session->select, &changes->change[i], show, session);
+}
+
 /* Keeps it, applies it and shows what has changed. */
 static int take_record(struct session *session, const void *data, size_t len, const struct record *record)
 {
@@ -147,15 +155,15 @@ static int take_record(struct session *session, const void *data, size_t len, co
 	if (session->time_up && !record->stop)
 		return ENOUGH;
 	session->last_ns = record->header->time_ns;
+	session->losses += record->loss != NULL;
 	if (session->view->pass)
 		session->view->pass(session, record->header->time_ns);
 	err = model__apply(session->model, record, &changes);
 	if (err)
 		return err;
-	for (unsigned int i = 0; i < changes.count && session->view->see; i++)
-		session->view->see(session, &changes.change[i]);
-	for (unsigned int i = 0; i < changes.count; i++)
-		select__change(&session->select, &changes.change[i], show, session);
+	show_changes(session, &changes);
+	while (model__more(session->model, &changes))
+		show_changes(session, &changes);
 	return session->enough && !session->stopped ? ENOUGH : 0;
 }
 
@@ -212,6 +220,8 @@ static int open_live(struct session *session)
 		.wanted = session->view->hooks(session->options) | 1U << HOOK_STATE,
 		.filter = &session->terms,
 		.cgroup = session->options->sockops,
+		.ring_bytes = session->options->ring_bytes,
+		.simulate_loss = session->options->simulate_loss,
 	};
 	char message[320];
 
@@ -274,8 +284,13 @@ static void init_printer(struct session *session)
 
 static int init_model(struct session *session)
 {
-	struct model_config config = { .max_lives = MODEL_MAX_LIVES, .max_ended = MODEL_MAX_ENDED };
+	const uint32_t max_lives = session->options->max_flows;
+	struct model_config config = { .max_lives = max_lives ? max_lives : MODEL_MAX_LIVES,
+				       .max_ended = MODEL_MAX_ENDED };
 
+	config.requests_told = session->options->once || (session__has_hook(session, "syn") &&
+							  session__has_hook(session, "handshake"));
+	config.waits_told = session->options->once || session__has_hook(session, "timewait");
 	if (session->view->tune)
 		session->view->tune(session, &config);
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
@@ -354,6 +369,17 @@ static void look(struct session *session)
 		session->enough = true;
 }
 
+/* A recording has no tables, and --once looks at nothing else. A recording that is
+ * written grows with each look: there only after a loss. */
+static int heal(struct session *session)
+{
+	if (!session->view->heals || session->options->replay || session->options->once)
+		return 0;
+	session->heal.terms = &session->terms;
+	session->heal.regular = !session->writer;
+	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
+}
+
 /* Until the source ends, the user has seen enough, or output fails. */
 static int pump(struct session *session)
 {
@@ -363,6 +389,8 @@ static int pump(struct session *session)
 	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted &&
 	       !time_is_up(session)) {
 		verdict = source__poll(session->source, take, session);
+		if (verdict == SOURCE_MORE)
+			verdict = heal(session);
 		look(session);
 		flush(session);
 		look_at_reader(session);
@@ -382,6 +410,8 @@ static void say_books(const struct session *session)
 			  ", recursion: %" PRIu64 ")",
 			  lost, ledger->attempted, ledger->lost[EV_LOST_RING_FULL],
 			  ledger->lost[EV_LOST_RECURSION]);
+	if (ledger->lost[EV_LOST_SIMULATED])
+		log__line("%" PRIu64 " of them by --simulate-loss", ledger->lost[EV_LOST_SIMULATED]);
 	if (ledger->malformed)
 		log__line("%" PRIu64 " records were malformed or of a later version, and skipped",
 			  ledger->malformed);
@@ -396,6 +426,7 @@ static int wind_up(struct session *session)
 	bool told_all = !session->enough;
 	int err;
 
+	heal__stop(&session->heal);
 	/* What the kernel's tables say now. */
 	if (session->view->look && told_all && !session->options->once && !session->options->replay)
 		session->view->look(session, clock__boot_ns(), true);

@@ -38,6 +38,7 @@ static uint32_t events_changes(const struct options *options)
 
 const struct view events_view = {
 	.of = OF_EVENTS,
+	.heals = true,
 	.hooks = events_hooks,
 	.changes = events_changes,
 };

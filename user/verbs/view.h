@@ -12,6 +12,7 @@
 #include "source/hooks.h"
 #include "source/source.h"
 #include "verbs/options.h"
+#include "verbs/heal.h"
 #include "verbs/select.h"
 
 struct session;
@@ -19,6 +20,10 @@ struct session;
 /* All but of and hooks may be left out (NULL). */
 struct view {
 	enum subject_matter of;
+
+	/* It needs every connection, also those that existed before, and to be
+	 * right again after a loss: verbs/heal.c. */
+	bool heals;
 
 	/* Bit (1 << HOOK_*) of each hook behind what is to be seen. HOOK_STATE is
 	 * always among them. */
@@ -72,6 +77,8 @@ struct session {
 	struct recording_writer *writer; /* owned; NULL: not recording */
 	const char *record_to;
 	bool prints;
+	struct heal heal;
+	uint64_t losses; /* loss records */
 	struct ledger ledger;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	uint64_t shown;

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "verbs/heal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "source/snapshot.h"
+
+enum {
+	REGULAR_S = 60,
+	/* Of a core, per cent: soon when something is to be set right, else at leisure. */
+	SHARE_SOON = 50,
+	SHARE_REGULAR = 5,
+	/* While losses go on, the tables are read for a fifth of the time at most. */
+	PAUSE_TIMES = 4,
+	PAUSE_MS_LEAST = 200,
+};
+
+static void start(struct heal *heal, struct source *source, uint64_t losses, bool soon)
+{
+	struct scan_config config = { .terms = heal->terms, .share = soon ? SHARE_SOON : SHARE_REGULAR };
+
+	if (!heal->begun)
+		config.extras = SNAPSHOT_OWNERS;
+	heal->losses = losses;
+	heal->began_ns = clock__boot_ns();
+	heal->scan = scan__new(&config);
+	source->hurry = heal->scan != NULL;
+	if (!heal->scan) {
+		heal->off = true;
+		log__line("the kernel's tables cannot be read: %s", strerror(errno));
+	}
+}
+
+static void finish(struct heal *heal, struct source *source, struct model *model, int result)
+{
+	uint64_t now_ns = clock__boot_ns(), pause_ns = (now_ns - heal->began_ns) * PAUSE_TIMES;
+
+	heal__stop(heal);
+	source->hurry = false;
+	if (result < 0 && !heal->begun)
+		log__line("connections that existed before are not known: %s",
+			  result == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
+					      strerror(-result));
+	heal->off = result == -ENOENT;
+	heal->begun = true;
+	if (pause_ns < PAUSE_MS_LEAST * NS_PER_MS)
+		pause_ns = PAUSE_MS_LEAST * NS_PER_MS;
+	heal->earliest_ns = now_ns + pause_ns;
+	heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
+	/* Who was not shown is looked for once more before it is given up. */
+	heal->confirming = model__missed(model) && !heal->confirming;
+}
+
+static int step_scan(struct heal *heal, struct source *source, struct model *model, source_take_fn take,
+		     void *context)
+{
+	int result = scan__poll(heal->scan, source, take, context);
+
+	if (result == SCAN_MORE)
+		return 0;
+	if (result > 0 && result != SCAN_END)
+		return result;
+	finish(heal, source, model, result);
+	return 0;
+}
+
+int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
+	       source_take_fn take, void *context)
+{
+	uint64_t now_ns;
+	bool soon;
+
+	if (heal->scan)
+		return step_scan(heal, source, model, take, context);
+	if (heal->off)
+		return 0;
+	now_ns = clock__boot_ns();
+	soon = !heal->begun || heal->confirming || (losses != heal->losses && now_ns >= heal->earliest_ns);
+	if (soon || now_ns >= heal->next_ns)
+		start(heal, source, losses, soon);
+	return 0;
+}
+
+void heal__stop(struct heal *heal)
+{
+	scan__free(heal->scan);
+	heal->scan = NULL;
+}

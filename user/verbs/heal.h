@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * When the kernel's tables are read: at the start for what existed before, after
+ * a loss so that the model is right again, and now and then in case of what
+ * nobody noticed.
+ */
+#ifndef TCPSAGA_VERBS_HEAL_H
+#define TCPSAGA_VERBS_HEAL_H
+
+#include "model/model.h"
+#include "source/scan.h"
+
+struct heal {
+	const struct kernel_filter *terms; /* borrowed */
+	bool regular;			   /* also without a loss, each minute */
+	struct scan *scan;		   /* owned; NULL: none is under way */
+	bool begun;			   /* the first one has been */
+	bool confirming;		   /* the one under way looks at what the last one missed */
+	bool off;			   /* it cannot be done here */
+	uint64_t losses;		   /* that had been told when the last one began */
+	uint64_t began_ns;
+	uint64_t next_ns;     /* when the next regular one is due */
+	uint64_t earliest_ns; /* no other one begins before */
+};
+
+/*
+ * Starts a scan when one is due, hands out what one under way has ready. losses:
+ * how many loss records there have been. 0, or what take() returned, or -errno;
+ * that tables cannot be read is said on stderr and no error.
+ */
+int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
+	       source_take_fn take, void *context);
+
+/* Ends a scan that is under way. */
+void heal__stop(struct heal *heal);
+
+#endif
