@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "verbs/events.h"
+#include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -32,11 +33,25 @@ static bool same_file(const char *a, const char *b)
 	       S_ISREG(sa.st_mode);
 }
 
+enum { SAMPLE_EVERY_S = 10 };
+
+/* What a diagnosis of the recording needs and no event tells: the listeners that
+ * were there before, and how their namespaces are set. */
+static void sample(struct session *session, uint64_t now_ns, bool due)
+{
+	(void)due;
+	if (now_ns < session->next_dump_ns)
+		return;
+	samples__listeners(session);
+	session->next_dump_ns = now_ns + SAMPLE_EVERY_S * NS_PER_S;
+}
+
 static int run(const struct options *options)
 {
+	struct view view = events_view;
 	const struct session_config config = {
 		.options = options,
-		.view = &events_view,
+		.view = &view,
 		.record_to = options->file,
 		.silent = !options->print,
 	};
@@ -50,6 +65,7 @@ static int run(const struct options *options)
 	if (options->replay && same_file(options->replay, options->file))
 		return fail(EXIT_USAGE, "record: %s would be read and written at once: name another FILE",
 			    options->file);
+	view.look = sample;
 	return session__run(&config);
 }
 

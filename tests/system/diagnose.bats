@@ -1,0 +1,151 @@
+#!/usr/bin/env bats
+# tcpsaga diagnose on real traffic: what is raised, when, about whom; when it is
+# cleared; that a quiet namespace and one that is merely busy stay without.
+
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+# Where a machine is slow a narrow range makes a storm of few connections.
+RATE=80
+RANGE="40000 41999"
+
+setup() {
+    common_setup
+    set_sysctl ip_local_port_range "$RANGE"
+}
+
+teardown() { common_teardown; }
+
+# After Ctrl-C it ends by itself, with this status.
+ends_with() { # STATUS
+    local status=0
+    kill -INT "$SAGA_PID"
+    until_true "the end of tcpsaga" is_gone "$SAGA_PID" || return
+    wait "$SAGA_PID" || status=$?
+    SAGA_PID=''
+    [ "$status" = "$1" ] || fail "tcpsaga ended with status $status, not $1"
+}
+
+findings() { # PHASE ID
+    jq -c --arg phase "$1" --arg id "$2" \
+        'select(.type == "finding" and .phase == $phase and .id == $id)' "$WORK/saga.json"
+}
+
+# By grep: a test of times must not wait for jq.
+is_told() { grep -q "\"id\":\"$2\",\"severity\":\"[a-z]*\",\"phase\":\"$1\"" "$WORK/saga.json"; }
+
+all_raised() { # ids, sorted
+    jq -r 'select(.type == "finding" and .phase == "raised") | .id' "$WORK/saga.json" | sort | tr '\n' ' '
+}
+
+# at_most WHAT SINCE UNTIL LIMIT, in seconds
+at_most() {
+    jq -en "$3 - $2 <= $4" >/dev/null || fail "$1 after $(jq -n "$3 - $2") s, must be within $4 s"
+}
+
+now() { date +%s.%N; }
+
+storm() { # SECONDS [OPTION...]
+    local seconds=$1
+    shift
+    traffic_inside load --connections $((RATE * seconds)) --rate "$RATE" "$@"
+}
+
+# A storm, and when it and the finding began and ended, as seen from outside:
+# raised within two seconds of its first second, cleared within five of its end.
+storm_is_told() { # ID [OPTION...]
+    local id=$1 started raised ended cleared
+    shift
+    started=$(now)
+    inside "$TRAFFIC" load --connections $((RATE * 6)) --rate "$RATE" "$@" >"$WORK/traffic.json" 3>&- &
+    TRAFFIC_PID=$!
+    until_true "raised" is_told raised "$id"
+    raised=$(now)
+    wait "$TRAFFIC_PID"
+    ended=$(now)
+    TRAFFIC_PID=''
+    until_true "cleared" is_told cleared "$id"
+    cleared=$(now)
+    at_most "raised" "$started" "$raised" 3
+    at_most "cleared" "$ended" "$cleared" 5
+}
+
+# Every line about this finding names the port and the process.
+is_about() { # ID SIDE
+    local line
+    line=$(findings raised "$1")
+    [ "$(jq -r ".$2.port" <<<"$line")" = 8080 ] &&
+        [ "$(jq -r .process.comm <<<"$line")" = traffic ] &&
+        [ "$(jq -r .netns <<<"$line")" = "$INODE" ] || fail "not about traffic at port 8080: $line"
+}
+
+@test "a storm of a client is raised at once, about the right process and service, and cleared" {
+    set_sysctl tcp_tw_reuse 0
+    watch diagnose
+    storm_is_told timewait-storm-client
+    is_about timewait-storm-client remote
+    ends_with 5
+    jq -es '[.[] | select(.id == "timewait-storm-client" and .phase == "raised").evidence
+            | .ports == 2000 and .rate_per_s > 40] == [true]' "$WORK/saga.json" >/dev/null
+}
+
+@test "a storm of a server is raised and cleared" {
+    watch diagnose --set timewait-storm-server.rate=40/s
+    storm_is_told timewait-storm-server --close server
+    is_about timewait-storm-server local
+    [ "$(all_raised)" = "timewait-storm-server " ] || fail "raised: $(all_raised)"
+    ends_with 4
+}
+
+@test "refused connections are raised" {
+    watch diagnose
+    inside bash -c 'for ((i = 0; i < 30; i++)); do (exec 3<>/dev/tcp/127.0.0.1/9) 2>/dev/null; done; true'
+    until_true "raised" is_told raised connect-refused
+    [ "$(jq -r '.remote | "\(.addr) \(.port)"' <<<"$(findings raised connect-refused)")" = "127.0.0.1 9" ]
+    [ "$(all_raised)" = "connect-refused " ] || fail "raised: $(all_raised)"
+    ends_with 4
+}
+
+@test "a connect() without a port is raised as critical" {
+    set_sysctl ip_local_port_range "40000 40019"
+    watch diagnose
+    traffic_inside no-port
+    until_true "raised" is_told raised ephemeral-ports-exhausted
+    ends_with 5
+}
+
+@test "a quiet namespace has no findings, and --once says so with status 0" {
+    run -0 --separate-stderr "$TCPSAGA" diagnose --once --duration 2 netns "/run/netns/$NETNS"
+    [ -z "$output" ]
+    [[ $stderr == *"nothing found"* ]]
+}
+
+@test "a busy server whose clients keep their ports to themselves has no findings" {
+    set_sysctl ip_local_port_range "20000 60000"
+    watch diagnose
+    storm 4 --bytes 1000
+    # A later storm of refusals shows that it still looks.
+    inside bash -c 'for ((i = 0; i < 30; i++)); do (exec 3<>/dev/tcp/127.0.0.1/9) 2>/dev/null; done; true'
+    until_true "raised" is_told raised connect-refused
+    [ "$(all_raised)" = "connect-refused " ] || fail "raised: $(all_raised)"
+    ends_with 4
+}
+
+@test "a recording tells the storm that the live look told, twice alike" {
+    local status=0
+    launch "$WORK/record" record "$WORK/storm.saga" --print netns "/run/netns/$NETNS"
+    SAGA_PID=$LAUNCHED
+    await_start "$SAGA_PID" "$WORK/record"
+    storm 5
+    kill -INT "$SAGA_PID"
+    await_end "$SAGA_PID"
+    SAGA_PID=''
+    "$TCPSAGA" diagnose -r "$WORK/storm.saga" -o json >"$WORK/saga.json" || status=$?
+    # On loopback connect() takes a port again after a second: a warning.
+    [ "$status" = 4 ]
+    "$TCPSAGA" diagnose -r "$WORK/storm.saga" -o json >"$WORK/again.json" || [ $? = 4 ]
+    cmp "$WORK/saga.json" "$WORK/again.json"
+    is_about timewait-storm-client remote
+    # The settings of the namespace are in the recording.
+    [ "$(jq -r .evidence.port_high <<<"$(findings raised timewait-storm-client)")" = 41999 ]
+}
