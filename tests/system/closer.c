@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Plays how a connection ends as a minisocket, and how that ends: one scenario
- * by name, on loopback, and prints {"local":PORT,"remote":PORT} of the side
- * whose minisocket it is.
+ * by name, on loopback, and prints {"local":PORT,"remote":PORT,"pid":PID} of the
+ * side whose minisocket it is.
  *
  * Usage: closer [-6] SCENARIO
  */
@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static int family = AF_INET;
@@ -107,14 +109,20 @@ static struct pair make_pair(void)
 	return pair;
 }
 
+/* The pid is that of whose connection it is. */
+static void say(unsigned int local, unsigned int remote)
+{
+	printf("{\"local\":%u,\"remote\":%u,\"pid\":%d}\n", local, remote, (int)getpid());
+}
+
 static void say_client(const struct pair *pair)
 {
-	printf("{\"local\":%u,\"remote\":%u}\n", pair->client_port, pair->server_port);
+	say(pair->client_port, pair->server_port);
 }
 
 static void say_server(const struct pair *pair)
 {
-	printf("{\"local\":%u,\"remote\":%u}\n", pair->server_port, pair->client_port);
+	say(pair->server_port, pair->client_port);
 }
 
 /* Sends an ACK that is delayed: with it the peer's FIN_WAIT1 is over. */
@@ -258,6 +266,137 @@ static void new_syn(void)
 	close(pair.server);
 }
 
+/* Sends the connection over a socket pair, and keeps nothing of it. */
+static void send_descriptor(int to, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = { 0 }, byte = 'x';
+	struct iovec text = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &text,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	if (sendmsg(to, &message, 0) != 1)
+		err(1, "sendmsg");
+	close(fd);
+}
+
+static int receive_descriptor(int from)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec text = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &text,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	int fd;
+
+	if (recvmsg(from, &message, 0) != 1 || !CMSG_FIRSTHDR(&message))
+		err(1, "recvmsg");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	return fd;
+}
+
+/* The client's end is given to a process that never had it open, and closes it
+ * when nobody else has it any more. */
+static void passed(void)
+{
+	struct pair pair = { .client = -1 };
+	int channel[2];
+	char byte = 'x';
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, channel))
+		err(1, "socketpair");
+	if (!fork()) {
+		prctl(PR_SET_NAME, "heir");
+		pair.client = receive_descriptor(channel[0]);
+		if (read(channel[0], &byte, 1) != 1)
+			err(1, "read");
+		close(pair.client);
+		_exit(0);
+	}
+	pair = make_pair();
+	say_client(&pair);
+	send_descriptor(channel[1], pair.client);
+	if (write(channel[1], &byte, 1) != 1)
+		err(1, "write");
+	wait_for_end(pair.server);
+	close(pair.server);
+}
+
+/* A connection in TIME_WAIT gets an RST with the sequence number that it waits
+ * for, which kills it (RFC 1337 is not heeded: tcp_rfc1337 is 0). */
+static uint32_t next_sequence(int fd)
+{
+	int on = TCP_REPAIR_ON, off = TCP_REPAIR_OFF_NO_WP, queue = TCP_SEND_QUEUE;
+	uint32_t sequence;
+	socklen_t len = sizeof(sequence);
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &sequence, &len) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)))
+		err(1, "TCP_REPAIR");
+	return sequence;
+}
+
+static uint16_t checksum(const void *data, size_t len, uint32_t sum)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void send_reset(unsigned int from, unsigned int to, uint32_t sequence)
+{
+	struct tcphdr reset = { .source = htons((uint16_t)from),
+				.dest = htons((uint16_t)to),
+				.seq = htonl(sequence),
+				.doff = 5,
+				.rst = 1 };
+	union place place = loopback(0);
+	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+	/* The pseudo header: both addresses are 127.0.0.1. */
+	uint32_t sum = 2 * (0x7f00 + 0x0001) + IPPROTO_TCP + sizeof(reset);
+
+	reset.check = htons(checksum(&reset, sizeof(reset), sum));
+	if (fd < 0 || sendto(fd, &reset, sizeof(reset), 0, &place.any, place_len()) != sizeof(reset))
+		err(1, "a raw RST");
+	close(fd);
+}
+
+static void wait_until_closed(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	while (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state != TCP_CLOSE)
+		usleep(1000);
+}
+
+static void wait_reset(void)
+{
+	struct pair pair = make_pair();
+	uint32_t sequence = next_sequence(pair.server);
+
+	say_client(&pair);
+	close(pair.client);
+	wait_for_end(pair.server);
+	shutdown(pair.server, SHUT_WR);
+	/* The last ACK has come from the TIME_WAIT. */
+	wait_until_closed(pair.server);
+	send_reset(pair.server_port, pair.client_port, sequence + 1);
+}
+
 /* Closes with the connection's descriptor open in a child as well, and the
  * child is the last one. */
 static void forked(void)
@@ -273,6 +412,7 @@ static void forked(void)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_NAME, "heir");
 		close(ready[1]);
 		if (read(ready[0], &byte, 1) < 0)
 			err(1, "read");
@@ -316,6 +456,7 @@ static const struct {
 	{ "reset", reset },		  { "aborted", aborted },
 	{ "reused", reused },		  { "new_syn", new_syn },
 	{ "forked", forked },		  { "exits", exits },
+	{ "passed", passed },		  { "wait_reset", wait_reset },
 };
 
 int main(int argc, char **argv)
