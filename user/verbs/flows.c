@@ -83,12 +83,15 @@ static void show_open_lives(struct session *session)
 static void count_waits(struct session *session, struct census *census)
 {
 	const struct timewaits *waits = model__timewaits(session->model);
+	/* Where no record tells that one is over its time has to. */
+	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S;
+	bool told = session__has_hook(session, "timewait");
 
 	for (uint32_t i = 0; i < waits->used; i++) {
 		const struct wait_entry *entry = timewaits__at(waits, i);
 		struct filter_subject subject;
 
-		if (!entry)
+		if (!entry || (!told && wait_entry__held_ns(entry, session->last_ns) >= len_ns))
 			continue;
 		subject = (struct filter_subject){
 			.local_addr = entry->local,
@@ -152,7 +155,8 @@ static void show_census(struct session *session)
 		estimated |= waits->groups[i].estimated != 0;
 	census__init(&census);
 	count_lives(session, &census);
-	count_waits(session, &census);
+	if (!session->options->at_close) /* then nobody follows them */
+		count_waits(session, &census);
 	count_listeners(session, &census);
 	for (uint32_t i = 0; i < census.used; i++)
 		session->printer.ops->census(&session->printer, &census.rows[i], estimated,
