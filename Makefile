@@ -128,7 +128,7 @@ $(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -o $@
 
 SNAPSHOT_OBJECTS := $(addprefix $(BUILD)/user/,source/sockdiag.o source/netns.o source/netstat.o \
-	source/procs.o source/cgroup_teller.o base/clock.o base/idmap.o base/strbuf.o event/connection.o)
+	source/procs.o source/cgroup_teller.o base/clock.o base/decimal.o base/idmap.o base/strbuf.o event/connection.o)
 $(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

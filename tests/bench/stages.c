@@ -105,7 +105,8 @@ static void put_place(struct ev_place *place, const struct world *world, const s
 
 static void put_owner(struct ev_owner *owner, const struct connection *c)
 {
-	*owner = (struct ev_owner){ .pid = 1000 + c->number % PROCESSES, .uid = 33, .cgroup = 7 };
+	*owner = (struct ev_owner){ .pid = 1000 + c->number % PROCESSES, .uid = 33,
+				    .start_cs = 4711, .cgroup = is_server(c) ? 7 : 8 };
 	owner->tid = owner->pid;
 	memcpy(owner->comm, is_server(c) ? "nginx" : "php-fpm", is_server(c) ? 5 : 7);
 }
@@ -291,6 +292,20 @@ static void show(void *context, const struct change *change)
 		strbuf__clear(&printer->out);
 }
 
+/* As systemd names them. */
+static void tell_cgroup(struct bench *bench, uint64_t id, const char *path)
+{
+	struct ev_cgroup cgroup = { .header = { .len = sizeof(cgroup), .version = EV_VERSION,
+						.kind = EV_CGROUP }, .id = id };
+	struct changes changes;
+	struct record record;
+
+	strcpy(cgroup.path, path);
+	if (record__decode(&record, &cgroup, sizeof(cgroup)) ||
+	    model__apply(bench->model, &record, &changes))
+		errx(1, "a cgroup was refused");
+}
+
 static struct bench *new_bench(uint32_t live, const struct printer_ops *ops, enum subject_matter of)
 {
 	const struct model_config config = { .seed = 1, .max_lives = live * 2,
@@ -307,6 +322,8 @@ static struct bench *new_bench(uint32_t live, const struct printer_ops *ops, enu
 		err(1, "model");
 	bench->select.kinds = 1U << (of == OF_EVENTS ? CHANGE_TRANSITION : CHANGE_LIFE);
 	printer__init(&bench->printer, ops, &layout, 1700000000ULL * NS_PER_S);
+	tell_cgroup(bench, 7, "/system.slice/nginx.service");
+	tell_cgroup(bench, 8, "/system.slice/php8.2-fpm.service");
 	bench->printer.cgroups = model__cgroups(bench->model);
 	return bench;
 }

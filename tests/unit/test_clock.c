@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/decimal.c"
 #include "base/clock.c"
 
 /* xorshift64: the same numbers in every run and on every machine. */

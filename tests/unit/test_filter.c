@@ -282,6 +282,7 @@ static void no_words_accept_everything(void **state)
 
 	(void)state;
 	assert_non_null(filter);
+	assert_true(filter__accepts_all(filter));
 	assert_int_equal(filter__match(filter, &unknown), FILTER_YES);
 	assert_int_equal(filter__match(filter, &client), FILTER_YES);
 	filter__kernel_terms(filter, &terms);
@@ -295,6 +296,7 @@ static void both_must_accept(void **state)
 	struct filter *filter = filter__and(parsed("port 443"), parsed("pid 1 or comm curl"));
 
 	(void)state;
+	assert_false(filter__accepts_all(filter));
 	assert_int_equal(filter__match(filter, &client), FILTER_YES);
 	filter = filter__and(filter, parsed("not (ipv6 or netns 4)"));
 	assert_int_equal(filter__match(filter, &client), FILTER_YES);

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 #undef stop /* cmocka 2 has a macro of that name, a printer a function */
 
+#include "base/decimal.c"
 #include "base/clock.c"
 #include "base/histogram.c"
 #include "base/idmap.c"
@@ -152,6 +153,33 @@ static void a_process_and_where_it_is(void **state)
 	expect_process(&owner, &told,
 		       ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,\"started\":\""
 		       UTC("30.420000") "\"}");
+}
+
+/* What is kept of a process is no longer true when its cgroup is told, or its
+ * place is taken by another. */
+static void a_process_that_is_kept(void **state)
+{
+	struct ev_cgroup told = {.id = 5, .path = "/a"};
+	struct owner other = {.pid = php.pid + PROCESS_TEXTS, .comm = "b"};
+	struct printer printer = new_printer();
+	struct cgroups cgroups;
+
+	(void)state;
+	assert_int_equal(cgroups__init(&cgroups, 1), 0);
+	printer.cgroups = &cgroups;
+	put_process(&printer, &php);
+	put_process(&printer, &php);
+	assert_int_equal(cgroups__put(&cgroups, &told), 0);
+	put_process(&printer, &php);
+	put_process(&printer, &other);
+	put_process(&printer, &php);
+	expect_line(&printer,
+		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33}"
+		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33}"
+		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,\"cgroup\":\"/a\"}"
+		    ",\"process\":{\"pid\":875,\"comm\":\"b\",\"uid\":0}"
+		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33,\"cgroup\":\"/a\"}");
+	cgroups__fini(&cgroups);
 }
 
 #define ID_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -874,6 +902,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start),
 		cmocka_unit_test(a_process_and_where_it_is),
+		cmocka_unit_test(a_process_that_is_kept),
 		cmocka_unit_test(a_container_with_a_hostile_name_above),
 		cmocka_unit_test(a_start_from_a_strange_recording),
 		cmocka_unit_test(a_stop),

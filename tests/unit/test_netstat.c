@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/idmap.c"
+#include "base/decimal.c"
 #include "base/strbuf.c"
 #include "source/netns.c"
 #include "source/netstat.c"

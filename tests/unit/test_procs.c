@@ -28,6 +28,7 @@ static void *limited_reallocarray(void *old, size_t count, size_t size)
 }
 
 #define reallocarray(old, count, size) limited_reallocarray(old, count, size)
+#include "base/decimal.c"
 #include "base/clock.c"
 #include "base/idmap.c"
 #include "source/cgroup_teller.c"

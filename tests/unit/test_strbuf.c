@@ -24,6 +24,7 @@ static void *limited_realloc(void *old, size_t size)
 }
 
 #define realloc(old, size) limited_realloc(old, size)
+#include "base/decimal.c"
 #include "base/strbuf.c"
 #undef realloc
 

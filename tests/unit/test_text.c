@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/decimal.c"
 #include "base/strbuf.c"
 #include "base/text.c"
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/decimal.c"
 #include "base/strbuf.c"
 #include "base/wrap.c"
 

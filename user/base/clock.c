@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/decimal.h"
+
 static uint64_t read_clock(clockid_t id)
 {
 	struct timespec now;
@@ -50,9 +52,6 @@ const char *utc_formatter__format(struct utc_formatter *formatter, uint64_t boot
 
 	if (second != formatter->second)
 		format_second(formatter, second);
-	for (int i = 25; i >= 20; i--) {
-		formatter->text[i] = (char)('0' + us % 10);
-		us /= 10;
-	}
+	decimal__write_6(formatter->text + 20, us);
 	return formatter->text;
 }

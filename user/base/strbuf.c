@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/decimal.h"
+
 void strbuf__init(struct strbuf *buf)
 {
 	*buf = (struct strbuf){ 0 };
@@ -62,14 +64,10 @@ void strbuf__printf(struct strbuf *buf, const char *format, ...)
 
 void strbuf__u64(struct strbuf *buf, uint64_t value)
 {
-	char digits[20];
-	char *p = digits + sizeof(digits);
+	char *at = strbuf__grow(buf, DECIMAL_ROOM);
 
-	do {
-		*--p = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	strbuf__append(buf, p, (size_t)(digits + sizeof(digits) - p));
+	if (at)
+		strbuf__wrote(buf, decimal__write(at, value));
 }
 
 const char *strbuf__text(struct strbuf *buf)

@@ -23,8 +23,13 @@ void strbuf__init(struct strbuf *buf);
 void strbuf__fini(struct strbuf *buf);
 
 /* Room for at least n more bytes, or NULL when memory ran out. The caller
- * writes there and then adds what it wrote to buf->len. */
+ * writes there and then says up to where. */
 char *strbuf__grow(struct strbuf *buf, size_t n);
+
+static inline void strbuf__wrote(struct strbuf *buf, const char *end)
+{
+	buf->len = (size_t)(end - buf->data);
+}
 
 void strbuf__printf(struct strbuf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -32,6 +32,12 @@ const char *role__name(enum role role);
 /* The kernel's name ("SYN_SENT"), "?" for a number that is none. */
 const char *state__name(unsigned int state);
 
+enum { STATE_TEXT_ROOM = 16 };
+
+/* Writes that name without a NUL and returns the place behind it. at has
+ * STATE_TEXT_ROOM bytes, all of which may be written. */
+char *state__write(char *at, unsigned int state);
+
 /* The state that a person means by text: the kernel's name or ss's, in any
  * case, with '-' or '_' ("time-wait", "FIN_WAIT2", "fin-wait-2", "estab",
  * "listening", "closed"). 0 when it is none. */

@@ -280,6 +280,11 @@ enum filter_verdict filter__match(const struct filter *filter, const struct filt
 	return match_node(filter, filter->root, subject);
 }
 
+bool filter__accepts_all(const struct filter *filter)
+{
+	return !filter->root;
+}
+
 /* ---- what the kernel is told -------------------------------------------- */
 
 /*

@@ -67,6 +67,9 @@ struct filter_error {
 struct filter *filter__parse(const char *const *words, size_t count, struct filter_error *error);
 void filter__free(struct filter *filter);
 
+/* True for one that says yes whatever it is asked. */
+bool filter__accepts_all(const struct filter *filter);
+
 /* Three-valued (Kleene) logic: "not undecided" is undecided, "no and
  * undecided" is no, "yes or undecided" is yes. */
 enum filter_verdict filter__match(const struct filter *filter, const struct filter_subject *subject);

@@ -122,6 +122,7 @@ int cgroups__put(struct cgroups *cgroups, const struct ev_cgroup *from)
 	char *path = strdup(from->path);
 	struct cgroup *place = path ? place_for(cgroups, from->id) : NULL;
 
+	cgroups->told++;
 	if (!place) {
 		free(path);
 		return -ENOMEM;

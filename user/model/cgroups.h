@@ -44,6 +44,7 @@ struct cgroups {
 	struct cgroup *all; /* owned; a ring, free places have id 0 */
 	uint32_t next;	    /* place for the next one */
 	uint64_t evicted;
+	uint64_t told; /* how often one was put: what was made of them before may be old */
 	struct idmap by_id;
 };
 

@@ -4,12 +4,10 @@
 void printer__init(struct printer *printer, const struct printer_ops *ops,
 		   const struct printer_config *config, uint64_t realtime_offset_ns)
 {
-	printer->ops = ops;
-	printer->config = *config;
+	*printer = (struct printer){ .ops = ops, .config = *config };
 	strbuf__init(&printer->out);
 	utc_formatter__init(&printer->utc, realtime_offset_ns);
 	utc_formatter__init(&printer->starts, realtime_offset_ns);
-	printer->cgroups = NULL;
 }
 
 void printer__fini(struct printer *printer)

@@ -84,6 +84,20 @@ struct printer_ops {
 	void (*stop)(struct printer *printer, uint64_t time_ns, const struct ledger *ledger);
 };
 
+enum {
+	PROCESS_TEXTS = 64, /* the processes that are busy at a time; a power of two */
+	PROCESS_TEXT_BYTES = 448,
+};
+
+/* A process as it stands in a line. It takes as long to write as the rest of
+ * the line, and is the same in thousands of them. */
+struct process_text {
+	struct owner owner;
+	uint64_t told; /* cgroups.told when it was made */
+	uint32_t len;  /* 0: none */
+	char text[PROCESS_TEXT_BYTES];
+};
+
 struct printer {
 	const struct printer_ops *ops;
 	struct printer_config config;
@@ -91,6 +105,7 @@ struct printer {
 	struct utc_formatter utc;
 	struct utc_formatter starts;   /* of processes: another second than that of the line */
 	const struct cgroups *cgroups; /* borrowed, for owners; NULL none */
+	struct process_text processes[PROCESS_TEXTS];
 };
 
 extern const struct printer_ops json_printer;

@@ -3,7 +3,7 @@
 
 int select__init(struct select *select, const struct filter *filter, const struct model *model)
 {
-	*select = (struct select){ .filter = filter, .model = model };
+	*select = (struct select){ .filter = filter, .model = model, .all = filter__accepts_all(filter) };
 	return idmap__init(&select->withheld, 0);
 }
 
@@ -81,6 +81,8 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 {
 	struct filter_subject subject;
 
+	if (select->all)
+		return FILTER_YES;
 	if (change->timewait)
 		return judge_wait(select, change);
 	if (change->handshake || change->accept)
@@ -147,7 +149,8 @@ static unsigned int index_of(const struct change *change)
 static void show_withheld(struct select *select, const struct life *life, select_show_fn show,
 			  void *context)
 {
-	uint32_t withheld = idmap__remove(&select->withheld, life->key);
+	uint32_t withheld =
+		select->withheld.used ? idmap__remove(&select->withheld, life->key) : IDMAP_NONE;
 
 	if (withheld == IDMAP_NONE)
 		return;

@@ -19,6 +19,7 @@ enum { SELECT_WITHHELD_MAX = 65536 }; /* lives; beyond it an undecided one is sh
 struct select {
 	const struct filter *filter; /* borrowed */
 	const struct model *model;   /* borrowed: owners of lives */
+	bool all;		     /* the filter lets everything pass */
 	uint32_t kinds;		     /* bit (1 << CHANGE_*) for each that is shown */
 	struct idmap withheld;	     /* life.key to what is withheld of it */
 };
