@@ -136,7 +136,7 @@ $(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
 
 # All of userspace but the sources of events, which need a kernel.
 STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUILD)/user/source/%,$(OBJECTS)) \
-	$(addprefix $(BUILD)/user/,verbs/select.o source/recording.o source/netns.o)
+	$(addprefix $(BUILD)/user/,verbs/batch.o verbs/select.o source/recording.o source/netns.o)
 $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -26,6 +26,7 @@
 
 #include "output/printer.h"
 #include "source/recording.h"
+#include "verbs/batch.h"
 #include "verbs/select.h"
 
 enum {
@@ -280,6 +281,7 @@ struct bench {
 	struct select select;
 	struct filter *filter;
 	struct printer printer;
+	struct batch batch;
 	struct record records[CHUNK_RECORDS];
 };
 
@@ -359,22 +361,32 @@ static void apply_chunk(struct bench *bench, const struct world *world)
 			errx(1, "out of memory");
 }
 
+static int take(void *context, const void *data, size_t len)
+{
+	struct bench *bench = context;
+	struct changes changes;
+	struct record record;
+
+	if (record__decode(&record, data, len) || model__apply(bench->model, &record, &changes))
+		errx(1, "a record was refused");
+	for (unsigned int n = 0; n < changes.count; n++)
+		select__change(&bench->select, &changes.change[n], show, &bench->printer);
+	return 0;
+}
+
 /* As a session does it. */
 static void pass_chunk(struct bench *bench, const struct world *world)
 {
+	const struct flow_table *flows = model__flows(bench->model);
 	const char *at = world->chunk;
-	struct changes changes;
-	struct record record;
 
 	for (unsigned int i = 0; i < world->count; i++) {
 		size_t len = ((const struct ev_header *)at)->len;
 
-		if (record__decode(&record, at, len) || model__apply(bench->model, &record, &changes))
-			errx(1, "record %u was refused", i);
-		for (unsigned int n = 0; n < changes.count; n++)
-			select__change(&bench->select, &changes.change[n], show, &bench->printer);
+		batch__add(&bench->batch, flows, at, len, take, bench);
 		at += len;
 	}
+	batch__release(&bench->batch, flows, take, bench);
 }
 
 static uint64_t cpu_ns(void)

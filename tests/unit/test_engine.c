@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "findings/finding.c"
+#include "base/decimal.c"
 #include "base/strbuf.c"
 #include "event/connection.c"
 

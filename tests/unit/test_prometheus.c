@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #undef stop /* cmocka 2 has a macro of that name */
 
+#include "base/decimal.c"
 #include "base/clock.c"
 #include "base/durations.c"
 #include "base/histogram.c"

@@ -304,12 +304,40 @@ static bool settings_ok(const struct ev_settings *settings)
 	return true;
 }
 
-static bool parts_ok(const struct record *record)
+/* Nine of ten records are transitions, and most have few of these parts: the
+ * others are not looked for. */
+static void find_transition(struct record *record, const struct layout *layout, const void *data)
 {
-	return (!record->transition || transition_ok(record->transition)) &&
-	       (!record->place || place_ok(record->place)) &&
-	       (!record->owner || owner_ok(record->owner, record->header->version)) &&
-	       (!record->handshake || handshake_ok(record->handshake)) &&
+	record->transition = part(data, layout->transition);
+	record->place = part(data, layout->place);
+	record->totals = part(data, layout->totals);
+	record->birth = part(data, layout->birth);
+}
+
+static bool transition_parts_ok(const struct record *record)
+{
+	return transition_ok(record->transition) && (!record->place || place_ok(record->place));
+}
+
+static void find_others(struct record *record, const struct layout *layout, const void *data)
+{
+	record->handshake = part(data, layout->handshake);
+	record->accept = part(data, layout->accept);
+	record->timewait = part(data, layout->timewait);
+	record->loss = part(data, layout->loss);
+	record->stop = part(data, layout->stop);
+	record->listener = part(data, layout->listener);
+	record->sampled = part(data, layout->sampled);
+	record->netstat = part(data, layout->netstat);
+	record->socket = part(data, layout->socket);
+	record->dump = part(data, layout->dump);
+	record->cgroup = part(data, layout->cgroup);
+	record->settings = part(data, layout->settings);
+}
+
+static bool other_parts_ok(const struct record *record)
+{
+	return (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->timewait || timewait_ok(record->timewait)) &&
 	       (!record->listener || listener_ok(record->listener)) &&
@@ -320,6 +348,13 @@ static bool parts_ok(const struct record *record)
 	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->cgroup || cgroup_ok(record->cgroup)) &&
 	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
+}
+
+static bool parts_ok(const struct record *record)
+{
+	if (record->owner && !owner_ok(record->owner, record->header->version))
+		return false;
+	return record->transition ? transition_parts_ok(record) : other_parts_ok(record);
 }
 
 /* The length first: nothing else of a record may be read before it is known
@@ -348,23 +383,11 @@ int record__decode(struct record *record, const void *data, size_t len)
 	if (layout->size != len)
 		return -EBADMSG;
 
-	record->transition = part(data, layout->transition);
-	record->place = part(data, layout->place);
 	record->owner = part(data, layout->owner);
-	record->totals = part(data, layout->totals);
-	record->birth = part(data, layout->birth);
-	record->handshake = part(data, layout->handshake);
-	record->accept = part(data, layout->accept);
-	record->timewait = part(data, layout->timewait);
-	record->loss = part(data, layout->loss);
-	record->stop = part(data, layout->stop);
-	record->listener = part(data, layout->listener);
-	record->sampled = part(data, layout->sampled);
-	record->netstat = part(data, layout->netstat);
-	record->socket = part(data, layout->socket);
-	record->dump = part(data, layout->dump);
-	record->cgroup = part(data, layout->cgroup);
-	record->settings = part(data, layout->settings);
+	if (layout->transition)
+		find_transition(record, layout, data);
+	else
+		find_others(record, layout, data);
 	if (!parts_ok(record))
 		return -EBADMSG;
 	if (record->owner && record->owner->pid == 0)

@@ -193,6 +193,19 @@ static int take(void *context, const void *data, size_t len)
 	return take_record(session, data, len, &record);
 }
 
+/* For the source, which brings many. */
+static int take_soon(void *context, const void *data, size_t len)
+{
+	struct session *session = context;
+
+	return batch__add(&session->batch, model__flows(session->model), data, len, take, session);
+}
+
+static int take_held(struct session *session)
+{
+	return batch__release(&session->batch, model__flows(session->model), take, session);
+}
+
 /* After the end is decided: counted, kept, but not shown. */
 int session__take_rest(void *context, const void *data, size_t len)
 {
@@ -388,7 +401,12 @@ static int pump(struct session *session)
 	look(session);
 	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted &&
 	       !time_is_up(session)) {
-		verdict = source__poll(session->source, take, session);
+		int held;
+
+		verdict = source__poll(session->source, take_soon, session);
+		held = take_held(session);
+		if (verdict == SOURCE_MORE)
+			verdict = held;
 		if (verdict == SOURCE_MORE)
 			verdict = heal(session);
 		look(session);

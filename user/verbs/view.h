@@ -11,6 +11,7 @@
 #include "source/cgroup_teller.h"
 #include "source/hooks.h"
 #include "source/source.h"
+#include "verbs/batch.h"
 #include "verbs/options.h"
 #include "verbs/heal.h"
 #include "verbs/select.h"
@@ -81,6 +82,7 @@ struct session {
 	uint64_t losses; /* loss records */
 	struct ledger ledger;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
+	struct batch batch;	      /* records that are not taken yet */
 	uint64_t shown;
 	uint64_t next_snapshot_ns; /* boot time */
 	uint64_t until_ns;	   /* boot time of the source; UINT64_MAX: none */
