@@ -36,7 +36,9 @@ ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
 # What defines the maps that others share comes first: bpftool's
 # linker (7.1) mislays a map that is used before it is defined.
 BPF_FIRST := $(addprefix bpf/,state.bpf.c handshake.bpf.c timewait.bpf.c)
-BPF_SOURCES := $(BPF_FIRST) $(filter-out $(BPF_FIRST),$(wildcard bpf/*.bpf.c))
+# holders.bpf.c is an object of its own: it is loaded for one look, without a ring.
+BPF_ALONE := bpf/holders.bpf.c
+BPF_SOURCES := $(BPF_FIRST) $(filter-out $(BPF_FIRST) $(BPF_ALONE),$(wildcard bpf/*.bpf.c))
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.o)
 BPF_HEADERS := $(wildcard bpf/*.h) vmlinux/vmlinux.h
 SOURCES := user/main.c $(sort $(wildcard user/*/*.c))
@@ -67,9 +69,14 @@ $(SKELETON): $(BUILD)/tcpsaga.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name tcpsaga_bpf > $@
 
+$(BUILD)/holders.skel.h: $(BUILD)/bpf/holders.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name holders_bpf > $@
+
 # ---- userspace ----
 
 $(BUILD)/user/source/live.o: $(SKELETON)
+$(BUILD)/user/source/holders.o: $(BUILD)/holders.skel.h
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
@@ -104,7 +111,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer snapshot mkrec stages churn relocs empty)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder snapshot mkrec stages churn relocs empty)
 
 # Unit tests are always built with the sanitizers. Each includes the module it
 # tests, so they depend on whatever the compiler says they do. cmocka 2 calls
@@ -115,7 +122,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
 		-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
 
-$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer: $(BUILD)/tests/%: tests/system/%.c
+$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@

@@ -126,6 +126,9 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	unsigned char skc_reuse : 4; /* SO_REUSEADDR */
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -226,6 +229,26 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u32 total_retrans;
 	bool is_mptcp; /* CONFIG_MPTCP only */
+};
+
+struct udp_sock {
+	struct inet_sock inet;
+};
+
+/* What an iterator is given for each of its items, and once more at the end,
+ * without one. */
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
 };
 
 struct sk_buff {

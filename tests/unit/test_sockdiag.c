@@ -333,6 +333,21 @@ static void cgroups(void **state)
 	assert_int_equal(entry.has, 0);
 }
 
+static void v6only(void **state)
+{
+	const uint8_t yes = 1, no = 0;
+	struct socket_entry entry;
+
+	(void)state;
+	entry = with_attribute(EV_LISTEN, INET_DIAG_SKV6ONLY, &yes, 1);
+	assert_int_equal(entry.has, SOCKET_HAS_V6ONLY);
+	assert_int_equal(entry.v6only, 1);
+	entry = with_attribute(EV_CLOSE, INET_DIAG_SKV6ONLY, &no, 1);
+	assert_int_equal(entry.has, SOCKET_HAS_V6ONLY);
+	assert_int_equal(entry.v6only, 0);
+	assert_int_equal(with_attribute(EV_LISTEN, INET_DIAG_SKV6ONLY, &yes, 0).has, 0);
+}
+
 /* The attribute is as long as the kernel's struct tcp_info: shorter in an old
  * kernel, longer in a new one. */
 static void infos_of_all_lengths(void **state)
@@ -383,7 +398,8 @@ static void unknown_attributes(void **state)
 	for (uint16_t type = 0; type < 100; type++) {
 		struct socket_entry entry;
 
-		if (type == INET_DIAG_INFO || type == INET_DIAG_SKMEMINFO || type == INET_DIAG_CGROUP_ID)
+		if (type == INET_DIAG_INFO || type == INET_DIAG_SKMEMINFO ||
+		    type == INET_DIAG_CGROUP_ID || type == INET_DIAG_SKV6ONLY)
 			continue;
 		entry = with_attribute(EV_LISTEN, type, bytes, sizeof(bytes));
 		assert_int_equal(entry.has, 0);
@@ -532,6 +548,28 @@ static void what_is_asked_for(void **state)
 	assert_int_equal(request_body(7)->idiag_ext,
 			 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1));
 	assert_int_equal(SOCKDIAG_ALL_STATES, 0xffe);
+}
+
+static void the_sockets_of_a_port(void **state)
+{
+	struct sockdiag *diag = played_diag();
+	struct ports ports = {0};
+
+	(void)state;
+	put_end(0);
+	put_end(0);
+	assert_int_equal(sockdiag__dump_port(diag, IPPROTO_UDP, 53, SOCKDIAG_BOUND, note_port, &ports), 0);
+	put_end(-ENOENT);
+	assert_int_equal(sockdiag__dump_port(diag, IPPROTO_UDP, 53, 1, note_port, &ports), -ENOENT);
+	sockdiag__free(diag);
+	assert_int_equal(request_count, 3);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(request_body(i)->sdiag_protocol, IPPROTO_UDP);
+		assert_int_equal(request_body(i)->sdiag_family, i ? AF_INET6 : AF_INET);
+		assert_int_equal(request_body(i)->id.idiag_sport, htons(53));
+		assert_int_equal(request_body(i)->idiag_states, 1 << 13);
+		assert_int_equal(request_body(i)->idiag_ext, 0);
+	}
 }
 
 static void signals_do_not_end_it(void **state)
@@ -814,6 +852,7 @@ int main(void)
 		CLEAN(kinds),
 		CLEAN(drops),
 		CLEAN(cgroups),
+		CLEAN(v6only),
 		CLEAN(infos_of_all_lengths),
 		CLEAN(a_fin_is_no_byte),
 		CLEAN(unknown_attributes),
@@ -821,6 +860,7 @@ int main(void)
 		CLEAN(attributes_that_lie_about_their_length),
 		CLEAN(both_families_in_many_reads),
 		CLEAN(what_is_asked_for),
+		CLEAN(the_sockets_of_a_port),
 		CLEAN(signals_do_not_end_it),
 		CLEAN(the_rest_is_read_when_the_taker_has_enough),
 		CLEAN(a_dump_that_changed_meanwhile),

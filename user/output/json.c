@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "output/json_parts.h"
 #include "output/printer.h"
 #include "base/decimal.h"
 #include "base/text.h"
@@ -138,11 +139,10 @@ static void put_cgroup(struct strbuf *out, const struct cgroup *cgroup)
 	}
 }
 
-static void write_process(struct printer *printer, const struct owner *owner)
+/* cgroup may be NULL. */
+static void put_who(struct strbuf *out, const struct owner *owner, struct utc_formatter *starts,
+		    const struct cgroup *cgroup)
 {
-	const struct cgroup *cgroup = printer__cgroup(printer, owner);
-	struct strbuf *out = &printer->out;
-
 	LITERAL(out, ",\"process\":{\"pid\":");
 	strbuf__u64(out, owner->pid);
 	put_foreign(out, "comm", owner->comm, strnlen(owner->comm, sizeof(owner->comm)));
@@ -150,7 +150,7 @@ static void write_process(struct printer *printer, const struct owner *owner)
 	strbuf__u64(out, owner->uid);
 	if (owner->start_cs) {
 		LITERAL(out, ",\"started\":\"");
-		strbuf__append(out, utc_formatter__format(&printer->starts, owner->start_cs * NS_PER_CS),
+		strbuf__append(out, utc_formatter__format(starts, owner->start_cs * NS_PER_CS),
 			       UTC_TEXT_LEN);
 		strbuf__char(out, '"');
 	}
@@ -171,13 +171,30 @@ static void put_process(struct printer *printer, const struct owner *owner)
 		strbuf__append(out, kept->text, kept->len);
 		return;
 	}
-	write_process(printer, owner);
+	put_who(out, owner, &printer->starts, printer__cgroup(printer, owner));
 	if (out->failed || out->len - before > sizeof(kept->text))
 		return;
 	kept->owner = *owner;
 	kept->told = told;
 	kept->len = (uint32_t)(out->len - before);
 	memcpy(kept->text, out->data + before, kept->len);
+}
+
+/* For the views that have files of their own. */
+
+void json__end(struct strbuf *out, const struct endpoint *end)
+{
+	put_end(out, end->addr, end->port, true);
+}
+
+void json__process(struct strbuf *out, const struct owner *owner, struct utc_formatter *starts)
+{
+	put_who(out, owner, starts, NULL);
+}
+
+void json__hex(struct strbuf *out, uint64_t value)
+{
+	put_hex(out, value);
 }
 
 static char *write_role(char *at, unsigned int role)

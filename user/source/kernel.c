@@ -3,9 +3,14 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define INSN(c, dst, src, o, i) \
@@ -17,6 +22,28 @@
 #define CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static int print_if_debugging(enum libbpf_print_level level, const char *format, va_list args)
+{
+	/* TCPSAGA_DEBUG is for the developer of a BPF program: libbpf's and
+	 * the verifier's own words. */
+	if (getenv("TCPSAGA_DEBUG"))
+		return vfprintf(stderr, format, args);
+	(void)level;
+	return 0;
+}
+
+void kernel__hush_libbpf(void)
+{
+	libbpf_set_print(print_if_debugging);
+}
+
+void kernel__raise_memlock(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
 
 int kernel__init(struct kernel *kernel)
 {
@@ -142,6 +169,27 @@ unsigned int kernel__function_args(const struct kernel *kernel, const char *func
 		return 0;
 	type = btf__type_by_id(kernel->btf, btf__type_by_id(kernel->btf, (unsigned int)id)->type);
 	return btf_vlen(type);
+}
+
+static bool enum_has(const struct btf *btf, const struct btf_type *type, const char *name)
+{
+	const struct btf_enum *value = btf_enum(type);
+
+	for (unsigned int i = 0; i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, value[i].name_off), name))
+			return true;
+	return false;
+}
+
+bool kernel__has_enumerator(const struct kernel *kernel, const char *name)
+{
+	for (unsigned int id = 1; id < btf__type_cnt(kernel->btf); id++) {
+		const struct btf_type *type = btf__type_by_id(kernel->btf, id);
+
+		if (btf_is_enum(type) && enum_has(kernel->btf, type, name))
+			return true;
+	}
+	return false;
 }
 
 bool kernel__has_kprobes(void)

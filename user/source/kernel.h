@@ -16,6 +16,13 @@ struct kernel {
 	struct btf *btf; /* owned: the running kernel's types */
 };
 
+/* libbpf prints what it meets; from here on only with TCPSAGA_DEBUG set. */
+void kernel__hush_libbpf(void);
+
+/* Before 5.11 BPF memory counts against RLIMIT_MEMLOCK, and the default of
+ * 64 KiB is too small for a ring. Where it cannot be raised the load says so. */
+void kernel__raise_memlock(void);
+
 /* Reads the kernel's BTF. 0 or -errno (-ENOENT: a kernel without BTF). */
 int kernel__init(struct kernel *kernel);
 void kernel__fini(struct kernel *kernel);
@@ -50,6 +57,9 @@ bool kernel__has_function(const struct kernel *kernel, const char *function);
 
 /* The number of its arguments, 0 when there is no such function. */
 unsigned int kernel__function_args(const struct kernel *kernel, const char *function);
+
+/* True when an enum of the kernel's BTF has this name among its values. */
+bool kernel__has_enumerator(const struct kernel *kernel, const char *name);
 
 /* True when the kernel offers kprobes through perf. */
 bool kernel__has_kprobes(void);

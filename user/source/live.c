@@ -77,25 +77,6 @@ struct live {
 	int cgroup_fd; /* owned, -1: none */
 };
 
-static int no_output(enum libbpf_print_level level, const char *format, va_list args)
-{
-	/* TCPSAGA_DEBUG is for the developer of a BPF program: libbpf's and
-	 * the verifier's own words. */
-	if (getenv("TCPSAGA_DEBUG"))
-		return vfprintf(stderr, format, args);
-	(void)level;
-	return 0;
-}
-
-/* Before 5.11 BPF memory counts against this limit and the default of 64 KiB
- * is too small for a ring. Where it cannot be raised the load says so. */
-static void raise_memlock(void)
-{
-	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-}
-
 static int explain_kernel(int err, char *message, size_t size)
 {
 	if (err == -EPERM || err == -EACCES)
@@ -189,8 +170,8 @@ int live__probe(enum hook_choice choice, struct hook_result results[HOOK_COUNT],
 	struct trial trial;
 	int err;
 
-	libbpf_set_print(no_output);
-	raise_memlock();
+	kernel__hush_libbpf();
+	kernel__raise_memlock();
 	err = try_kernel(choice, &trial, message, size);
 	memcpy(results, trial.results, sizeof(trial.results));
 	*socket_cookie = trial.cookie;
@@ -729,8 +710,8 @@ struct source *live__new(const struct live_config *config, char *message, size_t
 	}
 	live->source.ops = &live_ops;
 	live->cgroup_fd = -1;
-	libbpf_set_print(no_output);
-	raise_memlock();
+	kernel__hush_libbpf();
+	kernel__raise_memlock();
 	hold_memory(true);
 	err = start(live, config, message, size);
 	hold_memory(false);

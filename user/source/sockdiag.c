@@ -110,6 +110,14 @@ static void read_drops(struct socket_entry *entry, const void *payload, size_t l
 	entry->has |= SOCKET_HAS_DROPS;
 }
 
+static void read_v6only(struct socket_entry *entry, const void *payload, size_t len)
+{
+	if (len < 1)
+		return;
+	entry->v6only = !!*(const uint8_t *)payload;
+	entry->has |= SOCKET_HAS_V6ONLY;
+}
+
 static void read_cgroup(struct socket_entry *entry, const void *payload, size_t len)
 {
 	if (len < sizeof(entry->cgroup))
@@ -133,6 +141,9 @@ static bool read_attribute(struct socket_entry *entry, const struct nlattr *attr
 		return true;
 	case INET_DIAG_CGROUP_ID:
 		read_cgroup(entry, payload, len);
+		return true;
+	case INET_DIAG_SKV6ONLY:
+		read_v6only(entry, payload, len);
 		return true;
 	/* Not asked for and always there: inet_diag_msg_attrs_fill(). */
 	case INET_DIAG_SHUTDOWN:
@@ -289,28 +300,44 @@ static int ask(struct sockdiag *diag, struct request *request, struct answer *an
 	return receive_answer(diag, answer);
 }
 
-static int dump_family(struct sockdiag *diag, uint8_t family, uint32_t states, unsigned int extras,
-		       struct answer *answer)
+static int dump_family(struct sockdiag *diag, struct request request, uint8_t family, struct answer *answer)
 {
-	struct request request = new_request(family, extras);
-
 	request.head.nlmsg_flags |= NLM_F_DUMP;
-	request.body.idiag_states = states;
+	request.body.sdiag_family = family;
 	return ask(diag, &request, answer);
+}
+
+static int dump_both(struct sockdiag *diag, const struct request *request, struct answer *answer)
+{
+	int err = dump_family(diag, *request, AF_INET, answer);
+
+	if (!err)
+		err = dump_family(diag, *request, AF_INET6, answer);
+	if (!err && answer->changed)
+		err = -EAGAIN;
+	return err;
 }
 
 int sockdiag__dump(struct sockdiag *diag, uint32_t states, unsigned int extras, sockdiag_take_fn take,
 		   void *context)
 {
 	struct answer answer = { .take = take, .context = context };
-	int err;
+	struct request request = new_request(AF_UNSPEC, extras);
 
-	err = dump_family(diag, AF_INET, states, extras, &answer);
-	if (!err)
-		err = dump_family(diag, AF_INET6, states, extras, &answer);
-	if (!err && answer.changed)
-		err = -EAGAIN;
-	return err;
+	request.body.idiag_states = states;
+	return dump_both(diag, &request, &answer);
+}
+
+int sockdiag__dump_port(struct sockdiag *diag, uint8_t protocol, uint16_t port, uint32_t states,
+			sockdiag_take_fn take, void *context)
+{
+	struct answer answer = { .take = take, .context = context };
+	struct request request = new_request(AF_UNSPEC, 0);
+
+	request.body.sdiag_protocol = protocol;
+	request.body.idiag_states = states;
+	request.body.id.idiag_sport = htons(port);
+	return dump_both(diag, &request, &answer);
 }
 
 /* ---- one socket ------------------------------------------------------------ */
@@ -403,7 +430,7 @@ struct sockdiag *sockdiag__new(void)
 	err = open_socket(diag);
 	/* A dump of no state at all costs nothing and finds tcp_diag missing. */
 	if (!err)
-		err = dump_family(diag, AF_INET, 0, 0, &answer);
+		err = dump_family(diag, new_request(AF_INET, 0), AF_INET, &answer);
 	if (err) {
 		sockdiag__free(diag);
 		errno = -err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The TCP sockets that are there now, read from the kernel's own tables
- * (sock_diag, what ss uses): what existed before the first event, what is true
+ * The TCP sockets (and for one port the UDP ones) that are there now, read from
+ * the kernel's own tables (sock_diag, what ss uses): what existed before the first event, what is true
  * after a loss, and the minisockets of the TIME_WAIT books.
  */
 #ifndef TCPSAGA_SOURCE_SOCKDIAG_H
@@ -32,6 +32,7 @@ enum {
 	SOCKET_HAS_INFO = 1 << 0, /* bytes_sent, bytes_received, retransmits */
 	SOCKET_HAS_DROPS = 1 << 1,
 	SOCKET_HAS_CGROUP = 1 << 2,
+	SOCKET_HAS_V6ONLY = 1 << 3, /* AF_INET6 that listens or is not connected */
 };
 
 struct socket_entry {
@@ -43,7 +44,8 @@ struct socket_entry {
 	uint8_t has;	 /* SOCKET_HAS_* */
 	uint8_t timer;	 /* enum socket_timer */
 	uint8_t retrans; /* retransmissions, probes or SYN-ACKs without an answer */
-	uint16_t pad;
+	uint8_t v6only;	 /* IPV6_V6ONLY, 0 or 1 */
+	uint8_t pad;
 	uint64_t cookie;     /* the dump itself gives one to a socket that had none */
 	uint32_t netns;	     /* inode; 0, whoever walks the namespaces fills it in */
 	uint32_t ifindex;    /* bound to this device, 0 none */
@@ -116,6 +118,15 @@ struct sockdiag *sockdiag__new(void);
  */
 int sockdiag__dump(struct sockdiag *diag, uint32_t states, unsigned int extras, sockdiag_take_fn take,
 		   void *context);
+
+/*
+ * Hands out every socket of this local port, IPv4 first; the kernel picks them
+ * out itself. protocol is IPPROTO_TCP or IPPROTO_UDP: a UDP socket is CLOSE, or
+ * ESTABLISHED when it is connected. Returns as sockdiag__dump(); -ENOENT also
+ * for UDP without the module udp_diag.
+ */
+int sockdiag__dump_port(struct sockdiag *diag, uint8_t protocol, uint16_t port, uint32_t states,
+			sockdiag_take_fn take, void *context);
 
 /* Which single socket. */
 struct sockdiag_key {

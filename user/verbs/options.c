@@ -234,21 +234,30 @@ static int parse_events(struct parse *parse, const char *arg)
 	return 0;
 }
 
-static int add_filter(struct parse *parse, const char *const *words, size_t count)
+int options__filter(const char *verb, const char *const *words, size_t count, struct filter **filter)
 {
 	struct filter_error error;
-	struct filter *filter = filter__parse(words, count, &error);
-	struct filter *both;
 	char text[1024];
 
-	if (!filter && errno == EINVAL) {
-		filter__explain(&error, words, count, text, sizeof(text));
-		fflush(stdout);
-		fprintf(stderr, "tcpsaga: %s: filter: %s", parse->syntax->name, text);
-		parse->status = EXIT_USAGE;
+	*filter = filter__parse(words, count, &error);
+	if (*filter)
+		return EXIT_DONE;
+	if (errno != EINVAL)
+		return fail(EXIT_FAILED, "out of memory");
+	filter__explain(&error, words, count, text, sizeof(text));
+	fflush(stdout);
+	fprintf(stderr, "tcpsaga: %s: filter: %s", verb, text);
+	return EXIT_USAGE;
+}
+
+static int add_filter(struct parse *parse, const char *const *words, size_t count)
+{
+	struct filter *filter, *both;
+
+	parse->status = options__filter(parse->syntax->name, words, count, &filter);
+	if (parse->status)
 		return EINVAL;
-	}
-	both = filter ? filter__and(parse->options->filter, filter) : NULL;
+	both = filter__and(parse->options->filter, filter);
 	if (!both) {
 		parse->status = fail(EXIT_FAILED, "out of memory");
 		return ENOMEM;

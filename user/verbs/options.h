@@ -84,6 +84,10 @@ void options__fini(struct options *options);
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said);
 
+/* Parses the words of a filter. 0 with *filter owned by the caller, or the exit
+ * status after what is wrong has been said. */
+int options__filter(const char *verb, const char *const *words, size_t count, struct filter **filter);
+
 /* The word of candidates (NULL-terminated) that is nearest to text, NULL when
  * none is near. For "did you mean". */
 const char *options__nearest(const char *text, const char *const *candidates);
