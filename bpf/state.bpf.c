@@ -6,17 +6,23 @@
  *   tp_btf/inet_sock_set_state    one record for each transition: a full one at
  *                                 birth and at CLOSE, the owner with close() and
  *                                 shutdown(), a compact one otherwise
- *   the same, a second time       stands in where the first was not run
+ *   the same, three times more    stand in where those before were not run
  *
  * The kernel does not run a program inside itself: when a softirq, or on newer
  * kernels another task, makes a transition on a CPU where on_state is just at
  * work, on_state is skipped and the kernel only counts it. on_state_stand_in
  * runs behind it for every event, sees that on_state has not been there, and
- * takes the event over.
+ * takes the event over. A softirq makes one of them needed. From 7.0 on a task
+ * may be preempted in the middle of a program and others run meanwhile, so there
+ * are three, and three tasks have to be caught in three programs before an
+ * event is lost; then it is counted.
  *
- * Map
- *   seen  per CPU: the last event that on_state began with, one for sockets
- *         locked by a task and one for the rest, which is what a softirq has.
+ * Maps
+ *   told     by the socket's address: the last event of a socket there that was
+ *            told. Another one in its place, and the event is told twice; the
+ *            second time has a flag.
+ *   scratch  per CPU: where an address becomes a number; one for sockets locked by
+ *            a task and one for the rest, which is what a softirq has.
  *
  * It fires before sk_state is written, so the states are its arguments. MPTCP's
  * own sockets (protocol 262) and SCTP pass the same tracepoint and are skipped;
@@ -33,6 +39,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct kernel_filter filter = {};
 const volatile bool filter_on = false;
 const volatile bool have_socket_cookie = false;
+const volatile bool preempts = false;
 const volatile bool may_probe_read = false;
 const volatile __u32 syn_recv_sock_args = 0;
 const volatile __u32 accept_args = 0;
@@ -44,6 +51,46 @@ const volatile __u32 simulate_loss = 0;
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");
 struct asked_map asked SEC(".maps");
+
+/*
+ * Where tasks are preempted in the middle of a program (tracepoints from 7.0 on),
+ * the kernel skips the program for whoever runs meanwhile. It is held off for the
+ * whole of a program: to end this, preemption is allowed while interrupts are not,
+ * lest a task that is to go goes right then, still in the program.
+ */
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
+extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
+
+static __always_inline void hold_cpu(void)
+{
+	if (preempts)
+		bpf_preempt_disable();
+}
+
+static __always_inline void let_cpu_go(void)
+{
+	unsigned long flags;
+
+	if (!preempts)
+		return;
+	bpf_local_irq_save(&flags);
+	bpf_preempt_enable();
+	bpf_local_irq_restore(&flags);
+}
+
+/* For programs in other objects: see accept.h for why they have no names of the
+ * kernel's own. */
+__hidden __noinline void cpu__hold(void)
+{
+	hold_cpu();
+}
+
+__hidden __noinline void cpu__let_go(void)
+{
+	let_cpu_go();
+}
 
 /* Values of file_ref_t from here on mean that the last reference is gone
  * (FILE_REF_RELEASED, include/linux/file_ref.h). */
@@ -229,23 +276,46 @@ static __always_inline bool is_birth(const struct step *step)
 	       step->old_state == EV_SYN_RECV;
 }
 
-struct seen {
+enum { TOLD_SLOTS_BITS = 12 };
+
+struct told {
+	__u64 sk;
+	__u32 states;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << TOLD_SLOTS_BITS);
+	__type(key, __u32);
+	__type(value, struct told);
+} told SEC(".maps");
+
+struct scratch {
 	__u64 sk[2]; /* by in_syscall */
-	__u32 states[2];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct seen);
-} seen SEC(".maps");
+	__type(value, struct scratch);
+} scratch SEC(".maps");
 
-static __always_inline struct seen *my_seen(void)
+/* As in put_socket_id(): read back from a map, a pointer is a number. */
+static __always_inline struct told *told_of(struct sock *sk)
 {
-	__u32 zero = 0;
+	__u32 key = 0;
+	struct scratch *mine = bpf_map_lookup_elem(&scratch, &key);
+	bool locked = sk->sk_lock.owned;
+	__u64 address;
 
-	return bpf_map_lookup_elem(&seen, &zero);
+	if (!mine)
+		return NULL;
+	*(volatile __u64 *)&mine->sk[locked] = (__u64)sk;
+	address = *(volatile __u64 *)&mine->sk[locked];
+	key = address * 0x9e3779b97f4a7c15ULL >> (64 - TOLD_SLOTS_BITS);
+	return bpf_map_lookup_elem(&told, &key);
 }
 
 static __always_inline __u32 states_of(int from, int to)
@@ -289,17 +359,24 @@ static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 	return 0;
 }
 
+static __always_inline void note_told(struct told *last, struct sock *sk, __u32 states)
+{
+	last->sk = (__u64)sk;
+	last->states = states;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int old, int new)
 {
-	struct seen *last = my_seen();
-	bool locked = sk->sk_lock.owned;
+	struct told *last;
 
-	if (last) {
-		last->sk[locked] = (__u64)sk;
-		last->states[locked] = states_of(old, new);
-	}
-	return tell(sk, old, new, 0);
+	hold_cpu();
+	last = told_of(sk);
+	if (last)
+		note_told(last, sk, states_of(old, new));
+	tell(sk, old, new, 0);
+	let_cpu_go();
+	return 0;
 }
 
 static __always_inline void count_nested(void)
@@ -311,14 +388,50 @@ static __always_inline void count_nested(void)
 		__sync_fetch_and_add(&book->nested, 1);
 }
 
+/* The last to run leaves nothing behind: the socket may do the same again. */
+static __always_inline void stand_in_for(struct sock *sk, int old, int new, bool is_last)
+{
+	struct told *last = told_of(sk);
+	__u32 states = states_of(old, new);
+
+	if (!last)
+		return;
+	if (last->sk == (__u64)sk && last->states == states) {
+		if (is_last)
+			last->sk = 0;
+		return;
+	}
+	if (!is_last)
+		note_told(last, sk, states);
+	count_nested();
+	tell(sk, old, new, EV_F_STAND_IN);
+}
+
+static __always_inline int stand_in(struct sock *sk, int old, int new, bool is_last)
+{
+	hold_cpu();
+	stand_in_for(sk, old, new, is_last);
+	let_cpu_go();
+	return 0;
+}
+
+/* Where tasks are not preempted it is alone. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_stand_in, struct sock *sk, int old, int new)
 {
-	struct seen *last = my_seen();
-	bool locked = sk->sk_lock.owned;
-
-	if (!last || (last->sk[locked] == (__u64)sk && last->states[locked] == states_of(old, new)))
-		return 0;
-	count_nested();
-	return tell(sk, old, new, EV_F_STAND_IN);
+	return stand_in(sk, old, new, !preempts);
 }
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state_stand_in2, struct sock *sk, int old, int new)
+{
+	return stand_in(sk, old, new, false);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state_stand_in3, struct sock *sk, int old, int new)
+{
+	return stand_in(sk, old, new, true);
+}
+
+#include "accept.h"

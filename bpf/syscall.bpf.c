@@ -37,7 +37,9 @@ int on_listen_call(struct syscall_enter *ctx)
 	__u64 thread = bpf_get_current_pid_tgid();
 	__u32 backlog = ctx->args[1];
 
+	cpu__hold();
 	bpf_map_update_elem(&asked, &thread, &backlog, 0);
+	cpu__let_go();
 	return 0;
 }
 
@@ -97,9 +99,11 @@ static __always_inline int accept_returns(const struct syscall_exit *ctx)
 
 	if (ctx->result < 0)
 		return 0;
+	cpu__hold();
 	sk = sock_of(ctx->result);
 	if (sk)
 		accepted(sk);
+	cpu__let_go();
 	return 0;
 }
 

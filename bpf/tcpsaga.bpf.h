@@ -39,6 +39,7 @@
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
 extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
+extern const volatile bool preempts;		/* tasks in the middle of a program; 7.0 on */
 extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
 extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
@@ -79,6 +80,11 @@ struct asked_map {
 	__type(key, __u64); /* bpf_get_current_pid_tgid() */
 	__type(value, __u32);
 };
+
+/* Between them this task is not preempted, where that would make the kernel skip
+ * programs (state.bpf.c). */
+__hidden void cpu__hold(void);
+__hidden void cpu__let_go(void);
 
 extern struct asked_map asked SEC(".maps");
 extern struct ring_map ring SEC(".maps");

@@ -16,7 +16,8 @@ const struct hook hooks[HOOK_COUNT] = {
 		.label = "transitions",
 		.shows = "every state transition of every TCP socket",
 		.without = "nothing can be told",
-		.points = {{"inet_sock_set_state", "on_state", "on_state_stand_in", false}},
+		.points = {{"inet_sock_set_state", "on_state", "on_state_stand_in",
+			    .stand_ins = {"on_state_stand_in2", "on_state_stand_in3"}}},
 	},
 	[HOOK_SYN] = {
 		.name = "syn",
@@ -62,7 +63,9 @@ const struct hook hooks[HOOK_COUNT] = {
 		.label = "accept()",
 		.shows = "accept(): the task, and how long the connection had waited",
 		.without = "an incoming connection's process is known from its close() on; its wait is not",
-		.points = {{"inet_csk_accept", NULL, "on_accept", false}},
+		.points = {{"inet_csk_accept", NULL, "on_accept",
+			    .stand_ins = {"on_accept_stand_in", "on_accept_stand_in2",
+					  "on_accept_stand_in3"}}},
 		.syscalls = {
 			{"sys_exit_accept4", NULL, "on_accept4_call", false},
 			{"sys_exit_accept", NULL, "on_accept_call", false},

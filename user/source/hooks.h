@@ -44,6 +44,8 @@ enum hook_choice {
 	HOOKS_CHOICES
 };
 
+enum { STAND_INS_MAX = 3 };
+
 /* Programs are named as in bpf/; a kprobe twin has "_kp" behind its name. */
 struct hook_point {
 	const char *target;    /* tracepoint or function */
@@ -51,6 +53,8 @@ struct hook_point {
 	const char *on_return; /* of a tracepoint: runs behind on_entry */
 	bool optional;	       /* not in every kernel; a twin of another point stands in */
 	bool many_args;	       /* maybe more than a trampoline takes: tried by itself */
+	/* The same again, where tasks are preempted in programs: for what is skipped. */
+	const char *stand_ins[STAND_INS_MAX];
 };
 
 enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };

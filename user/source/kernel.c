@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define INSN(c, dst, src, o, i) \
@@ -22,6 +23,8 @@
 #define CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { PREEMPTS_SINCE = 7 }; /* the version, 7.0 */
 
 static int print_if_debugging(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -153,6 +156,15 @@ int kernel__try_sockops(void)
 	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "tcpsaga_try", "GPL", read, COUNT(read), &opts);
 
 	return close_if_open(fd < 0 ? -errno : fd);
+}
+
+bool kernel__preempts_programs(const struct kernel *kernel)
+{
+	struct utsname name;
+
+	return !uname(&name) && strtoul(name.release, NULL, 10) >= PREEMPTS_SINCE &&
+	       kernel__has_function(kernel, "bpf_preempt_disable") &&
+	       kernel__has_function(kernel, "bpf_local_irq_save");
 }
 
 bool kernel__has_function(const struct kernel *kernel, const char *function)

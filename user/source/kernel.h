@@ -51,6 +51,11 @@ int kernel__try_function(const struct kernel *kernel, const char *function);
  * context stands for. 0 or -errno. */
 int kernel__try_sockops(void);
 
+/* Whether a task may be preempted in the middle of a program on a tracepoint, and
+ * others then have theirs skipped (KERNEL.md, section 7). No function of the
+ * kernel tells this apart, so it is taken from its version. */
+bool kernel__preempts_programs(const struct kernel *kernel);
+
 /* True when the kernel's BTF names such a function. It may still be inlined at
  * some of its calls. */
 bool kernel__has_function(const struct kernel *kernel, const char *function);

@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "bpf/event.h"
-#include "bpf/ledger.h"
+#include "source/book.h"
 #include "source/kernel.h"
 #include "source/sockops.h"
 #include "source/tracefs.h"
@@ -38,14 +38,8 @@ enum {
 	DRAIN_MS = 500,
 	/* A record that is being written when it is waited for. */
 	SETTLE_MS = 100,
-	LOST_WAYS = EV_LOSS_REASON_END,
-	PROGRAMS_MAX = 32,
-};
-
-/* The kernel's book, summed over CPUs. */
-struct book {
-	uint64_t attempted;
-	uint64_t lost[LOST_WAYS][LEDGER_KINDS];
+	PROGRAMS_MAX = 64,
+	POINT_PROGRAMS = 2 + STAND_INS_MAX,
 };
 
 struct live {
@@ -59,8 +53,10 @@ struct live {
 	 * the libbpf of Debian 12. */
 	const volatile unsigned long *consumed;
 	const volatile unsigned long *produced;
-	int epoll_fd;	     /* borrowed from ring */
-	struct book told;    /* losses that were handed out as EV_LOSS */
+	int epoll_fd;	  /* borrowed from ring */
+	struct book told; /* losses that were handed out as EV_LOSS */
+	struct book seen; /* as of the last look */
+	bool accept_is_function;
 	uint64_t checked_ns; /* when the book was last compared */
 	uint64_t handed_out;
 	source_take_fn take; /* for the time of one poll */
@@ -106,6 +102,7 @@ struct trial {
 	struct hook_result results[HOOK_COUNT];
 	bool cookie;
 	bool probe_read;
+	bool preempts;
 	uint32_t syn_recv_sock_args;
 	uint32_t accept_args;
 	uint32_t timewait_args;
@@ -144,6 +141,7 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 	hooks__try(&kernel, choice, trial->results);
 	trial->cookie = kernel__has_socket_cookie(&kernel, state);
 	trial->probe_read = kernel__may_probe_read(&kernel, state);
+	trial->preempts = kernel__preempts_programs(&kernel);
 	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
 	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
 	trial->timewait_args = kernel__function_args(&kernel, "tcp_timewait_state_process");
@@ -200,6 +198,25 @@ static struct bpf_program *program_of(struct live *live, const char *name, bool 
 	return bpf_object__find_program_by_name(live->skel->obj, twin);
 }
 
+/* The programs of a point, in the order in which they are attached: that of a
+ * tracepoint run in it. */
+static unsigned int programs_of(struct live *live, const struct trial *trial,
+				const struct hook_point *point, bool in_order, bool by_kprobe,
+				struct bpf_program *programs[POINT_PROGRAMS])
+{
+	const char *names[POINT_PROGRAMS] = { in_order ? point->on_entry : point->on_return,
+					      in_order ? point->on_return : point->on_entry };
+	unsigned int count = 0;
+
+	for (int i = 0; i < STAND_INS_MAX && trial->preempts; i++)
+		names[2 + i] = point->stand_ins[i];
+	for (int i = 0; i < POINT_PROGRAMS; i++) {
+		programs[count] = program_of(live, names[i], by_kprobe);
+		count += programs[count] != NULL;
+	}
+	return count;
+}
+
 /* Calls back for each program that a working hook needs on this kernel. */
 static void each_program(struct live *live, const struct trial *trial,
 			 void (*visit)(struct live *live, struct bpf_program *program, enum hook_id id))
@@ -211,18 +228,15 @@ static void each_program(struct live *live, const struct trial *trial,
 			continue;
 		for (int p = 0; hook__points(&hooks[i], kind)[p].target; p++) {
 			const struct hook_point *point = &hook__points(&hooks[i], kind)[p];
-			bool in_order = kind == HOOK_TRACEPOINT; /* programs run as they were attached */
 			bool by_kprobe = kind == HOOK_KPROBE || trial->results[i].by_kprobe[p];
-			struct bpf_program *programs[] = {
-				program_of(live, in_order ? point->on_entry : point->on_return, by_kprobe),
-				program_of(live, in_order ? point->on_return : point->on_entry, by_kprobe)
-			};
+			struct bpf_program *programs[POINT_PROGRAMS];
+			unsigned int count = 0;
 
-			if (!trial->present[i][p])
-				continue;
-			for (int n = 0; n < 2; n++)
-				if (programs[n])
-					visit(live, programs[n], (enum hook_id)i);
+			if (trial->present[i][p])
+				count = programs_of(live, trial, point, kind == HOOK_TRACEPOINT,
+						    by_kprobe, programs);
+			for (unsigned int n = 0; n < count; n++)
+				visit(live, programs[n], (enum hook_id)i);
 		}
 	}
 }
@@ -249,6 +263,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	}
 	skel->rodata->have_socket_cookie = trial->cookie;
 	skel->rodata->may_probe_read = trial->probe_read;
+	skel->rodata->preempts = trial->preempts;
 	skel->rodata->syn_recv_sock_args = trial->syn_recv_sock_args;
 	skel->rodata->accept_args = trial->accept_args;
 	skel->rodata->timewait_args = trial->timewait_args;
@@ -318,6 +333,20 @@ static int open_ring(struct live *live)
 	return live->consumed && live->produced ? 0 : -ENOMEM;
 }
 
+/* What is lost when the kernel skips this program; 0 when it sends nothing, or
+ * another stands in for it and the ledger tells. */
+static enum ev_kind kind_of_loss(enum hook_id id, const struct bpf_program *program)
+{
+	if (strstr(bpf_program__name(program), "stand_in") || id == HOOK_LISTEN)
+		return 0;
+	return id == HOOK_STATE	   ? EV_TRANSITION :
+	       id == HOOK_SYN	   ? EV_SYN :
+	       id == HOOK_ACCEPT   ? EV_ACCEPT :
+	       id == HOOK_SOCKOPS  ? EV_ADMITTED :
+	       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
+				     EV_HANDSHAKE;
+}
+
 /* A program that loaded and then does not attach costs only what it would have
  * shown; the state program is the one that must. */
 static void attach(struct live *live, struct bpf_program *program, enum hook_id id)
@@ -334,17 +363,17 @@ static void attach(struct live *live, struct bpf_program *program, enum hook_id 
 	default:
 		link = bpf_program__attach(program);
 	}
+	if (link && live->link_count == PROGRAMS_MAX) {
+		bpf_link__destroy(link);
+		link = NULL;
+		errno = E2BIG;
+	}
 	if (!link) {
 		live->attach_errors[id] = -errno;
 		return;
 	}
 	live->senders[live->link_count].fd = bpf_program__fd(program);
-	live->senders[live->link_count].kind = id == HOOK_STATE	   ? EV_TRANSITION :
-					       id == HOOK_SYN	   ? EV_SYN :
-					       id == HOOK_ACCEPT   ? EV_ACCEPT :
-					       id == HOOK_SOCKOPS  ? EV_ADMITTED :
-					       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
-								     EV_HANDSHAKE;
+	live->senders[live->link_count].kind = kind_of_loss(id, program);
 	live->links[live->link_count++] = link;
 }
 
@@ -411,34 +440,28 @@ static void describe(struct live *live, const struct live_config *config,
 	info->start_ns = clock__boot_ns();
 }
 
+/* The kernel does not run a program inside itself on the same CPU (a softirq in
+ * the middle of connect()): it counts the event and goes on. */
+static uint64_t misses_of(int program_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(program_fd, &info, &len) ? 0 : info.recursion_misses;
+}
+
 static void read_book(const struct live *live, struct book *book)
 {
-	uint64_t nested = 0, *missed = &book->lost[EV_LOST_RECURSION][EV_TRANSITION];
+	struct ledger_cpu sum = { 0 };
 
 	memset(book, 0, sizeof(*book));
-	for (int cpu = 0; cpu < live->cpus; cpu++) {
-		for (int kind = 0; kind < LEDGER_KINDS; kind++) {
-			book->attempted += live->ledger[cpu].attempted[kind];
-			book->lost[EV_LOST_RING_FULL][kind] += live->ledger[cpu].lost_ring_full[kind];
-			book->lost[EV_LOST_SIMULATED][kind] += live->ledger[cpu].lost_simulated[kind];
-		}
-		nested += live->ledger[cpu].nested;
-	}
-	/* The kernel does not run a program inside itself on the same CPU (a
-	 * softirq in the middle of connect()): it counts the event and goes on. */
-	for (unsigned int i = 0; i < live->link_count; i++) {
-		struct bpf_prog_info info = { 0 };
-		__u32 len = sizeof(info);
-
-		if (bpf_obj_get_info_by_fd(live->senders[i].fd, &info, &len))
-			continue;
-		book->attempted += info.recursion_misses;
-		book->lost[EV_LOST_RECURSION][live->senders[i].kind] += info.recursion_misses;
-	}
-	/* What the stand-in took over is not lost. */
-	nested = nested < *missed ? nested : *missed;
-	book->attempted -= nested;
-	*missed -= nested;
+	for (int cpu = 0; cpu < live->cpus; cpu++)
+		book__add_cpu(book, &sum, &live->ledger[cpu]);
+	for (unsigned int i = 0; i < live->link_count; i++)
+		if (live->senders[i].kind)
+			book->lost[EV_LOST_RECURSION][live->senders[i].kind] +=
+				misses_of(live->senders[i].fd);
+	book__settle(book, &sum, live->accept_is_function);
 }
 
 static struct ev_header header_of(enum ev_kind kind, size_t len, uint64_t time_ns)
@@ -457,7 +480,7 @@ static int tell_losses(struct live *live, const struct book *book, source_take_f
 			struct ev_loss loss = {
 				.header = header_of(EV_LOSS, sizeof(loss), now_ns),
 				.since_ns = live->checked_ns,
-				.count = book->lost[reason][kind] - live->told.lost[reason][kind],
+				.count = book__untold(&live->told, book, reason, kind),
 				.reason = reason,
 				.of_kind = kind,
 			};
@@ -470,9 +493,21 @@ static int tell_losses(struct live *live, const struct book *book, source_take_f
 				return err;
 		}
 	}
-	live->told = *book;
 	live->checked_ns = now_ns;
 	return 0;
+}
+
+/* What is told while programs still run: a loss that was there at the last look,
+ * too. */
+static int tell_lasting_losses(struct live *live, source_take_fn take, void *context)
+{
+	struct book book, lasting;
+
+	read_book(live, &book);
+	lasting = book;
+	book__lessen(&lasting, &live->seen);
+	live->seen = book;
+	return tell_losses(live, &lasting, take, context);
 }
 
 static int consume(struct live *live, source_take_fn take, void *context)
@@ -497,7 +532,6 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 		      live->taken		      ? POLL_BUSY_MS :
 							POLL_QUIET_MS;
 	struct epoll_event event;
-	struct book book;
 	int err;
 
 	/* EINTR is a signal: the caller will see it. */
@@ -506,8 +540,7 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 	err = consume(live, take, context);
 	if (err || clock__boot_ns() - live->checked_ns < LOSS_CHECK_MS * NS_PER_MS)
 		return err;
-	read_book(live, &book);
-	return tell_losses(live, &book, take, context);
+	return tell_lasting_losses(live, take, context);
 }
 
 static int live_settle(struct source *source, source_take_fn take, void *context)
@@ -536,24 +569,6 @@ static void detach_all(struct live *live)
 	}
 }
 
-static uint64_t lost_in(const struct book *book, uint32_t reason)
-{
-	uint64_t sum = 0;
-
-	for (int kind = 0; kind < LEDGER_KINDS; kind++)
-		sum += book->lost[reason][kind];
-	return sum;
-}
-
-static bool balanced(const struct live *live, const struct book *book)
-{
-	uint64_t lost = 0;
-
-	for (uint32_t reason = 1; reason < LOST_WAYS; reason++)
-		lost += lost_in(book, reason);
-	return book->attempted == live->handed_out + lost;
-}
-
 static int drain(struct live *live, struct book *book, source_take_fn take, void *context)
 {
 	uint64_t until_ns = clock__boot_ns() + DRAIN_MS * NS_PER_MS;
@@ -563,7 +578,7 @@ static int drain(struct live *live, struct book *book, source_take_fn take, void
 	for (;;) {
 		err = consume(live, take, context);
 		read_book(live, book);
-		if (err || balanced(live, book) || clock__boot_ns() > until_ns)
+		if (err || book__is_balanced(book, live->handed_out) || clock__boot_ns() > until_ns)
 			return err;
 		epoll_wait(live->epoll_fd, &event, 1, 1);
 	}
@@ -585,7 +600,7 @@ static int live_stop(struct source *source, source_take_fn take, void *context)
 	stop.header.time_ns = clock__boot_ns();
 	stop.attempted = book.attempted;
 	for (uint32_t reason = 1; reason < LOST_WAYS; reason++)
-		stop.lost[reason] = lost_in(&book, reason);
+		stop.lost[reason] = book__lost(&book, reason);
 	return take(context, &stop, sizeof(stop));
 }
 
@@ -695,6 +710,7 @@ static int start(struct live *live, const struct live_config *config, char *mess
 	if (err)
 		return explain_kernel(err, message, size);
 	describe(live, config, trial.results);
+	live->accept_is_function = trial.results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->checked_ns = live->source.info.start_ns;
 	return 0;
 }
