@@ -166,7 +166,7 @@ stop_saga() { # PID FILE
     await_end "$1"
     head -n 1 "$2.json" | grep -q '"type":"start"' && tail -n 1 "$2.json" | grep -qE \
         '"type":"stop".*"ledger":\{"attempted":([0-9]+),"delivered":\1,"lost":\{\}\}' ||
-        fail "start, stop, exact ledger: $(tail -n 1 "$2.json")"
+        fail "start, stop, exact ledger: $(grep '"type":"loss"' "$2.json"; tail -n 1 "$2.json")"
 }
 
 stop_sagas() {
@@ -318,6 +318,48 @@ run_pass() {
     echo "# hooks $1: ${#STAGES[@]} plays in $((played_s - begun_s)) s, judged in $((SECONDS - played_s)) s" >&3
 }
 
+# True when all that the pass has lost are events whose programs the kernel skipped,
+# and the ledger says so.
+lost_only_skipped() {
+    jq -s -e 'map(select(.type == "stop").ledger)
+        | any(.[]; .lost.recursion) and all(.[];
+            (.lost | keys - ["recursion"] == []) and .attempted == .delivered + (.lost | add // 0))
+        ' "$PASS"/{trace,flows,queues}.json >/dev/null
+}
+
+# play_pass NAME. While the program of one kprobe runs on a CPU, the kernel runs that
+# of no other there: what a softirq does meanwhile is skipped, and told. The pass
+# then shows no more than an honest ledger, and is played again.
+play_pass() {
+    local try
+    for try in 1 2 3; do
+        run_pass "$1" && return
+        kill_knocks
+        kill_sagas
+        [ "$1" = kprobe ] && lost_only_skipped || return
+        drop_namespaces
+        echo "# hooks $1: programs were skipped, and it was told; once more" >&3
+        mv "$PASS" "$PASS.$try"
+    done
+    return 1
+}
+
+# The hooks to play all with. The kprobe twins are for kernels that have no trampoline
+# on some machines, which is before 6.12; make check-queues plays both on all.
+pass_names() {
+    local major minor
+    IFS=.- read -r major minor _ < <(uname -r)
+    if [ -n "${TCPSAGA_HOOKS:-}" ]; then
+        echo "$TCPSAGA_HOOKS"
+    elif [ -n "${QUEUES_HOOKS:-}" ]; then
+        echo "$QUEUES_HOOKS"
+    elif [ "$major" -lt 6 ] || [ "$major" = 6 ] && [ "$minor" -lt 12 ]; then
+        echo auto kprobe
+    else
+        echo auto
+    fi
+}
+
 run_passes() {
     local pass
     [ -x "$KNOCK" ] || fail "no handshake maker: $KNOCK" || return
@@ -325,10 +367,8 @@ run_passes() {
     list_plays
     mkfifo "$BATS_FILE_TMPDIR/told"
     exec 9<>"$BATS_FILE_TMPDIR/told"
-    for pass in ${TCPSAGA_HOOKS:-auto kprobe}; do
-        run_pass "$pass" && continue
-        kill_knocks
-        kill_sagas
+    for pass in $(pass_names); do
+        play_pass "$pass" && continue
         cat "$PASS"/*.err | head -n 20 >&2
         fail "the pass with hooks \"$pass\" failed"
         return
@@ -342,7 +382,7 @@ run_passes() {
 find_passes() {
     local pass
     PASSES=()
-    for pass in ${TCPSAGA_HOOKS:-auto kprobe}; do
+    for pass in $(pass_names); do
         if [ -e "$BATS_FILE_TMPDIR/$pass/verdicts" ]; then
             PASSES+=("$BATS_FILE_TMPDIR/$pass")
         fi

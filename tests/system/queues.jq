@@ -203,7 +203,7 @@ def step($pid):
   if .family != (if .local.addr | test(":") then 6 else 4 end) then complain("family") else empty end,
   if .accept_queue | is_depth | not then complain("accept_queue") else empty end,
   if .type != "accept" and (.syn_queue | is_depth | not) then complain("syn_queue") else empty end,
-  if .type != "accept" and .process != {pid: $pid, comm: "knock", uid: 0}
+  if .type != "accept" and (.process | {pid, comm, uid}) != {pid: $pid, comm: "knock", uid: 0}
   then complain("the listener's owner") else empty end;
 
 def complaints: $knock[0].pid as $pid
