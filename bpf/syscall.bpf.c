@@ -5,6 +5,9 @@
  * Hook                              Job
  *   tp/syscalls/sys_enter_listen    what listen() was asked for, before the
  *                                   kernel cuts it down to somaxconn
+ *   fentry/__sys_listen             stands in for it from 7.0 on: a task that is
+ *                                   preempted in a tracepoint's program keeps all
+ *                                   others on that CPU from theirs
  *   tp/syscalls/sys_exit_accept     accept() where inet_csk_accept() cannot be
  *   tp/syscalls/sys_exit_accept4    hooked: the connection behind the descriptor
  *
@@ -31,16 +34,26 @@ struct syscall_exit {
 	__s64 result;
 };
 
-SEC("tp/syscalls/sys_enter_listen")
-int on_listen_call(struct syscall_enter *ctx)
+static __always_inline int listens(__u32 backlog)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	__u32 backlog = ctx->args[1];
 
 	cpu__hold();
 	bpf_map_update_elem(&asked, &thread, &backlog, 0);
 	cpu__let_go();
 	return 0;
+}
+
+SEC("tp/syscalls/sys_enter_listen")
+int on_listen_call(struct syscall_enter *ctx)
+{
+	return listens(ctx->args[1]);
+}
+
+SEC("fentry/__sys_listen")
+int BPF_PROG(on_listen_stand_in, int fd, int backlog)
+{
+	return listens(backlog);
 }
 
 /* The socket behind a descriptor that this very task has just been given. */

@@ -76,7 +76,8 @@ const struct hook hooks[HOOK_COUNT] = {
 		.label = "listen() arguments",
 		.shows = "the backlog that listen() asked for, before somaxconn cuts it",
 		.without = "of a backlog only the effective limit is known",
-		.syscalls = {{"sys_enter_listen", "on_listen_call", NULL, false}},
+		.syscalls = {{"sys_enter_listen", "on_listen_call", NULL, false,
+			      .stand_ins = {"on_listen_stand_in"}}},
 	},
 	[HOOK_TIMEWAIT] = {
 		.name = "timewait",

@@ -103,6 +103,7 @@ struct trial {
 	bool cookie;
 	bool probe_read;
 	bool preempts;
+	bool sys_listen; /* its function can be hooked */
 	uint32_t syn_recv_sock_args;
 	uint32_t accept_args;
 	uint32_t timewait_args;
@@ -142,6 +143,8 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 	trial->cookie = kernel__has_socket_cookie(&kernel, state);
 	trial->probe_read = kernel__may_probe_read(&kernel, state);
 	trial->preempts = kernel__preempts_programs(&kernel);
+	trial->sys_listen = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY &&
+			    kernel__has_function(&kernel, "__sys_listen");
 	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
 	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
 	trial->timewait_args = kernel__function_args(&kernel, "tcp_timewait_state_process");
@@ -198,6 +201,14 @@ static struct bpf_program *program_of(struct live *live, const char *name, bool 
 	return bpf_object__find_program_by_name(live->skel->obj, twin);
 }
 
+/* That of a system call is a function's program: a kernel may have none. */
+static bool may_stand_in(const struct trial *trial, const struct hook_point *point)
+{
+	if (point == hooks[HOOK_LISTEN].syscalls && !trial->sys_listen)
+		return false;
+	return trial->preempts;
+}
+
 /* The programs of a point, in the order in which they are attached: that of a
  * tracepoint run in it. */
 static unsigned int programs_of(struct live *live, const struct trial *trial,
@@ -208,7 +219,7 @@ static unsigned int programs_of(struct live *live, const struct trial *trial,
 					      in_order ? point->on_return : point->on_entry };
 	unsigned int count = 0;
 
-	for (int i = 0; i < STAND_INS_MAX && trial->preempts; i++)
+	for (int i = 0; i < STAND_INS_MAX && may_stand_in(trial, point); i++)
 		names[2 + i] = point->stand_ins[i];
 	for (int i = 0; i < POINT_PROGRAMS; i++) {
 		programs[count] = program_of(live, names[i], by_kprobe);
