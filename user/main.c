@@ -24,6 +24,7 @@ static const struct verb verbs[] = {
 	{ "timewait", verb_timewait, "who holds how many TIME_WAIT, and which ports are left" },
 	{ "diagnose", verb_diagnose, "what is wrong, why, what to change, and what will not help" },
 	{ "port", verb_port, "who holds a port, and whether a bind() to it would succeed" },
+	{ "explain", verb_explain, "a state, a queue, port reuse in words, with this host's numbers" },
 	{ "record", verb_record, "keep the events in a file; any verb reads it with -r FILE" },
 	{ "probe", verb_probe, "what this kernel can show, and what is lost" },
 	{ "schema", verb_schema, "the JSON Schema of everything -o json prints" },
