@@ -44,6 +44,7 @@ enum ev_kind {
 	EV_ACCEPT,	     /* struct ev_accept */
 	EV_TIMEWAIT,	     /* struct ev_timewait: a step of a minisocket's life */
 	EV_ADMITTED,	     /* struct ev_handshake: a SYN was queued, and no more is seen of it */
+	EV_BIND,	     /* struct ev_bind: a bind() or listen() that was refused */
 
 	/* Made in userspace by a source, never seen in the ring. */
 	EV_LOSS = 128, /* struct ev_loss: so many records were lost, and why */
@@ -278,6 +279,32 @@ struct ev_timewait {
 	__u8 remote[16];
 };
 
+enum ev_bind_call { EV_CALL_BIND = 1, EV_CALL_LISTEN, EV_CALL_END };
+
+enum {
+	/* ev_bind.options: of the socket, when it was refused */
+	EV_BIND_REUSEADDR = 1 << 0,
+	EV_BIND_REUSEPORT = 1 << 1,
+	EV_BIND_V6ONLY = 1 << 2,
+	EV_BIND_OPTIONS = (1 << 3) - 1
+};
+
+/* bind() or listen() failed with an error that is about the address: EADDRINUSE,
+ * EADDRNOTAVAIL or EACCES. */
+struct ev_bind {
+	struct ev_header header;
+	__u32 netns;
+	__u16 error;   /* an errno */
+	__u8 family;   /* of the socket */
+	__u8 call;     /* enum ev_bind_call */
+	__u16 port;    /* 0: any, and there was none */
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 options;  /* EV_BIND_* */
+	__u32 pad;
+	__u8 local[16]; /* what was asked for */
+	struct ev_owner owner;
+};
+
 enum ev_loss_reason {
 	EV_LOST_RING_FULL = 1, /* no room in the ring */
 	EV_LOST_RECURSION,     /* the kernel refused to run the program inside itself */
@@ -500,6 +527,14 @@ EV_ASSERT_OFFSET(ev_timewait, phase, 29);
 EV_ASSERT_OFFSET(ev_timewait, local_port, 32);
 EV_ASSERT_OFFSET(ev_timewait, by_address, 36);
 EV_ASSERT_OFFSET(ev_timewait, local, 40);
+EV_ASSERT_SIZE(ev_bind, 88);
+EV_ASSERT_OFFSET(ev_bind, netns, 16);
+EV_ASSERT_OFFSET(ev_bind, error, 20);
+EV_ASSERT_OFFSET(ev_bind, call, 23);
+EV_ASSERT_OFFSET(ev_bind, port, 24);
+EV_ASSERT_OFFSET(ev_bind, options, 27);
+EV_ASSERT_OFFSET(ev_bind, local, 32);
+EV_ASSERT_OFFSET(ev_bind, owner, 48);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);

@@ -11,6 +11,7 @@
  *
  * Exit status: 0 done, 1 the recording could not be written, 2 a wrong scenario.
  */
+#include <netinet/in.h>
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -577,6 +578,7 @@ union any_record {
 	struct ev_handshake handshake;
 	struct ev_accept accept;
 	struct ev_timewait timewait;
+	struct ev_bind bind;
 	struct ev_socket socket;
 	struct ev_dump dump;
 	struct ev_cgroup cgroup;
@@ -727,6 +729,27 @@ static void put_accept(struct scenario *scenario, struct line *line, union any_r
 	accept->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
 	accept->limit = take_number(line, "limit", 0, UINT32_MAX);
 	put_owner(line, &accept->owner);
+}
+
+/* A refusal: id=N is for this tool only, the record has none. */
+static void put_bind(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	static const struct name calls[] = {{"bind", EV_CALL_BIND}, {"listen", EV_CALL_LISTEN}, {0}};
+	static const struct name protocols[] = {{"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {0}};
+	struct ev_bind *bind = &record->bind;
+	struct known *known;
+
+	known = get_known(scenario, line, take_id(line, "id"));
+	take_place(scenario, line, known);
+	bind->netns = known->place.netns;
+	bind->family = known->place.family;
+	bind->port = known->local_port;
+	memcpy(bind->local, known->place.local, sizeof(bind->local));
+	bind->call = take_name(line, "call", calls, EV_CALL_BIND);
+	bind->protocol = take_name(line, "protocol", protocols, IPPROTO_TCP);
+	bind->error = take_number(line, "error", EADDRINUSE, UINT16_MAX);
+	bind->options = take_number(line, "options", 0, EV_BIND_OPTIONS);
+	put_owner(line, &bind->owner);
 }
 
 static void put_timewait(struct scenario *scenario, struct line *line, union any_record *record)
@@ -917,6 +940,7 @@ static const struct verb {
 	{"accept", EV_ACCEPT, put_accept},
 	{"admitted", EV_ADMITTED, put_admitted},
 	{"timewait", EV_TIMEWAIT, put_timewait},
+	{"bind", EV_BIND, put_bind},
 	{"socket", EV_SOCKET, put_socket},
 	{"dump", EV_DUMP, put_dump},
 	{"cgroup", EV_CGROUP, put_cgroup},

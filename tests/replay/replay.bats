@@ -77,6 +77,7 @@ story() {
 @test "a server closes first" { story server-closes-first; }
 @test "both close at the same time" { story simultaneous-close; }
 @test "a connect is refused" { story refused; }
+@test "a bind() or listen() is refused" { story bind-refused; }
 @test "a connect is not answered, or the host cannot be reached" { story unanswered; }
 @test "a pending connect is given up" { story cancelled; }
 @test "no local port is left" { story no-local-port; }

@@ -23,6 +23,7 @@ union sample {
 	struct ev_handshake handshake;
 	struct ev_accept accept;
 	struct ev_timewait timewait;
+	struct ev_bind bind;
 	struct ev_socket socket;
 	struct ev_dump dump;
 	struct ev_listener listener;
@@ -131,6 +132,18 @@ static void put_listener(struct ev_listener *listener)
 	put_owner(&listener->owner);
 }
 
+static void put_bind(struct ev_bind *bind)
+{
+	bind->netns = 4026531840u;
+	bind->error = EADDRINUSE;
+	bind->family = AF_INET6;
+	bind->call = EV_CALL_BIND;
+	bind->port = 8080;
+	bind->protocol = IPPROTO_UDP;
+	bind->options = EV_BIND_OPTIONS;
+	put_owner(&bind->owner);
+}
+
 static union sample make_sample(unsigned int kind)
 {
 	union sample sample = {0};
@@ -155,6 +168,8 @@ static union sample make_sample(unsigned int kind)
 		put_accept(&sample.accept);
 	if (kind == EV_TIMEWAIT)
 		put_timewait(&sample.timewait);
+	if (kind == EV_BIND)
+		put_bind(&sample.bind);
 	if (kind == EV_SOCKET)
 		put_socket(&sample.socket);
 	if (kind == EV_DUMP)
@@ -194,7 +209,7 @@ static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
-	EV_CGROUP,     EV_SETTINGS,
+	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,
 };
 
 static int decode(const union sample *sample)
@@ -226,9 +241,10 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
 	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
 	assert_int_equal(record__size(EV_DUMP), sizeof(struct ev_dump));
+	assert_int_equal(record__size(EV_BIND), sizeof(struct ev_bind));
 	assert_int_equal(record__size(EV_CGROUP), sizeof(struct ev_cgroup));
 	assert_int_equal(record__size(EV_ADMITTED), sizeof(struct ev_handshake));
-	assert_int_equal(record__size(EV_ADMITTED + 1), 0);
+	assert_int_equal(record__size(EV_BIND + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
 	assert_int_equal(record__size(EV_SETTINGS + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
@@ -246,6 +262,8 @@ static const void *owner_in(const union sample *sample)
 		return &sample->close.owner;
 	case EV_ACCEPT:
 		return &sample->accept.owner;
+	case EV_BIND:
+		return &sample->bind.owner;
 	case EV_SOCKET:
 		return &sample->socket.owner;
 	case EV_LISTENER:
@@ -277,6 +295,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.accept, kind == EV_ACCEPT ? &s : NULL);
 		assert_ptr_equal(r.listener, kind == EV_LISTENER ? &s : NULL);
 		assert_ptr_equal(r.timewait, kind == EV_TIMEWAIT ? &s : NULL);
+		assert_ptr_equal(r.bind, kind == EV_BIND ? &s : NULL);
 		assert_ptr_equal(r.socket, kind == EV_SOCKET ? &s : NULL);
 		assert_ptr_equal(r.dump, kind == EV_DUMP ? &s : NULL);
 		assert_ptr_equal(r.cgroup, kind == EV_CGROUP ? &s : NULL);
@@ -584,6 +603,16 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_ACCEPT, ev_accept, pad2, 1),
 	SPOIL(EV_ACCEPT, ev_accept, pad2, 0x80000000),
 	SPOIL_OWNER(EV_ACCEPT, ev_accept),
+	SPOIL(EV_BIND, ev_bind, error, ECONNREFUSED),
+	SPOIL(EV_BIND, ev_bind, family, 0),
+	SPOIL(EV_BIND, ev_bind, family, AF_INET), /* not v4-mapped */
+	SPOIL(EV_BIND, ev_bind, call, 0),
+	SPOIL(EV_BIND, ev_bind, call, EV_CALL_LISTEN), /* of UDP */
+	SPOIL(EV_BIND, ev_bind, call, EV_CALL_END),
+	SPOIL(EV_BIND, ev_bind, protocol, IPPROTO_ICMP),
+	SPOIL(EV_BIND, ev_bind, options, EV_BIND_OPTIONS + 1),
+	SPOIL(EV_BIND, ev_bind, pad, 1),
+	SPOIL_OWNER(EV_BIND, ev_bind),
 	SPOIL_ADDRESSES(EV_TIMEWAIT, ev_timewait),
 	SPOIL(EV_TIMEWAIT, ev_timewait, phase, 0),
 	SPOIL(EV_TIMEWAIT, ev_timewait, phase, EV_WAIT_END),
@@ -638,7 +667,7 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_LOSS, ev_loss, reason, 0),
 	SPOIL(EV_LOSS, ev_loss, reason, EV_LOSS_REASON_END),
 	SPOIL(EV_LOSS, ev_loss, reason, UINT32_MAX),
-	SPOIL(EV_LOSS, ev_loss, of_kind, EV_ADMITTED + 1),
+	SPOIL(EV_LOSS, ev_loss, of_kind, EV_BIND + 1),
 	SPOIL(EV_LOSS, ev_loss, of_kind, 256 + EV_BIRTH),
 	SPOIL(EV_LOSS, ev_loss, of_kind, UINT32_MAX),
 	SPOIL(EV_STOP, ev_stop, lost[0], 1),
@@ -746,8 +775,8 @@ static void test_future(void **state)
 	assert_null(record.transition);
 
 	sample = make_sample(EV_BIRTH);
-	sample.header.kind = EV_ADMITTED + 1;
-	sample.header.kind = EV_ADMITTED + 1;
+	sample.header.kind = EV_BIND + 1;
+	sample.header.kind = EV_BIND + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
 	sample.header.kind = EV_SETTINGS + 1;

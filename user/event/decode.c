@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct layout {
 	uint8_t handshake;
 	uint8_t accept;
 	uint8_t timewait;
+	uint8_t bind;
 	uint8_t loss;
 	uint8_t stop;
 	uint8_t listener;
@@ -87,6 +89,11 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_TIMEWAIT] = {
 		.size = sizeof(struct ev_timewait),
 		.timewait = WHOLE,
+	},
+	[EV_BIND] = {
+		.size = sizeof(struct ev_bind),
+		.bind = WHOLE,
+		.owner = AT(ev_bind, owner),
 	},
 	[EV_LOSS] = {
 		.size = sizeof(struct ev_loss),
@@ -237,6 +244,15 @@ static bool timewait_ok(const struct ev_timewait *wait)
 	       wait->by_address <= 1 && !(wait->pad[0] | wait->pad[1] | wait->pad[2]);
 }
 
+static bool bind_ok(const struct ev_bind *bind)
+{
+	return address_ok(bind->family, bind->local) && bind->call && bind->call < EV_CALL_END &&
+	       (bind->protocol == IPPROTO_TCP ||
+		(bind->protocol == IPPROTO_UDP && bind->call == EV_CALL_BIND)) &&
+	       (bind->error == EADDRINUSE || bind->error == EADDRNOTAVAIL || bind->error == EACCES) &&
+	       !(bind->options & ~EV_BIND_OPTIONS) && !bind->pad;
+}
+
 static bool listener_ok(const struct ev_listener *listener)
 {
 	return address_ok(listener->family, listener->local) && listener->local_port &&
@@ -324,6 +340,7 @@ static void find_others(struct record *record, const struct layout *layout, cons
 	record->handshake = part(data, layout->handshake);
 	record->accept = part(data, layout->accept);
 	record->timewait = part(data, layout->timewait);
+	record->bind = part(data, layout->bind);
 	record->loss = part(data, layout->loss);
 	record->stop = part(data, layout->stop);
 	record->listener = part(data, layout->listener);
@@ -340,6 +357,7 @@ static bool other_parts_ok(const struct record *record)
 	return (!record->handshake || handshake_ok(record->handshake)) &&
 	       (!record->accept || accept_ok(record->accept)) &&
 	       (!record->timewait || timewait_ok(record->timewait)) &&
+	       (!record->bind || bind_ok(record->bind)) &&
 	       (!record->listener || listener_ok(record->listener)) &&
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&

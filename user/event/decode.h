@@ -27,6 +27,7 @@ struct record {
 	const struct ev_handshake *handshake; /* EV_SYN, EV_HANDSHAKE, EV_ADMITTED */
 	const struct ev_accept *accept;
 	const struct ev_timewait *timewait;
+	const struct ev_bind *bind;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 	const struct ev_listener *listener;

@@ -1234,6 +1234,10 @@ int model__apply(struct model *model, const struct record *record, struct change
 		apply_accept(model, record, changes);
 	} else if (record->timewait) {
 		apply_timewait(model, record->timewait, changes);
+	} else if (record->bind) {
+		change = add_change(changes, CHANGE_BIND, now_ns);
+		change->bind = record->bind;
+		change->owner = actor(model, record, NULL);
 	} else if (record->socket) {
 		apply_socket(model, record);
 	} else if (record->dump) {

@@ -21,6 +21,7 @@ enum change_kind {
 	CHANGE_HANDSHAKE,  /* a step of a request: handshake, listener, life if it is known */
 	CHANGE_ACCEPT,	   /* accept(): accept, listener and life if they are known */
 	CHANGE_TIMEWAIT,   /* a step of a minisocket: timewait, life if it is known */
+	CHANGE_BIND,	   /* a bind() or listen() was refused: bind */
 	CHANGE_LOSS,	   /* records were lost: loss */
 	CHANGE_STOP,	   /* the source has ended: stop */
 };
@@ -47,6 +48,7 @@ struct change {
 	const struct ev_handshake *handshake;
 	const struct ev_accept *accept;
 	const struct ev_timewait *timewait;
+	const struct ev_bind *bind;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 };

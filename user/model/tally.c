@@ -195,6 +195,7 @@ void tally__count(struct tally *tally, const struct change *change)
 		tally->lost[change->loss->reason < EV_LOSS_REASONS_MAX ? change->loss->reason : 0] +=
 			change->loss->count;
 		break;
+	case CHANGE_BIND:
 	case CHANGE_STOP:
 		break;
 	}

@@ -5,6 +5,7 @@
  * not known are left out. `tcpsaga schema` is the other half of this file
  * (schema.json); a test holds the two together.
  */
+#include <netinet/in.h>
 #include <errno.h>
 #include <string.h>
 
@@ -517,6 +518,33 @@ static void put_accept(struct printer *printer, const struct change *change)
 	close_object(printer);
 }
 
+static void put_flag(struct strbuf *out, const char *key, bool flag)
+{
+	strbuf__printf(out, ",\"%s\":%s", key, flag ? "true" : "false");
+}
+
+static void put_bind(struct printer *printer, const struct change *change)
+{
+	const struct ev_bind *bind = change->bind;
+	struct strbuf *out = &printer->out;
+
+	open_object(printer, "bind", change->time_ns);
+	LITERAL(out, ",\"netns\":");
+	strbuf__u64(out, bind->netns);
+	strbuf__printf(out, ",\"proto\":\"%s\",\"family\":%u,\"local\":",
+		       bind->protocol == IPPROTO_UDP ? "udp" : "tcp", addr__family(bind->local));
+	put_end(out, bind->local, bind->port, true);
+	if (change->owner)
+		put_process(printer, change->owner);
+	strbuf__printf(out, ",\"call\":\"%s\",\"error\":\"%s\"",
+		       bind->call == EV_CALL_LISTEN ? "listen" : "bind", bind_error__name(bind->error));
+	put_flag(out, "reuseaddr", bind->options & EV_BIND_REUSEADDR);
+	put_flag(out, "reuseport", bind->options & EV_BIND_REUSEPORT);
+	if (bind->family == AF_INET6)
+		put_flag(out, "v6only", bind->options & EV_BIND_V6ONLY);
+	close_object(printer);
+}
+
 static void put_timewait(struct printer *printer, const struct change *change)
 {
 	const struct ev_timewait *wait = change->timewait;
@@ -915,6 +943,9 @@ static void json_change(struct printer *printer, const struct change *change)
 		break;
 	case CHANGE_TIMEWAIT:
 		put_timewait(printer, change);
+		break;
+	case CHANGE_BIND:
+		put_bind(printer, change);
 		break;
 	case CHANGE_LOSS:
 		put_loss(printer, change);

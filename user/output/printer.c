@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "output/printer.h"
 
+#include <errno.h>
+
 void printer__init(struct printer *printer, const struct printer_ops *ops,
 		   const struct printer_config *config, uint64_t realtime_offset_ns)
 {
@@ -84,6 +86,14 @@ const char *wait_end__name(unsigned int end)
 	return end < EV_WAIT_END_END ? names[end] : NULL;
 }
 
+const char *bind_error__name(unsigned int error)
+{
+	return error == EADDRINUSE    ? "EADDRINUSE" :
+	       error == EADDRNOTAVAIL ? "EADDRNOTAVAIL" :
+	       error == EACCES	      ? "EACCES" :
+					"?";
+}
+
 const char *event_kind__name(unsigned int kind)
 {
 	switch (kind) {
@@ -101,6 +111,8 @@ const char *event_kind__name(unsigned int kind)
 		return "accept";
 	case EV_TIMEWAIT:
 		return "timewait";
+	case EV_BIND:
+		return "bind";
 	default:
 		return "?";
 	}

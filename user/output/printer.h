@@ -137,6 +137,9 @@ const char *drop_cause__name(unsigned int cause);
 void finding__print(struct printer *printer, const struct finding *finding);
 
 /* "transition", "syn", ...: the JSON type that records of this kind become. */
+/* "EADDRINUSE": what a bind() is refused with. */
+const char *bind_error__name(unsigned int error);
+
 const char *event_kind__name(unsigned int kind);
 
 #endif

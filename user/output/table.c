@@ -4,6 +4,7 @@
  * pushes the rest of its line, and is never cut: half an address is worse than
  * a crooked line.
  */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -339,6 +340,24 @@ static void put_accept(struct printer *printer, const struct change *change)
 	if (!narrow(printer))
 		put_process_column(printer, change->owner);
 	put_duration(out, change->took_ns, 7);
+	finish_line(out);
+}
+
+static void put_bind(struct printer *printer, const struct change *change)
+{
+	const struct ev_bind *bind = change->bind;
+	struct endpoint local = endpoint_of(bind->local, bind->port), none = { 0 };
+	struct strbuf *out = &printer->out;
+	char word[16];
+
+	snprintf(word, sizeof(word), "%s()%s", bind->call == EV_CALL_LISTEN ? "listen" : "bind",
+		 bind->protocol == IPPROTO_UDP ? " udp" : "");
+	put_clock(printer, change->time_ns);
+	put_step_ends(printer, bind->netns, &local, &none);
+	put_word(out, word, bind_error__name(bind->error));
+	if (!narrow(printer))
+		put_process_column(printer, change->owner);
+	put_duration(out, UNKNOWN_NS, 7);
 	finish_line(out);
 }
 
@@ -770,6 +789,9 @@ static void table_change(struct printer *printer, const struct change *change)
 		break;
 	case CHANGE_LIFE:
 		put_life(printer, change);
+		break;
+	case CHANGE_BIND:
+		put_bind(printer, change);
 		break;
 	case CHANGE_LOSS:
 		put_loss(printer, change);

@@ -93,6 +93,18 @@ const struct hook hooks[HOOK_COUNT] = {
 			{"inet_twsk_kill", "on_wait_kill", NULL, false},
 		},
 	},
+	[HOOK_BIND] = {
+		.name = "bind",
+		.label = "refused bind()",
+		.shows = "bind() and listen() that were refused: address in use, not here, or not allowed",
+		.without = "who was refused an address is not seen",
+		.syscalls = {
+			{"sys_exit_bind", NULL, "on_bind_done", false},
+			{"sys_enter_bind", "on_bind_call", NULL, false},
+			{"sys_exit_listen", NULL, "on_listen_done", false},
+			{"sys_enter_listen", "on_listen_asked", NULL, false},
+		},
+	},
 	[HOOK_SOCKOPS] = {
 		.name = "sockops",
 		.is_sockops = true,

@@ -32,6 +32,7 @@ enum hook_id {
 	HOOK_LISTEN,
 	HOOK_SOCKOPS,
 	HOOK_TIMEWAIT,
+	HOOK_BIND,
 	HOOK_COUNT
 };
 
@@ -57,7 +58,7 @@ struct hook_point {
 	const char *stand_ins[STAND_INS_MAX];
 };
 
-enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 3 };
+enum { HOOK_POINTS_MAX = 8, SYSCALL_POINTS_MAX = 5 };
 
 struct hook {
 	const char *name; /* as in the start line: "state" */

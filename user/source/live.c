@@ -355,6 +355,7 @@ static enum ev_kind kind_of_loss(enum hook_id id, const struct bpf_program *prog
 	       id == HOOK_ACCEPT   ? EV_ACCEPT :
 	       id == HOOK_SOCKOPS  ? EV_ADMITTED :
 	       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
+	       id == HOOK_BIND	   ? EV_BIND : /* at most: few calls are refused */
 				     EV_HANDSHAKE;
 }
 

@@ -67,7 +67,7 @@ static const struct argp_option option_table[] = {
 
 static const struct argp_option events_option[] = {
 	{ "events", 'e', "KIND,...", 0,
-	  "Kinds of event: transition, syn, handshake, accept, timewait; all is the default", 1 },
+	  "Kinds of event: transition, syn, handshake, accept, timewait, bind; all is the default", 1 },
 };
 
 static const struct argp_option print_option[] = {
@@ -204,7 +204,7 @@ static const struct {
 } event_words[] = {
 	{ "transition", EVENTS_TRANSITION }, { "syn", EVENTS_SYN },
 	{ "handshake", EVENTS_HANDSHAKE },   { "accept", EVENTS_ACCEPT },
-	{ "timewait", EVENTS_TIMEWAIT },
+	{ "timewait", EVENTS_TIMEWAIT },     { "bind", EVENTS_BIND },
 };
 
 /* The bit of a kind of event, 0 for a word that is none. */
@@ -226,7 +226,7 @@ static int parse_events(struct parse *parse, const char *arg)
 
 		if (!bit)
 			return say(parse, "-e", arg,
-				   "kinds of: transition, syn, handshake, accept, timewait");
+				   "kinds of: transition, syn, handshake, accept, timewait, bind");
 		events |= bit;
 		word = word[len] ? word + len + 1 : NULL;
 	}

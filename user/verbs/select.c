@@ -77,6 +77,23 @@ static enum filter_verdict judge_wait(const struct select *select, const struct 
 	return filter__match(select->filter, &subject);
 }
 
+/* It has no other end, and never will. */
+static enum filter_verdict judge_bind(const struct select *select, const struct change *change)
+{
+	const struct ev_bind *bind = change->bind;
+	struct filter_subject subject = {
+		.local_addr = bind->local,
+		.local_port = bind->port,
+		.netns = bind->netns,
+		.states = 1U << EV_STATE_CLOSE,
+		.pid = change->owner ? change->owner->pid : 0,
+		.comm = change->owner ? change->owner->comm : NULL,
+		.role = ROLE_LISTENER,
+	};
+
+	return filter__match(select->filter, &subject);
+}
+
 static enum filter_verdict judge(const struct select *select, const struct change *change)
 {
 	struct filter_subject subject;
@@ -85,6 +102,8 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 		return FILTER_YES;
 	if (change->timewait)
 		return judge_wait(select, change);
+	if (change->bind)
+		return judge_bind(select, change);
 	if (change->handshake || change->accept)
 		return judge_step(select, change);
 	subject = select__subject(change->life, change->owner);
@@ -222,6 +241,7 @@ void select__change(struct select *select, const struct change *change, select_s
 	case CHANGE_HANDSHAKE:
 	case CHANGE_ACCEPT:
 	case CHANGE_TIMEWAIT:
+	case CHANGE_BIND:
 		if (wanted && is_connection(change) && judge(select, change) == FILTER_YES)
 			show(context, change);
 		break;

@@ -28,6 +28,8 @@ static uint32_t events_hooks(const struct options *options)
 		wanted |= 1U << HOOK_ACCEPT;
 	if (options->events & EVENTS_TIMEWAIT)
 		wanted |= 1U << HOOK_TIMEWAIT;
+	if (options->events & EVENTS_BIND)
+		wanted |= 1U << HOOK_BIND;
 	return wanted;
 }
 
