@@ -163,7 +163,7 @@ knock() { (exec 4<>/dev/tcp/127.0.0.1/1) 2>/dev/null || true; }
         says 2 "trace: --duration wants seconds above 0, not \"$value\"" trace --duration "$value"
     done
     for value in x '' syns transition, ,syn 'syn transition'; do
-        says 2 "trace: -e wants kinds of: transition, syn, handshake, accept, timewait, not \"$value\"" trace -e "$value"
+        says 2 "trace: -e wants kinds of: transition, syn, handshake, accept, timewait, bind, not \"$value\"" trace -e "$value"
     done
     says 2 'trace: --source wants auto or live, not "mars"' trace --source mars
 }

@@ -61,6 +61,7 @@ words() { tr '\n' ' ' <<<"$output"; }
 }
 
 @test "sockets are counted" {
+    command -v python3 >/dev/null || skip "needs python3"
     [ "$(id -u)" = 0 ] || skip "needs root"
     # In a namespace of its own: one listener, one connection of two ends.
     output=$(timeout -k 5 30 unshare -n bash -c '
