@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
-LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl
+LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd
 
 # SAN=1 builds everything of userspace with ASan and UBSan, in a tree of its own.
 ifeq ($(SAN),1)
@@ -142,7 +142,7 @@ $(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lmnl -lpthread -o $@
 
 # All of userspace but the sources of events, which need a kernel.
-STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUILD)/user/source/%,$(OBJECTS)) \
+STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUILD)/user/agent/% $(BUILD)/user/source/%,$(OBJECTS)) \
 	$(addprefix $(BUILD)/user/,verbs/batch.o verbs/select.o source/recording.o source/netns.o)
 $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	$(call say,CC,$<)

@@ -25,6 +25,7 @@ static const struct verb verbs[] = {
 	{ "diagnose", verb_diagnose, "what is wrong, why, what to change, and what will not help" },
 	{ "port", verb_port, "who holds a port, and whether a bind() to it would succeed" },
 	{ "explain", verb_explain, "a state, a queue, port reuse in words, with this host's numbers" },
+	{ "agent", verb_agent, "always on: metrics for Prometheus, JSON for a pipeline" },
 	{ "record", verb_record, "keep the events in a file; any verb reads it with -r FILE" },
 	{ "probe", verb_probe, "what this kernel can show, and what is lost" },
 	{ "schema", verb_schema, "the JSON Schema of everything -o json prints" },

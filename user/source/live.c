@@ -53,7 +53,6 @@ struct live {
 	 * the libbpf of Debian 12. */
 	const volatile unsigned long *consumed;
 	const volatile unsigned long *produced;
-	int epoll_fd;	  /* borrowed from ring */
 	struct book told; /* losses that were handed out as EV_LOSS */
 	struct book seen; /* as of the last look */
 	bool accept_is_function;
@@ -338,7 +337,8 @@ static int open_ring(struct live *live)
 	live->ring = ring_buffer__new(bpf_map__fd(live->skel->maps.ring), on_ring_record, live, NULL);
 	if (!live->ring)
 		return -errno;
-	live->epoll_fd = ring_buffer__epoll_fd(live->ring);
+	live->source.fd = ring_buffer__epoll_fd(live->ring);
+	live->source.patience_ms = POLL_QUIET_MS;
 	live->consumed = map_position(live, 0);
 	live->produced = map_position(live, (size_t)sysconf(_SC_PAGESIZE));
 	return live->consumed && live->produced ? 0 : -ENOMEM;
@@ -539,17 +539,18 @@ static int consume(struct live *live, source_take_fn take, void *context)
 static int live_poll(struct source *source, source_take_fn take, void *context)
 {
 	struct live *live = (struct live *)source;
-	int wait_ms = live->taken >= RECORDS_PER_POLL ? 0 :
-		      source->hurry		      ? POLL_HURRY_MS :
-		      live->taken		      ? POLL_BUSY_MS :
-							POLL_QUIET_MS;
+	int wait_ms = source->no_wait ? 0 : source->patience_ms;
 	struct epoll_event event;
 	int err;
 
 	/* EINTR is a signal: the caller will see it. */
-	if (epoll_wait(live->epoll_fd, &event, 1, wait_ms) < 0 && errno != EINTR)
+	if (wait_ms && epoll_wait(source->fd, &event, 1, wait_ms) < 0 && errno != EINTR)
 		return -errno;
 	err = consume(live, take, context);
+	source->patience_ms = live->taken >= RECORDS_PER_POLL ? 0 :
+			      source->hurry		      ? POLL_HURRY_MS :
+			      live->taken		      ? POLL_BUSY_MS :
+								POLL_QUIET_MS;
 	if (err || clock__boot_ns() - live->checked_ns < LOSS_CHECK_MS * NS_PER_MS)
 		return err;
 	return tell_lasting_losses(live, take, context);
@@ -592,7 +593,7 @@ static int drain(struct live *live, struct book *book, source_take_fn take, void
 		read_book(live, book);
 		if (err || book__is_balanced(book, live->handed_out) || clock__boot_ns() > until_ns)
 			return err;
-		epoll_wait(live->epoll_fd, &event, 1, 1);
+		epoll_wait(live->source.fd, &event, 1, 1);
 	}
 }
 
@@ -632,9 +633,19 @@ static void live_free(struct source *source)
 	free(live);
 }
 
-static const struct source_ops live_ops = {
-	.poll = live_poll, .settle = live_settle, .stop = live_stop, .free = live_free
-};
+static uint64_t live_attempted(const struct source *source)
+{
+	struct book book;
+
+	read_book((const struct live *)source, &book);
+	return book.attempted;
+}
+
+static const struct source_ops live_ops = { .poll = live_poll,
+					    .settle = live_settle,
+					    .stop = live_stop,
+					    .free = live_free,
+					    .attempted = live_attempted };
 
 static int load(struct live *live, const struct live_config *config, const struct trial *trial)
 {
@@ -740,6 +751,7 @@ struct source *live__new(const struct live_config *config, char *message, size_t
 	live->cgroup_fd = -1;
 	kernel__hush_libbpf();
 	kernel__raise_memlock();
+	live->source.fd = -1;
 	hold_memory(true);
 	err = start(live, config, message, size);
 	hold_memory(false);

@@ -83,6 +83,7 @@ struct source *replay__new(const char *path, char *message, size_t size)
 
 	if (replay) {
 		replay->source.ops = &replay_ops;
+		replay->source.fd = -1;
 		replay->path = path;
 		replay->reader = recording_reader__new(path, &replay->source.info);
 		if (replay->reader)

@@ -486,6 +486,7 @@ struct source *snapshot__source(void)
 		return NULL;
 	uname(&name);
 	source->ops = &ops;
+	source->fd = -1;
 	snprintf(source->info.kernel, sizeof(source->info.kernel), "%.63s", name.release);
 	snprintf(source->info.tool, sizeof(source->info.tool), "%s", TCPSAGA_VERSION);
 	snprintf(source->info.source, sizeof(source->info.source), "tables");

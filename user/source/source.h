@@ -27,6 +27,8 @@ struct source_ops {
 	int (*settle)(struct source *source, source_take_fn take, void *context);
 	int (*stop)(struct source *source, source_take_fn take, void *context);
 	void (*free)(struct source *source);
+	/* What there was to hand out so far, lost or not; NULL: not known. */
+	uint64_t (*attempted)(const struct source *source);
 };
 
 /* The common head of every source. */
@@ -35,6 +37,13 @@ struct source {
 	struct capture_info info;
 	char note[256]; /* what was wanted and cannot be seen, and why; "" nothing */
 	bool hurry;	/* the caller has other work: source__poll() waits a millisecond */
+
+	/* For a caller that has other things to wait for, too: with no_wait set
+	 * poll() returns at once, and the caller waits for fd to be readable (-1:
+	 * never), patience_ms at most. */
+	bool no_wait;
+	int fd; /* borrowed */
+	int patience_ms;
 };
 
 enum { SOURCE_MORE = 0, SOURCE_END = 1 };

@@ -539,7 +539,7 @@ static void assemble(struct argp_option *out, const struct verb_syntax *syntax)
 	memcpy(out, option_table, sizeof(option_table));
 }
 
-static const char filter_help[] =
+const char options__filter_help[] =
 	"FILTER is made of\n"
 	"  port 443,8000-8010   host ADDR   net ADDR/LEN   (also behind local, remote)\n"
 	"  state NAME,...   role client|server   ipv4   ipv6   pid N   comm NAME\n"
@@ -555,7 +555,7 @@ int options__parse(struct options *options, const struct verb_syntax *syntax, in
 
 	*options = (struct options){ .events = EVENTS_ALL };
 	assemble(table, syntax);
-	snprintf(doc, sizeof(doc), "%s\v%s\n%s", syntax->doc, filter_help, syntax->examples);
+	snprintf(doc, sizeof(doc), "%s\v%s\n%s", syntax->doc, options__filter_help, syntax->examples);
 	argp.doc = doc;
 	return options__argp(&argp, syntax->name, argc, argv, &parse, &parse.status);
 }

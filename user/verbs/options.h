@@ -86,6 +86,9 @@ void options__fini(struct options *options);
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said);
 
+/* How a filter is written, for --help. */
+extern const char options__filter_help[];
+
 /* Parses the words of a filter. 0 with *filter owned by the caller, or the exit
  * status after what is wrong has been said. */
 int options__filter(const char *verb, const char *const *words, size_t count, struct filter **filter);

@@ -11,6 +11,7 @@ int verb_timewait(int argc, char **argv);
 int verb_diagnose(int argc, char **argv);
 int verb_port(int argc, char **argv);
 int verb_explain(int argc, char **argv);
+int verb_agent(int argc, char **argv);
 int verb_record(int argc, char **argv);
 int verb_probe(int argc, char **argv);
 int verb_schema(int argc, char **argv);

@@ -1,0 +1,274 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# The agent: what it serves, what it writes, what it costs, and that nobody who
+# fails, stalls or sends garbage costs the others anything.
+
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup() {
+    common_setup
+    set_sysctl tcp_max_tw_buckets 100000
+    COUNT=${TCPSAGA_VM:+200}
+    COUNT=${COUNT:-5000}
+    ip link set lo up
+    MOUNTED='' READER_PID=''
+}
+
+teardown() {
+    end_process "${READER_PID:-}"
+    [ -z "$MOUNTED" ] || umount -l "$MOUNTED"
+    common_teardown
+}
+
+# ---- the agent ---------------------------------------------------------------
+
+says_port() { grep -q 'metrics on port' "$WORK/saga.err"; }
+
+agent_started() { is_gone "$SAGA_PID" || says_port; }
+
+# agent [OPTION...]: on the namespace, from outside; its metrics on $PORT.
+agent() {
+    set -m
+    "$TCPSAGA" agent --metrics 127.0.0.1:0 "$@" netns "/run/netns/$NETNS" \
+        >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &
+    SAGA_PID=$!
+    set +m
+    until_true "the agent's start" agent_started
+    PORT=$(sed -n 's/.*metrics on port \([0-9]*\).*/\1/p' "$WORK/saga.err")
+    [ -n "$PORT" ] || fail "the agent has ended"
+}
+
+end_agent() { # [SIGNAL]
+    local pid=$SAGA_PID
+    kill "-${1:-TERM}" "$pid"
+    await_end "$pid"
+    SAGA_PID=''
+}
+
+# get PATH: the answer with its head. No curl in a virtual machine.
+get() {
+    timeout 20 bash -c 'exec 9<>"/dev/tcp/127.0.0.1/$1" &&
+        printf "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" "$2" >&9 && cat <&9' get "$PORT" "$1"
+}
+
+body() { get "$1" | sed '1,/^\r$/d'; }
+
+# metric SERIES: its value; 0 lines are a failure.
+metric() { body /metrics | awk -v s="$1" '$1 == s { print $2; found = 1 } END { exit !found }'; }
+
+metric_is() { [ "$(metric "$1")" = "$2" ]; }
+metric_least() { [ "$(metric "$1")" -ge "$2" ]; }
+
+CLIENTS='tcpsaga_transitions_total{old="SYN_SENT",new="ESTABLISHED"}'
+
+play() { traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4; }
+
+all_seen() { metric_least "$CLIENTS" "$COUNT"; }
+
+# each_once FILE: two ends of each connection, each told once.
+each_once() {
+    local lines ids
+    lines=$(grep -c '"type":"connection"' "$1")
+    ids=$(jq -r 'select(.type == "connection") | .conn + .role' "$1" | sort -u | wc -l)
+    if [ "$lines" != $((COUNT * 2)) ] || [ "$ids" != "$lines" ]; then
+        fail "$1: $lines connections, $ids of them different, not $((COUNT * 2))"
+    fi
+}
+
+balances() { # FILE
+    jq -e 'select(.type == "stop").ledger | .attempted == .delivered + ([.lost[]] | add // 0)' "$1" >/dev/null ||
+        fail "the books do not balance: $(tail -n 1 "$1")"
+}
+
+# ---- what it serves ----------------------------------------------------------
+
+@test "agent: metrics count every connection, and promtool has nothing to say" {
+    agent
+    play
+    until_true "all connections in the metrics" all_seen
+    metric_is "$CLIENTS" "$COUNT"
+    metric_is 'tcpsaga_transitions_total{old="SYN_RECV",new="ESTABLISHED"}' "$COUNT"
+    metric_is 'tcpsaga_connections_closed_first_total{role="client",closed_first="local"}' "$COUNT"
+    metric_is 'tcpsaga_connections_closed_first_total{role="server",closed_first="remote"}' "$COUNT"
+    body /metrics >"$WORK/metrics"
+    [ "$(grep -vc '^#' "$WORK/metrics")" -le 500 ]
+    ! grep -E '127\.0\.0\.|::1' "$WORK/metrics" || fail "an address in the metrics"
+    if command -v promtool >/dev/null; then
+        run promtool check metrics <"$WORK/metrics"
+        [ "$status" = 0 ] && [ -z "$output" ] || fail "promtool: $output"
+    fi
+    end_agent
+}
+
+@test "agent: health tells ring, tables and sinks apart; what is not there is not found" {
+    agent --json "$WORK/out.json" --json "$WORK/none/out.json"
+    until_true "the sink's failure" grep_body /healthz '"name":"file:[^"]*none[^}]*"status":"degraded"'
+    run get /healthz
+    [[ ${lines[0]} = "HTTP/1.1 503"* ]]
+    body /healthz | jq -e '.status == "degraded" and .ring.status == "ok" and .tables.status == "ok"
+        and ([.sinks[].status] == ["ok", "degraded"])'
+    mkdir "$WORK/none"
+    until_true "its recovery" grep_body /healthz '^{"status":"ok"'
+    run get /nothing
+    [[ ${lines[0]} = "HTTP/1.1 404"* ]]
+    end_agent
+}
+
+grep_body() { body "$1" | grep -q "$2"; }
+
+@test "agent: a thousand idle and garbage connections cost 10 MiB at most, and no event" {
+    [ -z "${TCPSAGA_VM:-}" ] || skip "no python3 in the virtual machine"
+    local before after
+    agent --json "$WORK/out.json"
+    before=$(metric tcpsaga_process_resident_memory_bytes)
+    set -m
+    /usr/bin/python3 - "$PORT" >"$WORK/crowd.out" 3>&- <<'END' &
+import os, random, resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+crowd = []
+for i in range(1000):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    s.settimeout(5)
+    try:
+        if i % 3 == 1:
+            s.sendall(random.randbytes(3000))
+        if i % 3 == 2:
+            s.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * random.randrange(3000))
+    except OSError:
+        pass
+    crowd.append(s)
+print("crowded", flush=True)
+time.sleep(600)
+END
+    READER_PID=$!
+    set +m
+    until_true "a thousand connections" grep -q crowded "$WORK/crowd.out"
+    play
+    until_true "all connections in the metrics" all_seen
+    after=$(metric tcpsaga_process_resident_memory_bytes)
+    echo "# resident: $before, then $after" >&3
+    [ $((after - before)) -le $((10 << 20)) ] || fail "memory: $before, then $after"
+    end_agent
+    each_once "$WORK/out.json"
+    balances "$WORK/out.json"
+}
+
+@test "agent: the textfile is there whole, and again when it was taken away" {
+    agent --textfile "$WORK/saga.prom"
+    until_true "the file" [ -s "$WORK/saga.prom" ]
+    tail -n 1 "$WORK/saga.prom" | grep -q '^tcpsaga_process_open_fds [0-9]'
+    rm "$WORK/saga.prom"
+    end_agent
+    [ -s "$WORK/saga.prom" ]
+    [ ! -e "$WORK/saga.prom.new" ]
+}
+
+@test "agent: SIGUSR1 logs the counters; Ctrl-C ends it as SIGTERM does" {
+    agent --json "$WORK/out.json"
+    kill -USR1 "$SAGA_PID"
+    until_true "the counters" grep -q 'records attempted' "$WORK/saga.err"
+    grep -q "file:$WORK/out.json: 1 lines offered" "$WORK/saga.err"
+    end_agent INT
+    balances "$WORK/out.json"
+}
+
+@test "agent: systemd is told READY, STATUS, WATCHDOG and STOPPING" {
+    [ -z "${TCPSAGA_VM:-}" ] || skip "no python3 in the virtual machine"
+    set -m
+    /usr/bin/python3 - "$WORK/notify" >"$WORK/notify.out" 3>&- <<'END' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode().replace("\n", " "), flush=True)
+END
+    READER_PID=$!
+    set +m
+    until_true "the socket" [ -S "$WORK/notify" ]
+    NOTIFY_SOCKET=$WORK/notify WATCHDOG_USEC=200000 agent
+    until_true READY grep -q '^READY=1' "$WORK/notify.out"
+    until_true WATCHDOG grep -q '^WATCHDOG=1' "$WORK/notify.out"
+    until_true STATUS grep -q '^STATUS=.*delivered' "$WORK/notify.out"
+    end_agent
+    until_true STOPPING grep -q '^STOPPING=1' "$WORK/notify.out"
+}
+
+# ---- what it writes ----------------------------------------------------------
+
+@test "agent: each connection is told once; levels; the schema; the law" {
+    "$TCPSAGA" schema >"$WORK/schema.json"
+    agent --json "$WORK/out.json" --json "$WORK/all.json:transitions" --json "$WORK/few.json:findings" --json -
+    play
+    until_true "all connections in the metrics" all_seen
+    end_agent
+    each_once "$WORK/out.json"
+    each_once "$WORK/all.json"
+    cmp "$WORK/out.json" "$WORK/saga.json"
+    [ "$(grep -c '"type":"transition"' "$WORK/all.json")" = $((COUNT * 10 + 2)) ]
+    [ "$(jq -r .type "$WORK/few.json" | sort | paste -sd' ')" = "start stop" ]
+    balances "$WORK/out.json"
+    if [ -z "${TCPSAGA_VM:-}" ]; then
+        head -n 2000 "$WORK/all.json" | "$TOP/tests/replay/validate.py" "$WORK/schema.json"
+    fi
+}
+
+@test "agent: SIGHUP opens a file anew and loses nothing" {
+    agent --json "$WORK/out.json"
+    traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4 &
+    local play_pid=$! i
+    for i in 1 2 3; do
+        until_true "lines to move" [ -s "$WORK/out.json" ]
+        mv "$WORK/out.json" "$WORK/out.$i"
+        kill -HUP "$SAGA_PID"
+        until_true "a new file" [ -e "$WORK/out.json" ]
+    done
+    wait "$play_pid"
+    until_true "all connections in the metrics" all_seen
+    end_agent
+    cat "$WORK"/out.[123] "$WORK/out.json" >"$WORK/sum.json"
+    each_once "$WORK/sum.json"
+}
+
+# ---- sinks at fault ----------------------------------------------------------
+
+# The one at fault says in its own stream how many it has not; the others have
+# them all.
+@test "agent: a full disk costs nobody else anything, and is told; delivery resumes" {
+    local small=$WORK/small series
+    mkdir "$small"
+    mount -t tmpfs -o size=128k none "$small"
+    MOUNTED=$small
+    dd if=/dev/zero of="$small/ballast" bs=1k count=60 status=none
+    agent --json "$WORK/out.json" --json "$small/out.json:transitions"
+    play
+    until_true "all connections in the metrics" all_seen
+    until_true "the sink's failure" grep_body /healthz '"error":"No space left on device"'
+    series="{sink=\"file:$small/out.json\"}"
+    rm "$small/ballast"
+    mount -o remount,size=64m "$small"
+    until_true "recovery" metric_is "tcpsaga_sink_healthy$series" 1
+    end_agent
+    each_once "$WORK/out.json"
+    balances "$small/out.json"
+    # Told and delivered together are all there were: no line is torn.
+    jq -e -s --argjson all $((COUNT * 10 + 2)) '[.[] | select(.type == "loss").count] | add // 0' \
+        "$small/out.json" >"$WORK/lost"
+    grep -q "file:$small/out.json: [0-9]* lines offered, [0-9]* written, $(cat "$WORK/lost") dropped" "$WORK/saga.err" ||
+        fail "the sink tells of $(cat "$WORK/lost"): $(tail -n 2 "$WORK/saga.err")"
+}
+
+@test "agent: a reader that stands still, and one that goes, cost nobody else anything" {
+    local fifo=$WORK/fifo
+    mkfifo "$fifo"
+    sleep 600 <>"$fifo" 3>&- & # holds it open, and never reads
+    READER_PID=$!
+    agent --json "$WORK/out.json" --json "$fifo:transitions" --json "unix:$WORK/nobody:transitions"
+    play
+    until_true "all connections in the metrics" all_seen
+    end_agent
+    each_once "$WORK/out.json"
+    balances "$WORK/out.json"
+    grep -q "file:$fifo: .* [1-9][0-9]* dropped" "$WORK/saga.err"
+    grep -q "unix:$WORK/nobody: .* 0 written" "$WORK/saga.err"
+}

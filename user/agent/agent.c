@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "agent/http.h"
+#include "agent/notify.h"
+#include "agent/board.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "source/live.h"
+#include "source/replay.h"
+
+enum {
+	TICK_MS = 1000,
+	TEXTFILE_S = 15, /* as often as Prometheus asks by default */
+	STATUS_S = 10,
+	EVENTS_MAX = 8,
+};
+
+struct agent {
+	const struct agent_config *config;
+	struct kernel_filter terms; /* what of the filter the kernel applies */
+	struct feed feed;
+	struct board board;
+	struct http *http; /* owned; NULL: none */
+	int epoll_fd;
+	int signal_fd;
+	bool ending;
+	int textfile_error; /* told once */
+	uint64_t watchdog_ns;
+	uint64_t next_watchdog_ns; /* boot time, as are the next three */
+	uint64_t next_tick_ns;
+	uint64_t next_textfile_ns;
+	uint64_t next_status_ns;
+};
+
+/* ---- opening ---- */
+
+static struct source *open_source(const struct agent_config *config, const struct kernel_filter *terms,
+				  int *status)
+{
+	const struct live_config live = {
+		.choice = config->hooks,
+		.filter = terms,
+		.wanted = 1U << HOOK_STATE | 1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_SYNACK |
+			  1U << HOOK_ACCEPT | 1U << HOOK_LISTEN | 1U << HOOK_TIMEWAIT,
+	};
+	char message[320];
+	struct source *source = config->replay ? replay__new(config->replay, message, sizeof(message)) :
+						 live__new(&live, message, sizeof(message));
+
+	if (source)
+		return source;
+	*status = EXIT_FAILED;
+	if (!config->replay && (errno == EPERM || errno == EACCES || errno == ENOENT ||
+				errno == EOPNOTSUPP || errno == ESRCH))
+		*status = EXIT_CANNOT;
+	log__line("%s", message);
+	return NULL;
+}
+
+static int watch_fd(struct agent *agent, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	return fd >= 0 && epoll_ctl(agent->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+/* Before any thread is there, so that all of them leave signals alone. */
+static int open_signals(struct agent *agent)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	agent->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return agent->signal_fd < 0 || agent->epoll_fd < 0 ? -errno : watch_fd(agent, agent->signal_fd);
+}
+
+static int open_http(struct agent *agent)
+{
+	const char *address = agent->config->metrics;
+	char message[320];
+	int err;
+
+	if (!address)
+		return 0;
+	agent->http = http__new(address, agent_pages, &agent->board, message, sizeof(message));
+	err = errno;
+	if (!agent->http)
+		return fail(err == EINVAL ? EXIT_USAGE : EXIT_FAILED, "agent: --metrics %s", message);
+	if (watch_fd(agent, http__fd(agent->http)))
+		return fail(EXIT_FAILED, "agent: cannot wait for %s: %m", address);
+	return 0;
+}
+
+static int open_sinks(struct agent *agent)
+{
+	for (unsigned int i = 0; i < agent->config->sink_count; i++) {
+		int err = feed__add_sink(&agent->feed, &agent->config->sinks[i]);
+
+		if (err)
+			return fail(EXIT_FAILED, "agent: --json: %s", strerror(-err));
+	}
+	return 0;
+}
+
+/* The port first: whose port is taken is told before the probes are loaded. */
+static int open_agent(struct agent *agent)
+{
+	struct source *source;
+	int status, err = open_signals(agent);
+
+	if (err)
+		return fail(EXIT_FAILED, "agent: cannot wait for signals: %s", strerror(-err));
+	status = open_http(agent);
+	if (status)
+		return status;
+	filter__kernel_terms(agent->config->filter, &agent->terms);
+	source = open_source(agent->config, &agent->terms, &status);
+	if (!source)
+		return status;
+	err = feed__init(&agent->feed, source, agent->config->filter, &agent->terms);
+	if (!err)
+		err = watch_fd(agent, source->fd);
+	if (err)
+		return fail(EXIT_FAILED, "agent: %s", strerror(-err));
+	board__init(&agent->board, &agent->feed);
+	return open_sinks(agent);
+}
+
+/* ---- what is said ---- */
+
+static uint64_t sum_lost(const struct ledger *ledger)
+{
+	uint64_t lost = 0;
+
+	for (unsigned int reason = 1; reason < EV_LOSS_REASON_END; reason++)
+		lost += ledger->lost[reason];
+	return lost;
+}
+
+static void say_start(const struct agent *agent)
+{
+	const struct source *source = agent->feed.source;
+	char where[64] = "";
+
+	if (agent->http)
+		snprintf(where, sizeof(where), "; metrics on port %u", http__port(agent->http));
+	log__line("agent: watching %s %s%s%s%s",
+		  agent->config->replay ? "a recording of" : "the live kernel", source->info.kernel,
+		  source->note[0] ? "; cannot see " : "", source->note, where);
+}
+
+static void say_sink(const struct sink *sink, const struct sink_state *state)
+{
+	log__line("agent: %s: %" PRIu64 " lines offered, %" PRIu64 " written, %" PRIu64
+		  " dropped, %" PRIu64 " bytes queued%s%s",
+		  sink__name(sink), state->offered, state->delivered, state->dropped, state->queued_bytes,
+		  state->error ? ": " : "", state->error ? strerror(state->error) : "");
+}
+
+static void say_ledger(struct agent *agent)
+{
+	const struct ledger *ledger = feed__ledger(&agent->feed);
+
+	log__line("agent: %" PRIu64 " records attempted, %" PRIu64 " delivered, %" PRIu64
+		  " lost, %" PRIu64 " malformed; %u connections open",
+		  ledger->attempted, ledger->delivered, sum_lost(ledger), ledger->malformed,
+		  model__flows(agent->feed.model)->open);
+}
+
+static void say_counters(struct agent *agent)
+{
+	say_ledger(agent);
+	for (unsigned int i = 0; i < agent->feed.sink_count; i++) {
+		struct sink_state state;
+
+		sink__state(agent->feed.sinks[i], &state);
+		say_sink(agent->feed.sinks[i], &state);
+	}
+}
+
+/* ---- the loop ---- */
+
+static void take_signals(struct agent *agent)
+{
+	struct signalfd_siginfo signal;
+
+	while (read(agent->signal_fd, &signal, sizeof(signal)) == sizeof(signal)) {
+		if (signal.ssi_signo == SIGHUP)
+			feed__reopen(&agent->feed);
+		else if (signal.ssi_signo == SIGUSR1)
+			say_counters(agent);
+		else
+			agent->ending = true;
+	}
+}
+
+static void write_textfile(struct agent *agent)
+{
+	const char *path = agent->config->textfile;
+	int err;
+
+	if (!path)
+		return;
+	err = board__write_textfile(&agent->board, path);
+	if (err && err != agent->textfile_error)
+		log__line("agent: cannot write %s: %s", path, strerror(-err));
+	agent->textfile_error = err;
+}
+
+static void say_status(struct agent *agent)
+{
+	const struct ledger *ledger = feed__ledger(&agent->feed);
+
+	notify__send("STATUS=%" PRIu64 " records delivered, %" PRIu64 " lost; %u connections open",
+		     ledger->delivered, sum_lost(ledger), model__flows(agent->feed.model)->open);
+}
+
+static bool is_due(uint64_t *next_ns, uint64_t now_ns, uint64_t every_ns)
+{
+	if (!every_ns || now_ns < *next_ns)
+		return false;
+	*next_ns = now_ns + every_ns;
+	return true;
+}
+
+static void tick(struct agent *agent, uint64_t now_ns)
+{
+	if (is_due(&agent->next_watchdog_ns, now_ns, agent->watchdog_ns))
+		notify__send("WATCHDOG=1");
+	if (!is_due(&agent->next_tick_ns, now_ns, TICK_MS * NS_PER_MS))
+		return;
+	board__watch(&agent->board, now_ns);
+	if (is_due(&agent->next_textfile_ns, now_ns, TEXTFILE_S * NS_PER_S))
+		write_textfile(agent);
+	if (is_due(&agent->next_status_ns, now_ns, STATUS_S * NS_PER_S))
+		say_status(agent);
+}
+
+static int patience_ms(const struct agent *agent)
+{
+	int patience = agent->feed.source->patience_ms, http = -1;
+
+	if (agent->http)
+		http = http__patience_ms(agent->http);
+	return http >= 0 && http < patience ? http : patience;
+}
+
+/* Until the source ends or a signal comes. 0 or -errno. */
+static int loop(struct agent *agent)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int verdict = SOURCE_MORE;
+
+	while (verdict == SOURCE_MORE && !agent->ending) {
+		if (epoll_wait(agent->epoll_fd, events, EVENTS_MAX, patience_ms(agent)) < 0 &&
+		    errno != EINTR)
+			return -errno;
+		take_signals(agent);
+		/* The ring before all else. */
+		verdict = feed__poll(&agent->feed);
+		if (agent->http)
+			http__run(agent->http);
+		tick(agent, clock__boot_ns());
+	}
+	return verdict < 0 ? verdict : 0;
+}
+
+static int wind_up(struct agent *agent, int err)
+{
+	struct sink_state states[FEED_SINKS_MAX];
+	char names[FEED_SINKS_MAX][SINK_PATH_MAX];
+	int stop_err;
+
+	notify__send("STOPPING=1");
+	write_textfile(agent);
+	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
+		snprintf(names[i], sizeof(names[i]), "%s", sink__name(agent->feed.sinks[i]));
+	stop_err = feed__end(&agent->feed, states);
+	say_ledger(agent);
+	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
+		log__line("agent: %s: %" PRIu64 " lines offered, %" PRIu64 " written, %" PRIu64
+			  " dropped%s%s",
+			  names[i], states[i].offered, states[i].delivered, states[i].dropped,
+			  states[i].error ? ": " : "", states[i].error ? strerror(states[i].error) : "");
+	if (!err)
+		err = stop_err;
+	if (err)
+		return fail(EXIT_FAILED, "agent: reading events failed: %s", strerror(-err));
+	return EXIT_DONE;
+}
+
+static int run(struct agent *agent)
+{
+	int status = open_agent(agent);
+
+	if (status)
+		return status;
+	agent->watchdog_ns = notify__watchdog_ns();
+	feed__begin(&agent->feed);
+	say_start(agent);
+	notify__send("READY=1\nSTATUS=watching");
+	return wind_up(agent, loop(agent));
+}
+
+int agent__run(const struct agent_config *config)
+{
+	struct agent agent = { .config = config, .epoll_fd = -1, .signal_fd = -1 };
+	int status = run(&agent);
+
+	http__free(agent.http);
+	if (agent.feed.source)
+		feed__fini(&agent.feed);
+	if (agent.epoll_fd >= 0)
+		close(agent.epoll_fd);
+	if (agent.signal_fd >= 0)
+		close(agent.signal_fd);
+	return status;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The agent: one set of probes, one event loop, every consumer served from it.
+ * It runs in the foreground until SIGTERM or SIGINT; then what is under way is
+ * written, and the summary. SIGHUP opens files anew, SIGUSR1 logs the counters.
+ */
+#ifndef TCPSAGA_AGENT_AGENT_H
+#define TCPSAGA_AGENT_AGENT_H
+
+#include "agent/feed.h"
+#include "source/hooks.h"
+
+struct agent_config {
+	const char *metrics;  /* ADDR:PORT; NULL: none */
+	const char *textfile; /* NULL: none */
+	const char *replay;   /* a recording in place of the live kernel; NULL: live */
+	enum hook_choice hooks;
+	const struct filter *filter; /* borrowed */
+	struct sink_config sinks[FEED_SINKS_MAX];
+	unsigned int sink_count;
+};
+
+/* Returns the exit status, with one line on stderr if it failed. */
+int agent__run(const struct agent_config *config);
+
+#endif

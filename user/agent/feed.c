@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "agent/feed.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bpf/ledger.h"
+#include "source/snapshot.h"
+
+enum {
+	BATCH_BYTES = 128 * 1024,
+	/* Scrapes from several places show the same sample. */
+	LOOK_MS = 1000,
+};
+
+static bool is_live(const struct feed *feed)
+{
+	return feed->source->ops->attempted != NULL;
+}
+
+/* ---- lines ---- */
+
+static void offer(struct feed *feed, enum sink_level level)
+{
+	struct parcel *parcel = &feed->parcels[level];
+	const char *now;
+
+	if (!parcel->lines)
+		return;
+	now = utc_formatter__format(&feed->printer.utc, clock__boot_ns());
+	for (unsigned int i = 0; i < feed->sink_count; i++)
+		if (sink__level(feed->sinks[i]) == level)
+			sink__offer(feed->sinks[i], parcel->text.data, parcel->text.len, parcel->lines,
+				    now);
+	strbuf__clear(&parcel->text);
+	parcel->lines = 0;
+}
+
+static void offer_all(struct feed *feed)
+{
+	for (int level = 0; level < LEVEL_COUNT; level++)
+		offer(feed, (enum sink_level)level);
+}
+
+/* The line that the printer holds, to all that want this level or more. */
+static void spread(struct feed *feed, enum sink_level level)
+{
+	struct strbuf *line = &feed->printer.out;
+
+	for (; level < LEVEL_COUNT; level++) {
+		struct parcel *parcel = &feed->parcels[level];
+
+		if (!parcel->readers || line->failed)
+			continue;
+		strbuf__append(&parcel->text, line->data, line->len);
+		parcel->lines++;
+		if (parcel->text.failed) { /* no memory: what was gathered is complete without it */
+			parcel->text.failed = false;
+			parcel->lines--;
+		}
+		if (parcel->text.len >= BATCH_BYTES)
+			offer(feed, level);
+	}
+	strbuf__clear(line);
+}
+
+static bool is_read(const struct feed *feed, enum sink_level level)
+{
+	for (; level < LEVEL_COUNT; level++)
+		if (feed->parcels[level].readers)
+			return true;
+	return false;
+}
+
+/* The least level that shows a change. A listener is no connection. */
+static enum sink_level level_of(const struct change *change)
+{
+	if (change->kind == CHANGE_LOSS)
+		return LEVEL_FINDINGS;
+	return change->kind == CHANGE_LIFE ? LEVEL_CONNECTIONS : LEVEL_TRANSITIONS;
+}
+
+static void tell(void *context, const struct change *change)
+{
+	struct feed *feed = context;
+
+	if (change->kind == CHANGE_STOP)
+		return;
+	feed->printer.ops->change(&feed->printer, change);
+	spread(feed, level_of(change));
+}
+
+/* ---- records ---- */
+
+static void close_books(struct feed *feed, const struct ev_stop *stop)
+{
+	feed->ledger.attempted = stop->attempted;
+	feed->ledger.attempted_known = true;
+	memcpy(feed->ledger.lost, stop->lost, sizeof(feed->ledger.lost));
+	feed->stopped = true;
+}
+
+static void apply(struct feed *feed, const struct record *record)
+{
+	struct changes changes;
+
+	if (record->header->kind < LEDGER_KINDS)
+		feed->ledger.delivered++;
+	feed->last_ns = record->header->time_ns;
+	feed->losses += record->loss != NULL;
+	if (model__apply(feed->model, record, &changes))
+		feed->unapplied++;
+	for (unsigned int i = 0; i < changes.count; i++) {
+		tally__count(&feed->tally, &changes.change[i]);
+		if (is_read(feed, level_of(&changes.change[i])))
+			select__change(&feed->select, &changes.change[i], tell, feed);
+	}
+	if (record->stop)
+		close_books(feed, record->stop);
+}
+
+/* Of the cgroup that a record names, before the record. */
+static void apply_cgroup(struct feed *feed, const struct record *record)
+{
+	struct ev_cgroup told;
+	struct record decoded;
+
+	if (cgroup_teller__tell(&feed->cgroups, record->owner, record->header->time_ns, &told) &&
+	    !record__decode(&decoded, &told, sizeof(told)))
+		apply(feed, &decoded);
+}
+
+static int take(void *context, const void *data, size_t len)
+{
+	struct feed *feed = context;
+	struct record record;
+
+	if (record__decode(&record, data, len)) {
+		feed->ledger.delivered++;
+		feed->ledger.malformed++;
+		return 0;
+	}
+	if (is_live(feed))
+		apply_cgroup(feed, &record);
+	apply(feed, &record);
+	return 0;
+}
+
+int feed__poll(struct feed *feed)
+{
+	int verdict = source__poll(feed->source, take, feed);
+
+	if (verdict == SOURCE_MORE && is_live(feed))
+		verdict = heal__step(&feed->heal, feed->source, feed->model, feed->losses, take, feed);
+	offer_all(feed);
+	return verdict;
+}
+
+/* ---- samples ---- */
+
+void feed__look_at_listeners(struct feed *feed, uint64_t now_ns)
+{
+	int err;
+
+	if (!is_live(feed) || now_ns - feed->looked_ns < LOOK_MS * NS_PER_MS)
+		return;
+	err = snapshot__take(feed->heal.terms->netns, 0, take, feed);
+	if (err && !feed->looked_ns)
+		log__line("the queues of listeners cannot be read: %s", strerror(-err));
+	feed->looked_ns = now_ns;
+}
+
+const struct ledger *feed__ledger(struct feed *feed)
+{
+	struct ledger *ledger = &feed->ledger;
+
+	ledger->doubles = model__doubles(feed->model);
+	if (feed->stopped)
+		return ledger;
+	memcpy(ledger->lost, feed->tally.lost, sizeof(ledger->lost));
+	if (is_live(feed)) {
+		ledger->attempted = feed->source->ops->attempted(feed->source);
+		ledger->attempted_known = true;
+	}
+	return ledger;
+}
+
+/* ---- life cycle ---- */
+
+int feed__init(struct feed *feed, struct source *source, const struct filter *filter,
+	       const struct kernel_filter *terms)
+{
+	struct printer_config printing = { .of = OF_EVENTS };
+	struct model_config config = { .max_lives = MODEL_MAX_LIVES,
+				       .max_ended = MODEL_MAX_ENDED,
+				       /* 5,000 short connections a second leave 300,000 minisockets:
+					* more than there is room for lives. */
+				       .ends_at_close = true };
+
+	*feed = (struct feed){ .source = source, .cgroups.root_fd = -1 };
+	if (is_live(feed) && cgroup_teller__init(&feed->cgroups))
+		return -ENOMEM;
+	config.estimate_waits = !capture_info__has_hook(&source->info, "timewait");
+	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
+		return -errno;
+	feed->model = model__new(&config);
+	if (!feed->model || select__init(&feed->select, filter, feed->model))
+		return -ENOMEM;
+	feed->select.kinds = UINT32_MAX; /* what nobody reads is not even asked about */
+	tally__init(&feed->tally, feed->model);
+	feed->heal = (struct heal){ .terms = terms, .regular = true };
+	feed->last_ns = source->info.start_ns;
+	printer__init(&feed->printer, &json_printer, &printing, source->info.realtime_offset_ns);
+	feed->printer.cgroups = model__cgroups(feed->model);
+	for (int level = 0; level < LEVEL_COUNT; level++)
+		strbuf__init(&feed->parcels[level].text);
+	source->no_wait = true;
+	return 0;
+}
+
+void feed__fini(struct feed *feed)
+{
+	heal__stop(&feed->heal);
+	for (int level = 0; level < LEVEL_COUNT; level++)
+		strbuf__fini(&feed->parcels[level].text);
+	printer__fini(&feed->printer);
+	select__fini(&feed->select);
+	model__free(feed->model);
+	source__free(feed->source);
+	cgroup_teller__fini(&feed->cgroups);
+}
+
+int feed__add_sink(struct feed *feed, const struct sink_config *config)
+{
+	struct sink *sink;
+
+	if (feed->sink_count == FEED_SINKS_MAX)
+		return -ENOSPC;
+	sink = sink__new(config);
+	if (!sink)
+		return -errno;
+	feed->sinks[feed->sink_count++] = sink;
+	feed->parcels[config->level].readers++;
+	return 0;
+}
+
+void feed__begin(struct feed *feed)
+{
+	uint64_t now_ns = clock__boot_ns();
+
+	feed->printer.ops->begin(&feed->printer, &feed->source->info);
+	spread(feed, LEVEL_FINDINGS);
+	feed__look_at_listeners(feed, now_ns);
+	offer_all(feed);
+}
+
+int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX])
+{
+	int err;
+
+	heal__stop(&feed->heal);
+	err = source__stop(feed->source, take, feed);
+
+	feed->printer.ops->stop(&feed->printer, feed->last_ns, feed__ledger(feed));
+	spread(feed, LEVEL_FINDINGS);
+	offer_all(feed);
+	for (unsigned int i = 0; i < feed->sink_count; i++)
+		sink__finish(feed->sinks[i]);
+	for (unsigned int i = 0; i < feed->sink_count; i++)
+		sink__end(feed->sinks[i], &states[i]);
+	return err;
+}
+
+void feed__reopen(struct feed *feed)
+{
+	for (unsigned int i = 0; i < feed->sink_count; i++)
+		sink__reopen(feed->sinks[i]);
+}

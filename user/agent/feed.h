@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the source to the model, the tally and the sinks: what the agent does
+ * with each record, and the books of it.
+ */
+#ifndef TCPSAGA_AGENT_FEED_H
+#define TCPSAGA_AGENT_FEED_H
+
+#include "agent/sink.h"
+#include "model/tally.h"
+#include "output/printer.h"
+#include "source/cgroup_teller.h"
+#include "source/source.h"
+#include "verbs/heal.h"
+#include "verbs/select.h"
+
+enum { FEED_SINKS_MAX = 8 };
+
+/* Lines that are offered to the sinks of a level together. */
+struct parcel {
+	struct strbuf text;
+	uint64_t lines;
+	unsigned int readers; /* sinks of this level */
+};
+
+struct feed {
+	struct source *source; /* owned */
+	struct model *model;   /* owned */
+	struct tally tally;
+	struct cgroup_teller cgroups; /* owned; a recording tells its own */
+	struct ledger ledger;
+	uint64_t unapplied; /* records for which there was no memory */
+	uint64_t last_ns;   /* of the last record, boot time */
+	bool stopped;	    /* EV_STOP has come */
+	struct heal heal;   /* live only */
+	uint64_t losses;    /* loss records */
+	uint64_t looked_ns; /* when listeners were sampled last */
+
+	struct select select; /* which changes become JSON */
+	struct printer printer;
+	struct parcel parcels[LEVEL_COUNT];
+	struct sink *sinks[FEED_SINKS_MAX]; /* owned */
+	unsigned int sink_count;
+};
+
+/* The source is taken over, the filter and what of it the kernel applies are
+ * borrowed. 0 or -errno. */
+int feed__init(struct feed *feed, struct source *source, const struct filter *filter,
+	       const struct kernel_filter *terms);
+void feed__fini(struct feed *feed);
+
+/* 0 or -errno. */
+int feed__add_sink(struct feed *feed, const struct sink_config *config);
+
+/* The first lines, and what was there before: once the sinks are there. */
+void feed__begin(struct feed *feed);
+
+/* Reads what there is, of events and of the kernel's tables. SOURCE_MORE, SOURCE_END, or a negative errno. */
+int feed__poll(struct feed *feed);
+
+/* Listeners are sampled when somebody wants to see them, once a second at most. */
+void feed__look_at_listeners(struct feed *feed, uint64_t now_ns);
+
+/* The books as they are now. */
+const struct ledger *feed__ledger(struct feed *feed);
+
+/* Ends the capture and the sinks. What is left is written or dropped; states
+ * are the sinks' last. 0 or -errno. */
+int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX]);
+
+void feed__reopen(struct feed *feed);
+
+#endif

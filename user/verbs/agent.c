@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "verbs/options.h"
+#include "verbs/verbs.h"
+
+enum {
+	KEY_METRICS = 256,
+	KEY_JSON,
+	KEY_TEXTFILE,
+	KEY_HOOKS,
+	KEY_ROTATE_SIZE,
+	KEY_ROTATE_AGE,
+	KEY_ROTATE_KEEP,
+	KEEP_DEFAULT = 5,
+	KEEP_MAX = 1000,
+	WORDS_MAX = 256,
+};
+
+#define METRICS_DEFAULT "127.0.0.1:9788"
+
+static const struct argp_option option_table[] = {
+	{ "metrics", KEY_METRICS, "ADDR:PORT|off", 0,
+	  "Where /metrics and /healthz are served; " METRICS_DEFAULT " is the default", 1 },
+	{ "textfile", KEY_TEXTFILE, "FILE", 0,
+	  "Write the metrics to FILE every 15 s, for the node exporter's textfile collector", 1 },
+	{ "json", KEY_JSON, "SINK[:LEVEL]", 0,
+	  "Write JSON to SINK: a file, - (standard output), unix:PATH or unixgram:PATH. LEVEL is "
+	  "connections (the default), transitions or findings. May be given 8 times",
+	  2 },
+	{ "rotate-size", KEY_ROTATE_SIZE, "BYTES[K|M|G]", 0, "Begin a new JSON file at this size", 2 },
+	{ "rotate-age", KEY_ROTATE_AGE, "SECONDS", 0, "Begin a new JSON file at this age", 2 },
+	{ "rotate-keep", KEY_ROTATE_KEEP, "N", 0,
+	  "Keep N old JSON files: FILE.1 is the newest; default 5", 2 },
+	{ "read", 'r', "FILE", 0, "Feed from a recording, and end with it: to try things out", 3 },
+	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
+	  "Kind of kernel hook; auto takes for each event the best that attaches", 3 },
+	HELP_OPTION,
+	{ 0 },
+};
+
+struct parse {
+	struct agent_config config;
+	uint64_t rotate_bytes;
+	uint64_t rotate_ns;
+	unsigned int keep;
+	const char *words[WORDS_MAX]; /* of the filter */
+	size_t word_count;
+	struct filter *filter; /* owned */
+	int status;	       /* not 0: what was wrong has been said */
+};
+
+static int say(struct parse *parse, const char *option, const char *arg, const char *wants)
+{
+	parse->status = fail(EXIT_USAGE, "agent: %s wants %s, not \"%s\"", option, wants, arg);
+	return EINVAL;
+}
+
+/* A whole number above 0, and what stands behind it. */
+static bool parse_number(const char *arg, uint64_t *number, const char **behind)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(arg, &end, 10);
+	*behind = end;
+	return end != arg && !errno && *arg >= '0' && *arg <= '9' && *number;
+}
+
+static int parse_size(struct parse *parse, const char *arg)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	uint64_t bytes;
+	unsigned int shift = 0;
+
+	if (!parse_number(arg, &bytes, &unit))
+		return say(parse, "--rotate-size", arg, "bytes above 0");
+	if (*unit && strchr(units, *unit))
+		shift = 10 * ((unsigned int)(strchr(units, *unit) - units) + 1), unit++;
+	if (*unit || bytes > UINT64_MAX >> shift)
+		return say(parse, "--rotate-size", arg, "bytes, or bytes with K, M or G");
+	parse->rotate_bytes = bytes << shift;
+	return 0;
+}
+
+static int parse_age(struct parse *parse, const char *arg)
+{
+	const char *end;
+	uint64_t seconds;
+
+	if (!parse_number(arg, &seconds, &end) || *end || seconds > UINT64_MAX / NS_PER_S)
+		return say(parse, "--rotate-age", arg, "seconds above 0");
+	parse->rotate_ns = seconds * NS_PER_S;
+	return 0;
+}
+
+static int parse_keep(struct parse *parse, const char *arg)
+{
+	const char *end = arg;
+	uint64_t keep = 0;
+
+	if ((!parse_number(arg, &keep, &end) && strcmp(arg, "0") != 0) || *end || keep > KEEP_MAX)
+		return say(parse, "--rotate-keep", arg, "a number up to 1000");
+	parse->keep = (unsigned int)keep;
+	return 0;
+}
+
+static int parse_json(struct parse *parse, const char *arg)
+{
+	struct agent_config *config = &parse->config;
+	char message[128];
+
+	if (config->sink_count == FEED_SINKS_MAX) {
+		parse->status = fail(EXIT_USAGE, "agent: --json can be given %d times", FEED_SINKS_MAX);
+		return EINVAL;
+	}
+	if (sink_config__parse(&config->sinks[config->sink_count], arg, message, sizeof(message))) {
+		parse->status = fail(EXIT_USAGE, "agent: --json \"%s\": %s", arg, message);
+		return EINVAL;
+	}
+	config->sink_count++;
+	return 0;
+}
+
+static int parse_hooks(struct parse *parse, const char *arg)
+{
+	int choice = hook_choice__parse(arg);
+
+	if (choice < 0)
+		return say(parse, "--hooks", arg, "one of " HOOK_CHOICE_WORDS);
+	parse->config.hooks = (enum hook_choice)choice;
+	return 0;
+}
+
+static int add_word(struct parse *parse, const char *word)
+{
+	if (parse->word_count == WORDS_MAX) {
+		parse->status = fail(EXIT_USAGE, "agent: the filter has too many words");
+		return EINVAL;
+	}
+	parse->words[parse->word_count++] = word;
+	return 0;
+}
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+
+	switch (key) {
+	case KEY_METRICS:
+		parse->config.metrics = strcmp(arg, "off") ? arg : NULL;
+		return 0;
+	case KEY_TEXTFILE:
+		parse->config.textfile = arg;
+		return 0;
+	case KEY_JSON:
+		return parse_json(parse, arg);
+	case KEY_ROTATE_SIZE:
+		return parse_size(parse, arg);
+	case KEY_ROTATE_AGE:
+		return parse_age(parse, arg);
+	case KEY_ROTATE_KEEP:
+		return parse_keep(parse, arg);
+	case KEY_HOOKS:
+		return parse_hooks(parse, arg);
+	case 'r':
+		parse->config.replay = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		return add_word(parse, arg);
+	case ARGP_KEY_END:
+		parse->status = options__filter("agent", parse->words, parse->word_count, &parse->filter);
+		return parse->status ? EINVAL : 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const char about[] =
+	"Watch always: metrics for Prometheus, JSON for a pipeline. FILTER narrows the JSON, and the "
+	"metrics as far as the kernel can apply it (ports, addresses, family, network namespace).";
+
+static const char examples[] =
+	"SIGTERM ends it: what is under way is written, then the summary. SIGHUP opens the JSON files "
+	"anew (logrotate), SIGUSR1 logs the counters. A connection is told when its socket closes.\n\n"
+	"Examples:\n"
+	"  tcpsaga agent                             /metrics on " METRICS_DEFAULT "\n"
+	"  tcpsaga agent --json /var/log/tcpsaga.json --rotate-size 100M\n"
+	"  tcpsaga agent --metrics off --json -:transitions | vector\n"
+	"  tcpsaga agent --textfile /var/lib/prometheus/node-exporter/tcpsaga.prom\n";
+
+static int run(struct parse *parse)
+{
+	struct agent_config *config = &parse->config;
+
+	for (unsigned int i = 0; i < config->sink_count; i++) {
+		config->sinks[i].rotate_bytes = parse->rotate_bytes;
+		config->sinks[i].rotate_ns = parse->rotate_ns;
+		config->sinks[i].keep = parse->keep;
+	}
+	config->filter = parse->filter;
+	return agent__run(config);
+}
+
+int verb_agent(int argc, char **argv)
+{
+	struct argp argp = { .options = option_table, .parser = on_option, .args_doc = "[FILTER]" };
+	struct parse parse = { .config.metrics = METRICS_DEFAULT, .keep = KEEP_DEFAULT };
+	char doc[4096];
+	int status;
+
+	snprintf(doc, sizeof(doc), "%s\v%s\n%s", about, options__filter_help, examples);
+	argp.doc = doc;
+	status = options__argp(&argp, "agent", argc, argv, &parse, &parse.status);
+	if (!status)
+		status = run(&parse);
+	filter__free(parse.filter);
+	return status;
+}
