@@ -138,7 +138,8 @@ static void test_parse(void **state)
 	(void)state;
 	expect_parsed("/var/log/x", SINK_FILE, LEVEL_CONNECTIONS, "/var/log/x");
 	expect_parsed("/var/log/x:transitions", SINK_FILE, LEVEL_TRANSITIONS, "/var/log/x");
-	expect_parsed("a:b", SINK_FILE, LEVEL_CONNECTIONS, "a:b");
+	expect_parsed("a:b/c", SINK_FILE, LEVEL_CONNECTIONS, "a:b/c");
+	expect_parsed("a:b:findings", SINK_FILE, LEVEL_FINDINGS, "a:b");
 	expect_parsed("-", SINK_STDOUT, LEVEL_CONNECTIONS, "");
 	expect_parsed("-:findings", SINK_STDOUT, LEVEL_FINDINGS, "");
 	expect_parsed("unix:/run/s:connections", SINK_STREAM, LEVEL_CONNECTIONS, "/run/s");
@@ -146,6 +147,9 @@ static void test_parse(void **state)
 	expect_parsed("file:-", SINK_FILE, LEVEL_CONNECTIONS, "-");
 	assert_int_equal(sink_config__parse(&config, "", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, "unix:", message, sizeof(message)), -EINVAL);
+	assert_int_equal(sink_config__parse(&config, "/tmp/x:finding", message, sizeof(message)), -EINVAL);
+	assert_string_equal(message, "no level \"finding\": findings, connections or transitions");
+	assert_int_equal(sink_config__parse(&config, "unix:s:x", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, ":findings", message, sizeof(message)), -EINVAL);
 	memset(text + 5, 'x', 108);
 	assert_int_equal(sink_config__parse(&config, text, message, sizeof(message)), -EINVAL);
