@@ -12,17 +12,19 @@
  * kernels another task, makes a transition on a CPU where on_state is just at
  * work, on_state is skipped and the kernel only counts it. on_state_stand_in
  * runs behind it for every event, sees that on_state has not been there, and
- * takes the event over. A softirq makes one of them needed. From 7.0 on a task
- * may be preempted in the middle of a program and others run meanwhile, so there
- * are three, and three tasks have to be caught in three programs before an
- * event is lost; then it is counted.
+ * calls on_state_again, as a tail call, which the kernel never skips. A softirq
+ * makes one of them needed. From 7.0 on a task may be preempted in the middle of a
+ * program and others run meanwhile, so there are three, and three tasks have to be
+ * caught in three programs before an event is lost; then it is counted.
  *
  * Maps
- *   told     by the socket's address: the last event of a socket there that was
- *            told. Another one in its place, and the event is told twice; the
- *            second time has a flag.
- *   scratch  per CPU: where an address becomes a number; one for sockets locked by
- *            a task and one for the rest, which is what a softirq has.
+ *   told     the last event that was told: by CPU, one for sockets locked by a task
+ *            and one for the rest, which is what a softirq has; from 7.0 on, where
+ *            a task may go to another CPU meanwhile, by the socket's address.
+ *            Another one in its place, and the event is told twice; the second time
+ *            has a flag.
+ *   scratch  per CPU: where an address becomes a number, for the same two.
+ *   calls    on_state_again, for the stand-ins.
  *
  * It fires before sk_state is written, so the states are its arguments. MPTCP's
  * own sockets (protocol 262) and SCTP pass the same tracepoint and are skipped;
@@ -38,6 +40,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct kernel_filter filter = {};
 const volatile bool filter_on = false;
+const volatile bool filter_addresses = false;
 const volatile bool have_socket_cookie = false;
 const volatile bool preempts = false;
 const volatile bool may_probe_read = false;
@@ -133,7 +136,8 @@ struct step {
 	__u16 local_port;
 	__u16 remote_port;
 	bool in_syscall;
-	__u16 flags; /* EV_F_* to begin with */
+	__u16 flags; /* EV_F_* */
+	__u64 cookie;
 };
 
 /*
@@ -155,30 +159,17 @@ static __always_inline __u16 socket_flags(const struct step *step)
 	return flags;
 }
 
-static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
-{
-	__u16 flags = step->flags;
-
-	t->old_state = step->old_state;
-	t->new_state = step->new_state;
-	t->local_port = step->local_port;
-	t->remote_port = step->remote_port;
-	if (step->in_syscall)
-		flags |= EV_F_IN_SYSCALL;
-	if (bpf_core_field_exists(step->tp->is_mptcp) && step->tp->is_mptcp)
-		flags |= EV_F_MPTCP;
-	/* inet_csk_clone_lock() gives the child its cookie after this event:
-	 * one made now would be overwritten. */
-	put_conn_id(&t->conn_id, &flags, step->sk,
-		    step->old_state == EV_LISTEN && step->new_state == EV_SYN_RECV);
-	t->flags = flags;
-}
-
 /* A child becomes its listener's clone before it has a connection of its own
  * (up to 6.12): what it says of its place is the listener's. */
 static __always_inline bool is_clone(const struct step *step)
 {
 	return step->old_state == EV_LISTEN && step->new_state == EV_SYN_RECV;
+}
+
+static __always_inline bool is_birth(const struct step *step)
+{
+	return step->new_state == EV_SYN_SENT || step->new_state == EV_LISTEN ||
+	       step->old_state == EV_SYN_RECV;
 }
 
 /* A kernel worker moves MPTCP's subflows on behalf of nobody we can name. The
@@ -192,9 +183,51 @@ static __always_inline bool in_mptcp_worker(const struct step *step)
 	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
 }
 
+/* The close() or shutdown() that sends the FIN. */
+static __always_inline bool is_owned(const struct step *step)
+{
+	return step->in_syscall && (step->new_state == EV_FIN_WAIT1 || step->new_state == EV_LAST_ACK);
+}
+
 static __always_inline bool may_own(const struct step *step)
 {
 	return step->in_syscall && !in_mptcp_worker(step);
+}
+
+/* inet_csk_clone_lock() gives the child its cookie after this event: one made
+ * now would be overwritten. */
+static __always_inline bool has_cookie(const struct step *step)
+{
+	return have_socket_cookie && !is_clone(step);
+}
+
+/* What all kinds of record need is found out once and before they part: the
+ * verifier walks each of them to its end. */
+static __always_inline void find_out(struct step *step)
+{
+	step->in_syscall = step->sk->sk_lock.owned;
+	step->flags |= socket_flags(step);
+	if (step->in_syscall)
+		step->flags |= EV_F_IN_SYSCALL;
+	if (bpf_core_field_exists(step->tp->is_mptcp) && step->tp->is_mptcp)
+		step->flags |= EV_F_MPTCP;
+	if (has_cookie(step))
+		step->cookie = cookie_of(step->sk);
+	else
+		step->flags |= EV_F_ID_IS_ADDRESS;
+}
+
+static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
+{
+	if (has_cookie(step))
+		t->conn_id = step->cookie;
+	else
+		put_socket_id(&t->conn_id, step->sk);
+	t->old_state = step->old_state;
+	t->new_state = step->new_state;
+	t->local_port = step->local_port;
+	t->remote_port = step->remote_port;
+	t->flags = step->flags;
 }
 
 static __always_inline void send_compact(const struct step *step)
@@ -207,14 +240,14 @@ static __always_inline void send_compact(const struct step *step)
 	submit(r);
 }
 
-static __always_inline void send_owned(const struct step *step)
+static __always_inline void send_owned(const struct step *step, const struct ev_owner *owner)
 {
 	struct ev_transition_owned *r = reserve(EV_TRANSITION_OWNED, sizeof(*r));
 
 	if (!r)
 		return;
 	put_transition(&r->transition, step);
-	put_owner(&r->owner, may_own(step));
+	r->owner = *owner;
 	submit(r);
 }
 
@@ -240,7 +273,7 @@ static __always_inline void put_backlog(struct ev_birth *r, const struct step *s
 	r->asked = listens ? asked_for() : 0;
 }
 
-static __always_inline void send_birth(const struct step *step)
+static __always_inline void send_birth(const struct step *step, const struct ev_owner *owner)
 {
 	struct ev_birth *r = reserve(EV_BIRTH, sizeof(*r));
 
@@ -248,13 +281,13 @@ static __always_inline void send_birth(const struct step *step)
 		return;
 	put_transition(&r->transition, step);
 	put_place(&r->place, step->sk, step->net->ns.inum);
-	put_owner(&r->owner, may_own(step));
+	r->owner = *owner;
 	r->error = step->sk->sk_err;
 	put_backlog(r, step);
 	submit(r);
 }
 
-static __always_inline void send_close(const struct step *step)
+static __always_inline void send_close(const struct step *step, const struct ev_owner *owner)
 {
 	struct ev_close *r = reserve(EV_CLOSE, sizeof(*r));
 
@@ -262,7 +295,7 @@ static __always_inline void send_close(const struct step *step)
 		return;
 	put_transition(&r->transition, step);
 	put_place(&r->place, step->sk, step->net->ns.inum);
-	put_owner(&r->owner, may_own(step));
+	r->owner = *owner;
 	r->totals.bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
 	r->totals.bytes_received = step->tp->bytes_received - fin_received(step->sk);
 	r->totals.retransmits = step->tp->total_retrans;
@@ -270,13 +303,7 @@ static __always_inline void send_close(const struct step *step)
 	submit(r);
 }
 
-static __always_inline bool is_birth(const struct step *step)
-{
-	return step->new_state == EV_SYN_SENT || step->new_state == EV_LISTEN ||
-	       step->old_state == EV_SYN_RECV;
-}
-
-enum { TOLD_SLOTS_BITS = 12 };
+enum { TOLD_SLOTS_BITS = 12, TOLD_SLOTS = 1 << TOLD_SLOTS_BITS };
 
 struct told {
 	__u64 sk;
@@ -286,7 +313,7 @@ struct told {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1 << TOLD_SLOTS_BITS);
+	__uint(max_entries, TOLD_SLOTS);
 	__type(key, __u32);
 	__type(value, struct told);
 } told SEC(".maps");
@@ -302,8 +329,16 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
+/* live.c puts on_state_again into it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} calls SEC(".maps");
+
 /* As in put_socket_id(): read back from a map, a pointer is a number. */
-static __always_inline struct told *told_of(struct sock *sk)
+static __always_inline struct told *told_by_address(struct sock *sk)
 {
 	__u32 key = 0;
 	struct scratch *mine = bpf_map_lookup_elem(&scratch, &key);
@@ -318,22 +353,56 @@ static __always_inline struct told *told_of(struct sock *sk)
 	return bpf_map_lookup_elem(&told, &key);
 }
 
+/* Each CPU has a cache line of its own. */
+static __always_inline struct told *told_here(struct sock *sk)
+{
+	bool locked = sk->sk_lock.owned;
+	__u32 key = (bpf_get_smp_processor_id() * 4 + locked) % TOLD_SLOTS;
+
+	return bpf_map_lookup_elem(&told, &key);
+}
+
+static __always_inline struct told *told_of(struct sock *sk)
+{
+	return preempts ? told_by_address(sk) : told_here(sk);
+}
+
 static __always_inline __u32 states_of(int from, int to)
 {
 	return (__u8)from << 8 | (__u8)to;
 }
 
-static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
+/* The step has passed the filter. */
+static __always_inline void send(struct step *step)
+{
+	struct ev_owner owner;
+	bool closes = step->new_state == EV_STATE_CLOSE;
+
+	find_out(step);
+	if (!closes && !is_birth(step) && !is_owned(step)) {
+		send_compact(step);
+		return;
+	}
+	put_owner(&owner, may_own(step));
+	if (closes)
+		send_close(step, &owner);
+	else if (is_birth(step))
+		send_birth(step, &owner);
+	else
+		send_owned(step, &owner);
+}
+
+static __always_inline void tell(struct sock *sk, int old, int new, __u16 flags)
 {
 	struct step step = { .sk = sk, .old_state = old, .new_state = new, .flags = flags };
 
 	/* tcp_close_state() sets the state again that it is in already when
 	 * close() comes after shutdown(): no transition. */
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
-		return 0;
+		return;
 	step.tp = bpf_skc_to_tcp_sock(sk);
 	if (!step.tp)
-		return 0;
+		return;
 	/* Not inet_num: it is 0 already at any-CLOSE of an ephemeral port. */
 	step.local_port = bpf_ntohs(step.tp->inet_conn.icsk_inet.inet_sport);
 	/* After connect(AF_UNSPEC) inet_sport still has the port of the earlier
@@ -342,21 +411,9 @@ static __always_inline int tell(struct sock *sk, int old, int new, __u16 flags)
 		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	step.net = sk->__sk_common.skc_net.net;
-	if (!filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port,
-			   !is_clone(&step)))
-		return 0;
-	step.in_syscall = sk->sk_lock.owned;
-	step.flags |= socket_flags(&step);
-
-	if (step.new_state == EV_STATE_CLOSE)
-		send_close(&step);
-	else if (is_birth(&step))
-		send_birth(&step);
-	else if (step.in_syscall && (step.new_state == EV_FIN_WAIT1 || step.new_state == EV_LAST_ACK))
-		send_owned(&step);
-	else
-		send_compact(&step);
-	return 0;
+	if (filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port,
+			  !is_clone(&step)))
+		send(&step);
 }
 
 static __always_inline void note_told(struct told *last, struct sock *sk, __u32 states)
@@ -388,30 +445,44 @@ static __always_inline void count_nested(void)
 		__sync_fetch_and_add(&book->nested, 1);
 }
 
+/* Not attached. Counted here: a call that came to nothing would be a loss. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state_again, struct sock *sk, int old, int new)
+{
+	hold_cpu();
+	count_nested();
+	tell(sk, old, new, EV_F_STAND_IN);
+	let_cpu_go();
+	return 0;
+}
+
 /* The last to run leaves nothing behind: the socket may do the same again. */
-static __always_inline void stand_in_for(struct sock *sk, int old, int new, bool is_last)
+static __always_inline bool is_untold(struct sock *sk, int old, int new, bool is_last)
 {
 	struct told *last = told_of(sk);
 	__u32 states = states_of(old, new);
 
 	if (!last)
-		return;
+		return false;
 	if (last->sk == (__u64)sk && last->states == states) {
 		if (is_last)
 			last->sk = 0;
-		return;
+		return false;
 	}
 	if (!is_last)
 		note_told(last, sk, states);
-	count_nested();
-	tell(sk, old, new, EV_F_STAND_IN);
+	return true;
 }
 
-static __always_inline int stand_in(struct sock *sk, int old, int new, bool is_last)
+static __always_inline int stand_in(void *ctx, struct sock *sk, int old, int new, bool is_last)
 {
+	bool untold;
+
 	hold_cpu();
-	stand_in_for(sk, old, new, is_last);
+	untold = is_untold(sk, old, new, is_last);
 	let_cpu_go();
+	if (untold)
+		bpf_tail_call(ctx, &calls, 0);
 	return 0;
 }
 
@@ -419,19 +490,19 @@ static __always_inline int stand_in(struct sock *sk, int old, int new, bool is_l
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_stand_in, struct sock *sk, int old, int new)
 {
-	return stand_in(sk, old, new, !preempts);
+	return stand_in(ctx, sk, old, new, !preempts);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_stand_in2, struct sock *sk, int old, int new)
 {
-	return stand_in(sk, old, new, false);
+	return stand_in(ctx, sk, old, new, false);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_stand_in3, struct sock *sk, int old, int new)
 {
-	return stand_in(sk, old, new, true);
+	return stand_in(ctx, sk, old, new, true);
 }
 
 #include "accept.h"

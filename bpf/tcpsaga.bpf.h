@@ -38,6 +38,7 @@
 /* Settings: written by user/source/live.c before the load, constant after it. */
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
+extern const volatile bool filter_addresses;	/* it has terms on them */
 extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
 extern const volatile bool preempts;		/* tasks in the middle of a program; 7.0 on */
 extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
@@ -90,6 +91,8 @@ extern struct asked_map asked SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct ledger_map ledger SEC(".maps");
 
+enum { WAKEUP_ASKED = 7 << 10 }; /* bits of the time in ns */
+
 /*
  * Room for a record of this kind, or NULL. Counts the attempt, and the loss.
  * Atomic, because a softirq may run a program of ours in the middle of another
@@ -121,13 +124,21 @@ static __always_inline void *reserve(enum ev_kind kind, __u64 size)
 	return header;
 }
 
-/* A wakeup costs ten times the record (KERNEL.md, section 7): only a ring that
- * fills faster than the consumer's timer empties it is worth one. */
+/*
+ * A wakeup costs ten times the record (KERNEL.md, section 7): only a ring that
+ * fills faster than the consumer's timer empties it is worth one. To ask costs
+ * as well, so it is done in one microsecond of eight: where many records come
+ * there is one soon.
+ */
 static __always_inline void submit(void *record)
 {
-	__u64 pending = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	const struct ev_header *header = record;
+	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	bpf_ringbuf_submit(record, pending >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	if (!(header->time_ns & WAKEUP_ASKED) &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	bpf_ringbuf_submit(record, flags);
 }
 
 /*
@@ -141,15 +152,17 @@ static __always_inline void put_socket_id(__u64 *where, const void *sk)
 	*where = *(volatile __u64 *)where ^ id_key;
 }
 
-/* kprobes may not call the helper: there the cookie is only known if somebody
- * (our own tracepoint program, ss) has asked for it before. */
+/* A socket has its cookie once somebody (this function, ss) has asked for it.
+ * Only kprobes may not ask. */
 static __always_inline __u64 cookie_of(const void *sk)
 {
-#ifdef PROBE_READS
-	return BPF_CORE_READ((struct sock_common *)sk, skc_cookie.counter);
-#else
-	return bpf_get_socket_cookie((void *)sk);
+	__u64 cookie = GET((struct sock_common *)sk, skc_cookie.counter);
+
+#ifndef PROBE_READS
+	if (!cookie)
+		cookie = bpf_get_socket_cookie((void *)sk);
 #endif
+	return cookie;
 }
 
 static __always_inline void put_conn_id(__u64 *where, __u16 *flags, struct sock *sk, bool by_address)
@@ -231,41 +244,79 @@ static __always_inline void put_place(struct ev_place *place, const struct sock 
 	put_addresses(place->local, place->remote, &sk->__sk_common);
 }
 
-/*
- * When the current process began. Of its first thread, whose place another takes
- * over at execve() with its time (de_thread()). On 5.10 a task is reached by
- * probe reads only.
- */
-static __always_inline __u32 process_start_cs(void)
+/* The highest bit of the first byte that is zero, and maybe of some behind it. */
+static __always_inline __u64 name_ends(__u64 word)
 {
-#ifndef PROBE_READS
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
-		struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
+}
 
-		return leader->start_boottime / NS_PER_CS;
-	}
-	if (!may_probe_read)
-		return 0;
-#endif
-	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), group_leader, start_boottime) /
-	       NS_PER_CS;
+/* All bytes before the first that is marked, all 8 if none is. */
+static __always_inline __u64 before(__u64 marks)
+{
+	return ((marks & -marks) >> 7) - 1;
+}
+
+/*
+ * A task's name, with zeroes behind its end: before 5.17 a shorter name left the
+ * rest of a longer one in place. Lowest byte first, as on all architectures that
+ * are served.
+ */
+static __always_inline void put_comm(struct ev_owner *owner, const struct task_struct *task)
+{
+	const __u64 *from = (const __u64 *)task->comm;
+	__u64 *to = (__u64 *)owner->comm, low = from[0], high = from[1], ends = name_ends(low);
+
+	to[0] = low & before(ends);
+	to[1] = ends ? 0 : high & before(name_ends(high));
+}
+
+/*
+ * The current task by its own fields: helpers that say the same cost their
+ * calls. A process begins with its first thread, whose place another takes over
+ * at execve() with its time (de_thread()).
+ */
+static __always_inline void put_task(struct ev_owner *owner, const struct task_struct *task)
+{
+	owner->pid = task->tgid;
+	owner->tid = task->pid;
+	owner->uid = task->cred->uid.val;
+	owner->start_cs = task->group_leader->start_boottime / NS_PER_CS;
+	owner->cgroup = bpf_core_field_exists(task->cgroups) ? task->cgroups->dfl_cgrp->kn->id : 0;
+	put_comm(owner, task);
+}
+
+/* The same in kprobes and on 5.10, where a task is reached by probe reads only. */
+static __always_inline void put_task_by_helpers(struct ev_owner *owner, bool probe_read)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	owner->pid = id >> 32;
+	owner->tid = id;
+	owner->uid = bpf_get_current_uid_gid();
+	owner->cgroup = bpf_get_current_cgroup_id();
+	owner->start_cs = 0;
+	if (probe_read)
+		owner->start_cs = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(),
+						group_leader, start_boottime) /
+				  NS_PER_CS;
+	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
 }
 
 /* The current task, or zeroes when it is not the one that acts. */
 static __always_inline void put_owner(struct ev_owner *owner, bool known)
 {
-	__u64 id;
-
-	__builtin_memset(owner, 0, sizeof(*owner));
-	if (!known)
+	if (!known) {
+		__builtin_memset(owner, 0, sizeof(*owner));
 		return;
-	id = bpf_get_current_pid_tgid();
-	owner->pid = id >> 32;
-	owner->tid = id;
-	owner->uid = bpf_get_current_uid_gid();
-	owner->start_cs = process_start_cs();
-	owner->cgroup = bpf_get_current_cgroup_id();
-	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
+	}
+#ifdef PROBE_READS
+	put_task_by_helpers(owner, true);
+#else
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		put_task(owner, bpf_get_current_task_btf());
+	else
+		put_task_by_helpers(owner, may_probe_read);
+#endif
 }
 
 static __always_inline bool port_listed(const volatile struct kernel_filter_ports *ports, __u16 port)
@@ -320,7 +371,7 @@ static __always_inline bool filter_passes(const struct sock_common *c, __u32 net
 		return false;
 	if (!ports_pass(local_port, remote_port))
 		return false;
-	if (!addresses_known)
+	if (!filter_addresses || !addresses_known)
 		return true;
 	put_addresses(&local, &remote, c);
 	return addresses_pass(&local, &remote);

@@ -29,6 +29,7 @@ enum { false = 0, true = 1 };
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -167,9 +168,34 @@ struct files_struct {
 
 struct task_struct {
 	unsigned int flags;
+	int pid;  /* of the thread */
+	int tgid; /* of the process */
+	char comm[16];
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
+	const struct cred *cred;
+	struct css_set *cgroups;
+};
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct kernfs_node {
+	__u64 id;
 };
 
 struct sock;

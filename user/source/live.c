@@ -258,6 +258,19 @@ static void want_program(struct live *live, struct bpf_program *program, enum ho
 	bpf_program__set_autoload(program, true);
 }
 
+static bool has_net(const struct kernel_filter_net *net)
+{
+	static const struct kernel_filter_net any = { 0 };
+
+	return memcmp(net, &any, sizeof(any)) != 0;
+}
+
+static bool has_addresses(const struct kernel_filter *filter)
+{
+	return filter->family || has_net(&filter->local_net) || has_net(&filter->remote_net) ||
+	       has_net(&filter->either_net);
+}
+
 static int configure(struct live *live, const struct live_config *config, const struct trial *trial)
 {
 	struct tcpsaga_bpf *skel = live->skel;
@@ -270,6 +283,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	if (config->filter) {
 		memcpy((void *)&skel->rodata->filter, config->filter, sizeof(*config->filter));
 		skel->rodata->filter_on = true;
+		skel->rodata->filter_addresses = has_addresses(config->filter);
 	}
 	skel->rodata->have_socket_cookie = trial->cookie;
 	skel->rodata->may_probe_read = trial->probe_read;
@@ -282,6 +296,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	skel->rodata->simulate_loss = config->simulate_loss;
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(live, trial, want_program);
+	bpf_program__set_autoload(skel->progs.on_state_again, true);
 	live->cpus = libbpf_num_possible_cpus();
 	if (live->cpus < 0)
 		return live->cpus;
@@ -357,6 +372,15 @@ static enum ev_kind kind_of_loss(enum hook_id id, const struct bpf_program *prog
 	       id == HOOK_TIMEWAIT ? EV_TIMEWAIT :
 	       id == HOOK_BIND	   ? EV_BIND : /* at most: few calls are refused */
 				     EV_HANDSHAKE;
+}
+
+/* What the stand-ins call. */
+static int fill_calls(struct live *live)
+{
+	__u32 first = 0, fd = (__u32)bpf_program__fd(live->skel->progs.on_state_again);
+
+	return bpf_map__update_elem(live->skel->maps.calls, &first, sizeof(first), &fd, sizeof(fd),
+				    BPF_ANY);
 }
 
 /* A program that loaded and then does not attach costs only what it would have
@@ -728,6 +752,8 @@ static int start(struct live *live, const struct live_config *config, char *mess
 		err = map_ledger(live);
 	if (!err)
 		err = open_ring(live);
+	if (!err)
+		err = fill_calls(live);
 	if (!err)
 		err = attach_all(live, &trial);
 	if (err)
