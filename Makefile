@@ -179,7 +179,7 @@ tests-built: $(BINARY) $(UNIT_TESTS) $(TEST_PROGRAMS)
 check: ## install what the tests need, run them all
 	@user/dist/deps build check
 	@$(MAKE) --no-print-directory tests-built
-	@tests/run unit replay system vm
+	@BRIEF=1 tests/run unit replay system vm
 
 check-unit check-replay check-system check-vm check-queues check-flood: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
