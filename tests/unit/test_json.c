@@ -450,7 +450,7 @@ static void a_connection_whose_close_was_lost(void **state)
 		      "\"remote\":{\"addr\":\"10.0.0.9\",\"port\":5432},\"role\":\"client\",\"life\":1,"
 		      "\"start\":\"" UTC("21.000000") "\",\"state\":\"ESTABLISHED\",\"history\":["
 		      "{\"state\":\"SYN_SENT\",\"at_us\":0},{\"state\":\"ESTABLISHED\",\"at_us\":412}],"
-		      "\"handshake_us\":412,\"incomplete\":true}\n");
+		      "\"handshake_us\":412,\"end_unseen\":true,\"incomplete\":true}\n");
 }
 
 static void a_connection_with_too_long_a_history(void **state)

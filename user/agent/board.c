@@ -138,11 +138,11 @@ static uint64_t lost_records(const struct feed *feed)
 
 static uint64_t not_kept(const struct feed *feed)
 {
-	const struct listeners *listeners = model__listeners(feed->model);
+	uint64_t sum = feed->unapplied;
 
-	return model__flows(feed->model)->evicted_open + model__timewaits(feed->model)->not_kept +
-	       listeners__not_kept(listeners) + listeners->clients.not_kept +
-	       model__namespaces(feed->model)->not_kept + feed->unapplied;
+	for (int table = 0; table < TABLE_COUNT; table++)
+		sum += model__not_kept(feed->model, (enum model_table)table);
+	return sum;
 }
 
 void board__watch(struct board *board, uint64_t now_ns)

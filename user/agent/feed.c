@@ -178,6 +178,8 @@ const struct ledger *feed__ledger(struct feed *feed)
 	struct ledger *ledger = &feed->ledger;
 
 	ledger->doubles = model__doubles(feed->model);
+	for (int table = 0; table < TABLE_COUNT; table++)
+		ledger->not_kept[table] = model__not_kept(feed->model, (enum model_table)table);
 	if (feed->stopped)
 		return ledger;
 	memcpy(ledger->lost, feed->tally.lost, sizeof(ledger->lost));

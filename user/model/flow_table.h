@@ -30,7 +30,7 @@ struct flow_table {
 	uint64_t seed;
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
-	uint64_t not_kept;	  /* lives of a dump that there was no room for */
+	uint64_t not_kept;	  /* lives that existed before, and there was no room for */
 	struct posindex by_key;	  /* open lives */
 	struct posindex by_tuple; /* of each tuple its newest life */
 	struct owners owners;

@@ -236,6 +236,7 @@ struct listener *listeners__born(struct listeners *listeners, const struct liste
 
 	if (listener && !birth->by_address) {
 		listener->flags &= (uint8_t)~LISTENER_CLOSED;
+		listener->born_ns = birth->time_ns;
 		return listener;
 	}
 	if (listener)
@@ -245,6 +246,8 @@ struct listener *listeners__born(struct listeners *listeners, const struct liste
 	/* A sample's has been shown under its cookie. */
 	if (listener && !(listener->flags & LISTENER_DROPS_KNOWN))
 		listener->id = birth->id;
+	if (listener && !birth->by_address)
+		listener->born_ns = birth->time_ns;
 	return listener;
 }
 
@@ -528,13 +531,20 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
+/* By a sample of this time, if it still listens. */
+static bool should_be_shown(const struct listener *listener, uint64_t time_ns)
+{
+	return listener->flags & LISTENER_DROPS_KNOWN ||
+	       (listener->born_ns && listener->born_ns < time_ns);
+}
+
 void listeners__sampled(struct listeners *listeners, uint32_t netns, uint64_t time_ns)
 {
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		struct listener *l = listeners->all[i];
 
 		if (!l || (netns && l->netns != netns) || l->sampled_ns >= time_ns ||
-		    (l->flags & (LISTENER_DROPS_KNOWN | LISTENER_CLOSED)) != LISTENER_DROPS_KNOWN)
+		    l->flags & LISTENER_CLOSED || !should_be_shown(l, time_ns))
 			continue;
 		l->flags |= LISTENER_CLOSED | LISTENER_LACKING;
 		l->syn_queue.len = l->accept_queue.len = 0;

@@ -35,7 +35,7 @@ struct model {
 	uint64_t dump_began_ns; /* of the dump under way */
 	struct sweep sweep;
 	struct healed healed;
-	uint64_t missed;
+	uint32_t missed;
 	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
 	uint32_t dump_count;
 	struct cgroups cgroups;
@@ -116,9 +116,9 @@ bool model__is_whole(const struct model *model)
 	return model->whole;
 }
 
-uint64_t model__missed(struct model *model)
+uint32_t model__missed(struct model *model)
 {
-	uint64_t missed = model->missed;
+	uint32_t missed = model->missed;
 
 	model->missed = 0;
 	return missed;
@@ -923,6 +923,16 @@ static void learn_row(struct model *model, struct life *life, const struct recor
 	settle_tuple(model, life);
 }
 
+/* connect() told it with its next step, and that was lost; if the socket has come
+ * so far. */
+static void learn_port(struct model *model, struct life *life, const struct ev_socket *socket)
+{
+	if (!socket->local_port)
+		return;
+	place_life(life, socket);
+	settle_tuple(model, life);
+}
+
 /* A connection that was there before its first record. NULL when open ones would
  * have to go for it. */
 static struct life *begin_preexisting(struct model *model, const struct record *record, uint64_t key)
@@ -933,7 +943,8 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 	if (flow_table__has_room(&model->flows))
 		life = flow_table__begin(&model->flows, key);
 	if (!life) {
-		model->flows.not_kept++;
+		/* Later dumps show it again, and what has given way. */
+		model->flows.not_kept += !model__is_whole(model);
 		return NULL;
 	}
 	model->healed.found++;
@@ -999,6 +1010,8 @@ static void see_socket(struct model *model, const struct record *record)
 		return;
 	if (!(life->flags & LIFE_PLACE_KNOWN))
 		learn_row(model, life, record);
+	else if (!life->local.port)
+		learn_port(model, life, socket);
 	life->seen = socket->state;
 }
 
@@ -1084,7 +1097,7 @@ static bool sweep_life(struct model *model, struct life *life, const struct ev_d
 		return true;
 	if (!seen) {
 		life->seen = SEEN_MISSED;
-		model->missed++;
+		model->missed |= 1U << life->state;
 	} else if (seen != life->state) {
 		model->healed.corrected++;
 		life->flags |= LIFE_INCOMPLETE;
@@ -1261,4 +1274,22 @@ int model__apply(struct model *model, const struct record *record, struct change
 		change->stop = record->stop;
 	}
 	return 0;
+}
+
+uint64_t model__not_kept(const struct model *model, enum model_table table)
+{
+	switch (table) {
+	case TABLE_CONNECTIONS:
+		return model->flows.evicted_open + model->flows.not_kept;
+	case TABLE_MINISOCKETS:
+		return model->waits.not_kept;
+	case TABLE_LISTENERS:
+		return listeners__not_kept(&model->listeners);
+	case TABLE_CLIENTS:
+		return model->listeners.clients.not_kept;
+	case TABLE_NAMESPACES:
+		return model->namespaces.not_kept;
+	default:
+		return 0;
+	}
 }

@@ -97,9 +97,9 @@ bool model__more(struct model *model, struct changes *changes);
  * only those that have begun since. */
 bool model__is_whole(const struct model *model);
 
-/* Lives that the dumps since the last call have missed, once so far: the next
- * dump decides whether they are over. */
-uint64_t model__missed(struct model *model);
+/* The states, 1 << EV_*, of the lives that the dumps since the last call have
+ * missed, once so far: the next dump decides whether they are over. */
+uint32_t model__missed(struct model *model);
 
 /* What reconciling with the kernel has come to, so far. */
 struct healed {
@@ -130,6 +130,19 @@ const struct timewaits *model__timewaits(const struct model *model);
 
 /* For views of owners. Borrowed. */
 const struct cgroups *model__cgroups(const struct model *model);
+
+/* What is bounded. */
+enum model_table {
+	TABLE_CONNECTIONS, /* lives, open and ended; only open ones that gave way count */
+	TABLE_MINISOCKETS,
+	TABLE_LISTENERS,
+	TABLE_CLIENTS,	  /* of dropped SYNs */
+	TABLE_NAMESPACES, /* samples of them */
+	TABLE_COUNT
+};
+
+/* What it had no room for, or gave up for something newer, so far. */
+uint64_t model__not_kept(const struct model *model, enum model_table table);
 
 /* What a dump told of a namespace; NULL for one that none was made of.
  * Borrowed. */

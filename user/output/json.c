@@ -369,6 +369,13 @@ static void put_totals(struct strbuf *out, const struct life *life)
 	strbuf__u64(out, life->retransmits);
 }
 
+/* The kernel has it no more, and no record told its end. */
+static bool ended_unseen(const struct life *life)
+{
+	return life->flags & LIFE_ENDED && !life__closed(life) &&
+	       !(life->flags & (LIFE_WAITED | LIFE_WAIT_REFUSED));
+}
+
 static void put_life(struct printer *printer, const struct change *change)
 {
 	const struct life *life = change->life;
@@ -409,6 +416,8 @@ static void put_life(struct printer *printer, const struct change *change)
 		put_totals(out, life);
 	if (life->flags & LIFE_PREEXISTING)
 		LITERAL(out, ",\"preexisting\":true");
+	if (ended_unseen(life))
+		LITERAL(out, ",\"end_unseen\":true");
 	if (life->flags & LIFE_INCOMPLETE)
 		LITERAL(out, ",\"incomplete\":true");
 	else
@@ -995,6 +1004,22 @@ static void json_begin(struct printer *printer, const struct capture_info *info)
 	close_object(printer);
 }
 
+static void put_not_kept(struct strbuf *out, const struct ledger *ledger)
+{
+	bool first = true;
+
+	for (int table = 0; table < TABLE_COUNT; table++) {
+		if (!ledger->not_kept[table])
+			continue;
+		strbuf__printf(out, "%s\"%s\":", first ? ",\"not_kept\":{" : ",",
+			       model_table__name((enum model_table)table));
+		strbuf__u64(out, ledger->not_kept[table]);
+		first = false;
+	}
+	if (!first)
+		strbuf__char(out, '}');
+}
+
 static void json_stop(struct printer *printer, uint64_t time_ns, const struct ledger *ledger)
 {
 	struct strbuf *out = &printer->out;
@@ -1027,6 +1052,7 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 		strbuf__u64(out, ledger->doubles);
 	}
 	strbuf__char(out, '}');
+	put_not_kept(out, ledger);
 	close_object(printer);
 }
 

@@ -94,6 +94,15 @@ const char *bind_error__name(unsigned int error)
 					"?";
 }
 
+const char *model_table__name(enum model_table table)
+{
+	static const char *const names[TABLE_COUNT] = {
+		"connections", "minisockets", "listeners", "clients", "namespaces",
+	};
+
+	return names[table];
+}
+
 const char *event_kind__name(unsigned int kind)
 {
 	switch (kind) {

@@ -49,6 +49,7 @@ struct ledger {
 	uint64_t malformed; /* delivered, and refused by the decoder */
 	uint64_t doubles;   /* delivered, and passed over: told a second time */
 	bool attempted_known;
+	uint64_t not_kept[TABLE_COUNT]; /* what the model had no room for */
 };
 
 struct printer_config {
@@ -137,6 +138,9 @@ const char *drop_cause__name(unsigned int cause);
 void finding__print(struct printer *printer, const struct finding *finding);
 
 /* "transition", "syn", ...: the JSON type that records of this kind become. */
+/* "connections", as JSON and metrics have it. */
+const char *model_table__name(enum model_table table);
+
 /* "EADDRINUSE": what a bind() is refused with. */
 const char *bind_error__name(unsigned int error);
 

@@ -565,7 +565,6 @@ static void put_ledger(struct strbuf *out, const struct ledger *ledger)
 static void put_tables(struct strbuf *out, const struct model *model)
 {
 	const struct flow_table *flows = model__flows(model);
-	const struct listeners *listeners = model__listeners(model);
 	const struct timewaits *waits = model__timewaits(model);
 	const struct namespaces *namespaces = model__namespaces(model);
 
@@ -576,11 +575,9 @@ static void put_tables(struct strbuf *out, const struct model *model)
 	series_of(out, "table_entries", "table", "namespaces", namespaces->used);
 	family(out, "table_not_kept_total", "counter",
 	       "What a table had no room for, or gave up for something newer.");
-	series_of(out, "table_not_kept_total", "table", "connections", flows->evicted_open);
-	series_of(out, "table_not_kept_total", "table", "minisockets", waits->not_kept);
-	series_of(out, "table_not_kept_total", "table", "listeners", listeners__not_kept(listeners));
-	series_of(out, "table_not_kept_total", "table", "clients", listeners->clients.not_kept);
-	series_of(out, "table_not_kept_total", "table", "namespaces", namespaces->not_kept);
+	for (int table = 0; table < TABLE_COUNT; table++)
+		series_of(out, "table_not_kept_total", "table", model_table__name((enum model_table)table),
+			  model__not_kept(model, (enum model_table)table));
 }
 
 static void put_self(struct strbuf *out, const struct self_cost *self)

@@ -80,10 +80,13 @@ static int push(void *context, const void *record, size_t len)
 static void *run(void *argument)
 {
 	struct scan *scan = argument;
+	const struct scan_config *config = &scan->config;
 	int err;
 
 	scan->began_ns = clock__boot_ns();
-	err = snapshot__all(scan->config.terms, scan->config.extras, push, scan);
+	err = config->states ?
+		      snapshot__sockets(config->terms, config->states, config->extras, push, scan) :
+		      snapshot__all(config->terms, config->extras, push, scan);
 	if (!err && scan->len)
 		err = hand_over(scan);
 	pthread_mutex_lock(&scan->lock);

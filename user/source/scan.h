@@ -19,7 +19,8 @@ struct scan;
 struct scan_config {
 	const struct kernel_filter *terms; /* borrowed until scan__free() */
 	unsigned int extras;		   /* SNAPSHOT_* */
-	unsigned int share;		   /* of a core that it may take, per cent: 1 to 100 */
+	uint32_t states;    /* only connections in these, 1 << EV_*; 0: all, and what listens */
+	unsigned int share; /* of a core that it may take, per cent: 1 to 100 */
 };
 
 /* Starts the thread. NULL with errno. */

@@ -43,23 +43,6 @@ static void lives_tune(const struct session *session, struct model_config *confi
 		!config->waits_told && !session->options->at_close && !session->options->replay;
 }
 
-/* --once: there is nothing but the tables. */
-static void look_once(struct session *session, uint64_t now_ns, bool due)
-{
-	int err;
-
-	(void)now_ns;
-	(void)due;
-	if (!session->options->once || session->sampled)
-		return;
-	session->sampled = true;
-	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
-	if (err)
-		log__line("the kernel's tables cannot be read: %s",
-			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
-					   strerror(-err));
-}
-
 /* What is still open is told as it stands. */
 static void show_open_lives(struct session *session)
 {
@@ -164,6 +147,34 @@ static void show_census(struct session *session)
 	census__fini(&census);
 }
 
+/* --once: there is nothing but the tables. */
+static void look_once(struct session *session)
+{
+	int err;
+
+	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
+	if (err)
+		log__line("the kernel's tables cannot be read: %s",
+			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
+					   strerror(-err));
+}
+
+/* Once, for machines: what was there when tcpsaga began. */
+static void look(struct session *session, uint64_t now_ns, bool due)
+{
+	(void)now_ns;
+	(void)due;
+	if (session->sampled)
+		return;
+	if (session->options->once) {
+		session->sampled = true;
+		look_once(session);
+	} else if (session->options->json && model__is_whole(session->model)) {
+		session->sampled = true;
+		show_census(session);
+	}
+}
+
 static void tell_the_rest(struct session *session)
 {
 	show_open_lives(session);
@@ -174,7 +185,7 @@ static void tell_the_rest(struct session *session)
 static const struct view lives_view = {
 	.of = OF_LIVES,
 	.heals = true,
-	.look = look_once,
+	.look = look,
 	.hooks = lives_hooks,
 	.changes = lives_changes,
 	.tune = lives_tune,

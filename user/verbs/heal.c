@@ -13,10 +13,20 @@ enum {
 	/* Of a core, per cent: soon when something is to be set right, else at leisure. */
 	SHARE_SOON = 50,
 	SHARE_REGULAR = 5,
-	/* While losses go on, the tables are read for a fifth of the time at most. */
+	/* While losses go on, the tables are read for a fifth of the time at most; but a
+	 * look that took long, maybe because we were not let run, makes nobody wait. */
 	PAUSE_TIMES = 4,
 	PAUSE_MS_LEAST = 200,
+	PAUSE_MS_MOST = 800,
 };
+
+/* The many TIME_WAITs only where one of them is in doubt. */
+static uint32_t states_to_confirm(uint32_t missed)
+{
+	const uint32_t waits = 1U << EV_TIME_WAIT;
+
+	return missed & waits ? SOCKET_STATES : SOCKET_STATES & ~waits;
+}
 
 static void start(struct heal *heal, struct source *source, uint64_t losses, bool soon)
 {
@@ -24,6 +34,8 @@ static void start(struct heal *heal, struct source *source, uint64_t losses, boo
 
 	if (!heal->begun)
 		config.extras = SNAPSHOT_OWNERS;
+	if (heal->missed)
+		config.states = states_to_confirm(heal->missed);
 	heal->losses = losses;
 	heal->began_ns = clock__boot_ns();
 	heal->scan = scan__new(&config);
@@ -37,6 +49,7 @@ static void start(struct heal *heal, struct source *source, uint64_t losses, boo
 static void finish(struct heal *heal, struct source *source, struct model *model, int result)
 {
 	uint64_t now_ns = clock__boot_ns(), pause_ns = (now_ns - heal->began_ns) * PAUSE_TIMES;
+	uint32_t missed;
 
 	heal__stop(heal);
 	source->hurry = false;
@@ -48,10 +61,13 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 	heal->begun = true;
 	if (pause_ns < PAUSE_MS_LEAST * NS_PER_MS)
 		pause_ns = PAUSE_MS_LEAST * NS_PER_MS;
+	if (pause_ns > PAUSE_MS_MOST * NS_PER_MS)
+		pause_ns = PAUSE_MS_MOST * NS_PER_MS;
 	heal->earliest_ns = now_ns + pause_ns;
 	heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
 	/* Who was not shown is looked for once more before it is given up. */
-	heal->confirming = model__missed(model) && !heal->confirming;
+	missed = model__missed(model);
+	heal->missed = heal->missed ? 0 : missed;
 }
 
 static int step_scan(struct heal *heal, struct source *source, struct model *model, source_take_fn take,
@@ -78,7 +94,7 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 	if (heal->off)
 		return 0;
 	now_ns = clock__boot_ns();
-	soon = !heal->begun || heal->confirming || (losses != heal->losses && now_ns >= heal->earliest_ns);
+	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns);
 	if (soon || now_ns >= heal->next_ns)
 		start(heal, source, losses, soon);
 	return 0;

@@ -15,9 +15,9 @@ struct heal {
 	bool regular;			   /* also without a loss, each minute */
 	struct scan *scan;		   /* owned; NULL: none is under way */
 	bool begun;			   /* the first one has been */
-	bool confirming;		   /* the one under way looks at what the last one missed */
-	bool off;			   /* it cannot be done here */
-	uint64_t losses;		   /* that had been told when the last one began */
+	uint32_t missed; /* states of what the last one missed, for the one under way; 0: it is whole */
+	bool off;	 /* it cannot be done here */
+	uint64_t losses; /* that had been told when the last one began */
 	uint64_t began_ns;
 	uint64_t next_ns;     /* when the next regular one is due */
 	uint64_t earliest_ns; /* no other one begins before */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/wrap.h"
+#include "model/model.h"
 #include "source/live.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
@@ -191,6 +192,58 @@ static void put_numbers_table(struct strbuf *out, const struct probe *probe)
 	}
 }
 
+/* Nothing grows without an end. */
+static const struct limit {
+	const char *of;
+	uint64_t most;
+	const char *option; /* that changes it; NULL: none */
+	const char *when_full;
+} limits[] = {
+	{ "bytes of the ring", LIVE_RING_BYTES, "--ring-size",
+	  "records are dropped, counted and told as lost; the tables are read again" },
+	{ "connections", MODEL_MAX_LIVES, "--max-flows",
+	  "ended ones give way first, then open ones, counted; new ones are always told" },
+	{ "ended connections", MODEL_MAX_ENDED, NULL,
+	  "the oldest is forgotten: a later one of its tuple counts as its first" },
+	{ "states of a history", LIFE_HISTORY_MAX, NULL, "its middle is cut, and it says so" },
+	{ "minisockets", TIMEWAITS_MAX, NULL, "those beyond are counted" },
+	{ "groups of minisockets", TIMEWAIT_GROUPS_MAX, NULL, "the rest is charged to one without a name" },
+	{ "listeners", LISTENERS_MAX, NULL, "those beyond are counted" },
+	{ "clients of dropped SYNs", CLIENTS_MAX, NULL, "those beyond are counted" },
+	{ "network namespaces", NAMESPACES_MAX, NULL, "the counters of those beyond are not shown" },
+	{ "cgroups", CGROUPS_MAX, NULL, "the one told first is forgotten first" },
+};
+
+enum { LIMITS = sizeof(limits) / sizeof(limits[0]) };
+
+static void put_limits_json(struct strbuf *out)
+{
+	strbuf__str(out, ",\"limits\":[");
+	for (int i = 0; i < LIMITS; i++) {
+		strbuf__printf(out, "%s{\"of\":\"%s\",\"most\":", i ? "," : "", limits[i].of);
+		strbuf__u64(out, limits[i].most);
+		if (limits[i].option)
+			put_key(out, "option", limits[i].option);
+		put_key(out, "when_full", limits[i].when_full);
+		strbuf__char(out, '}');
+	}
+	strbuf__char(out, ']');
+}
+
+static void put_limits_table(struct strbuf *out)
+{
+	strbuf__str(out, "\nLimits:\n");
+	for (int i = 0; i < LIMITS; i++) {
+		char most[24], what[96];
+
+		snprintf(most, sizeof(most), "%llu", (unsigned long long)limits[i].most);
+		snprintf(what, sizeof(what), "%s%s%s", limits[i].of, limits[i].option ? ", with " : "",
+			 limits[i].option ? limits[i].option : "");
+		put_under(out, most, "", what);
+		put_under(out, "", "", limits[i].when_full);
+	}
+}
+
 static void put_json(struct strbuf *out, const struct probe *probe)
 {
 	struct utc_formatter utc;
@@ -209,6 +262,7 @@ static void put_json(struct strbuf *out, const struct probe *probe)
 	}
 	strbuf__char(out, ']');
 	put_numbers_json(out, probe);
+	put_limits_json(out);
 	strbuf__str(out, "}\n");
 }
 
@@ -233,6 +287,7 @@ static void put_table(struct strbuf *out, const struct probe *probe)
 		       probe->probe_read ? "read from the packet" :
 					   "unknown, since probe reads are refused (lockdown)");
 	put_numbers_table(out, probe);
+	put_limits_table(out);
 }
 
 static int write_out(const struct strbuf *out)

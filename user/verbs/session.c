@@ -416,6 +416,17 @@ static int pump(struct session *session)
 	return verdict < 0 ? verdict : 0;
 }
 
+static void say_not_kept(const struct ledger *ledger)
+{
+	for (int table = 0; table < TABLE_COUNT; table++)
+		if (ledger->not_kept[table])
+			log__line("no room for %" PRIu64 " %s%s", ledger->not_kept[table],
+				  model_table__name((enum model_table)table),
+				  table == TABLE_CONNECTIONS ?
+					  ", or they gave way to newer ones (--max-flows)" :
+					  "");
+}
+
 static void say_books(const struct session *session)
 {
 	const struct ledger *ledger = &session->ledger;
@@ -436,6 +447,7 @@ static void say_books(const struct session *session)
 	if (ledger->doubles)
 		log__line("%" PRIu64 " transitions were told twice by the stand-in, and shown once",
 			  ledger->doubles);
+	say_not_kept(ledger);
 }
 
 /* Ends the capture, tells what is left to tell, closes the books. */
@@ -457,6 +469,8 @@ static int wind_up(struct session *session)
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
 	session->ledger.doubles = model__doubles(session->model);
+	for (int table = 0; table < TABLE_COUNT; table++)
+		session->ledger.not_kept[table] = model__not_kept(session->model, (enum model_table)table);
 	if (session->prints)
 		session->printer.ops->stop(&session->printer, session->last_ns, &session->ledger);
 	flush(session);

@@ -1,0 +1,219 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# Truth under load: at a quiet moment tcpsaga knows the sockets that ss knows, no
+# more and no less, whatever came before: what existed at its start, namespaces
+# that came later, a consumer that stood still, tables that were full.
+
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+SNAPSHOT=${SNAPSHOT:-$TOP/build/tests/snapshot}
+CHURN=${CHURN:-$TOP/build/tests/churn}
+
+setup() {
+    common_setup
+    [ -x "$CHURN" ] || fail "no load maker: $CHURN"
+    # A minisocket for each that is closed in order.
+    set_sysctl tcp_max_tw_buckets 1000000
+    HELD_PIDS=()
+    FEWER=${TCPSAGA_VM:+100}
+    # Ten thousands of sockets are read and told.
+    PATIENCE_S=$((PATIENCE_S * 3))
+}
+
+teardown() {
+    local pid
+    for pid in "${HELD_PIDS[@]}"; do end_process "$pid"; done
+    common_teardown
+}
+
+# ---- what holds connections ----------------------------------------------------
+
+says_open() { grep -q . "$WORK/held.$1"; }
+
+# hold NAME COMMAND...: until the end of the test, or let_go.
+hold() {
+    local name=$1
+    shift
+    mkfifo "$WORK/$name.in"
+    "$@" <>"$WORK/$name.in" >"$WORK/held.$name" 2>"$WORK/held.$name.err" 3>&- &
+    HELD_PIDS+=($!)
+    until_true "what $name holds: $(head -n 3 "$WORK/held.$name.err")" says_open "$name"
+}
+
+# idle NAME CONNECTIONS PORT: so many, by eight processes: each may open only so many files.
+idle() {
+    hold "$1" ip netns exec "$NETNS" "$CHURN" --idle --connections "$2" --port "$3" --workers 8
+}
+
+# ---- both sides in the same words ----------------------------------------------
+
+# ss_lines NAMESPACE: with minisockets and requests only where tcpsaga sees theirs.
+ss_lines() {
+    ip netns exec "$1" ss -Htan | awk -v waits="$(sees_waits)" '
+        $1 == "LISTEN" { next }
+        waits == "false" && ($1 == "TIME-WAIT" || $1 == "FIN-WAIT-2" || $1 == "SYN-RECV") { next }
+        { print $1, $4, $5 }' | sed -E 's/\[::ffff:([0-9.]+)\]/\1/g' # on the wire it is IPv4
+}
+
+sees_waits() { jq -n 'first(inputs).hooks.timewait != "none"' "$WORK/saga.json"; }
+
+saga_lines() { # INODE
+    jq -r --argjson netns "$1" --argjson waits "$(sees_waits)" -f "$HERE/truth.jq" "$WORK/saga.json"
+}
+
+# "STATE COUNT", of all states.
+ss_counts() {
+    ip netns exec "$1" ss -Htan | awk -v waits="$(sees_waits)" '
+        waits == "false" && $1 == "SYN-RECV" { next }
+        { n[$1]++ } END { for (s in n) print s, n[s] }' | LC_ALL=C sort
+}
+saga_counts() {
+    jq -nr --argjson netns "$1" '[inputs | select(.type == "states" and .netns == $netns)] | last.states | to_entries[]
+        | select(.value > 0) | "\(.key) \(.value)"' "$WORK/saga.json" | sed 's/_/-/g; s/ESTABLISHED/ESTAB/
+        s/FIN-WAIT\([12]\)/FIN-WAIT-\1/' | LC_ALL=C sort
+}
+
+# are_the_same WHAT: of the files ss and saga.
+are_the_same() {
+    LC_ALL=C sort -o "$WORK/ss" "$WORK/ss"
+    LC_ALL=C sort -o "$WORK/told" "$WORK/told"
+    diff "$WORK/ss" "$WORK/told" >"$WORK/diff" ||
+        fail "$1: $(grep -c '^<' "$WORK/diff") only in ss, $(grep -c '^>' "$WORK/diff") only told;" \
+            "of $(wc -l <"$WORK/ss"): $(head -n 8 "$WORK/diff")"
+    [ -s "$WORK/ss" ] || fail "$1: nothing to compare"
+}
+
+# The namespace stands still: what ss says now is what tcpsaga says at its end.
+tells_the_truth() {
+    ss_lines "$NETNS" >"$WORK/ss"
+    ss_counts "$NETNS" >"$WORK/counts"
+    stop_watching
+    saga_lines "$INODE" >"$WORK/told"
+    are_the_same "entry for entry"
+    cp "$WORK/counts" "$WORK/ss"
+    saga_counts "$INODE" >"$WORK/told"
+    are_the_same "by state"
+}
+
+books_balance() {
+    tail -n 1 "$WORK/saga.json" | jq -e '.type == "stop" and
+        (.ledger | .attempted == .delivered + ([.lost[]] | add // 0))' >/dev/null ||
+        fail "the books do not balance: $(tail -n 1 "$WORK/saga.json")"
+}
+
+nothing_lost() { tail -n 1 "$WORK/saga.json" | jq -e '.ledger.lost == {}' >/dev/null; }
+
+# Of a namespace without a socket nothing is said.
+watch_flows() {
+    idle first 8 48080
+    watch flows "$@"
+    until_true "what was there at the start" has_lines states 1
+}
+
+# ---- what existed before ---------------------------------------------------------
+
+@test "truth: sockets in every state, from before the start and from after it" {
+    [ -x "$SNAPSHOT" ] || fail "no program to test: $SNAPSHOT"
+    hold before ip netns exec "$NETNS" "$SNAPSHOT" hold 20
+    watch_flows
+    idle after $((400 / ${FEWER:-1} + 4)) 18080
+    tells_the_truth
+    books_balance
+}
+
+
+@test "truth: 60,000 idle connections from before the start, and again after it" {
+    local count=$((60000 / ${FEWER:-1}))
+    idle before "$count" 18080
+    watch_flows --max-flows 1000000
+    idle after "$count" 28080
+    tells_the_truth
+    books_balance
+    nothing_lost
+    # Each has two ends, and both are here.
+    [ "$(saga_lines "$INODE" | grep -c '^ESTAB ')" = $((count * 4 + 16)) ]
+}
+
+@test "truth: connections that change state while the tables are read" {
+    local i pids=()
+    idle before $((2000 / ${FEWER:-1} + 4)) 28080
+    for i in 1 2; do
+        ip netns exec "$NETNS" "$CHURN" --connections $((20000 / ${FEWER:-1})) --rate $((4000 / ${FEWER:-1})) --workers 1 \
+            --port "1808$i" --close client >/dev/null 3>&- &
+        pids+=($!)
+    done
+    watch flows
+    wait "${pids[@]}"
+    until_true "what was there at the start" has_lines states 1
+    tells_the_truth
+    books_balance
+}
+
+@test "truth: a namespace that came later" {
+    local inode later
+    launch "$WORK/saga" flows port 18080 or port 18081
+    SAGA_PID=$LAUNCHED
+    await_start "$SAGA_PID" "$WORK/saga"
+    OTHER=$NETNS-later
+    ip netns add "$OTHER"
+    ip -n "$OTHER" link set lo up
+    inode=$(stat -L -c %i "/run/netns/$OTHER")
+    hold later ip netns exec "$OTHER" "$CHURN" --idle --connections 50 --port 18080 --workers 2
+    until_true "what was there at the start" has_lines states 1
+    later=$OTHER OTHER=$NETNS NETNS=$later INODE=$inode # the teardown deletes both
+    tells_the_truth
+}
+
+# ---- a consumer that stands still --------------------------------------------------
+
+@test "truth: stopped for ten seconds under full churn, and two seconds later all is right" {
+    local churn
+    watch_flows --ring-size 1M
+    ip netns exec "$NETNS" "$CHURN" --connections 100000000 --workers 2 --port 18080 --close client >/dev/null 3>&- &
+    churn=$!
+    HELD_PIDS+=("$churn")
+    kill -STOP "$SAGA_PID"
+    idle meanwhile $((2000 / ${FEWER:-1} + 4)) 28080
+    sleep 10
+    end_churn "$churn"
+    kill -CONT "$SAGA_PID"
+    sleep 2
+    tells_the_truth
+    books_balance
+    # The loss is told with its span: all of it, in time.
+    jq -n -e '[inputs | select(.type == "loss" or .type == "stop")] | (last.ledger.lost.ring_full) as $lost
+        | [.[] | select(.type == "loss" and .reason == "ring_full")] as $told
+        | $lost > 0 and ([$told[].count] | add) == $lost and ([$told[] | .from < .to] | all)' "$WORK/saga.json" >/dev/null ||
+        fail "losses: $(grep '"type":"loss"' "$WORK/saga.json" | head -n 5) $(tail -n 1 "$WORK/saga.json")"
+}
+
+# Its workers end with it.
+end_churn() {
+    end_process "$1"
+    until_true "the end of the churn" no_churn
+}
+no_churn() { ! ip netns exec "$NETNS" ss -Htln 'sport = :18080' | grep -q .; }
+
+# ---- full tables ---------------------------------------------------------------------
+
+@test "truth: --max-flows 1000 against 20,000 connections: new ones are told, the rest is counted" {
+    local count=$((20000 / ${FEWER:-1})) most=$((1000 / ${FEWER:-1} + 16))
+    watch_flows --max-flows "$most"
+    idle many "$((count / 2))" 28080
+    inside "$CHURN" --connections 50 --workers 1 --port 18080 --close reset >/dev/null
+    until_true "a hundred ends" has_lines connection 100
+    stop_watching
+    books_balance
+    nothing_lost
+    # Those that came last are there from their birth, with both ends.
+    jq -n -e '[inputs | select(.type == "connection" and has("end") and
+            (.local.port == 18080 or .remote.port == 18080) and .role != "listener")]
+        | length == 100 and ([.[] | .incomplete | not] | all)' "$WORK/saga.json" >/dev/null ||
+        fail "of 50 connections: $(grep -c '"port":18080' "$WORK/saga.json") lines"
+    # What is not kept is all but what there is room for.
+    tail -n 1 "$WORK/saga.json" | jq -e --argjson count "$count" --argjson most "$most" \
+        '.not_kept.connections >= $count - $most and .not_kept.connections <= $count + 128' >/dev/null ||
+        fail "not counted: $(tail -n 1 "$WORK/saga.json")"
+    grep -q 'no room for [0-9]* connections' "$WORK/saga.err"
+}
