@@ -60,6 +60,7 @@ enum {
 	FRAME_HEAD_BYTES = 8,
 	RECORD_MIN_BYTES = sizeof(struct ev_header),
 	RECORD_MAX_BYTES = 4096,
+	SILENCE_MS = 100,
 	BUFFER_BYTES = 64 * 1024, /* a pipe's default capacity: one write fills it */
 };
 
@@ -108,12 +109,13 @@ static int open_path(const char *path, int standard_fd, int flags)
 	return open(path, flags | O_CLOEXEC | O_NOCTTY, 0600);
 }
 
-/* An inherited pipe may be non-blocking without our doing. */
-static int wait_until_ready(int fd, short events)
+/* 1: ready; 0: not within timeout_ms (-1: however long it takes). */
+static int wait_until_ready(int fd, short events, int timeout_ms)
 {
 	struct pollfd pollfd = { .fd = fd, .events = events };
+	int ready = poll(&pollfd, 1, timeout_ms);
 
-	return poll(&pollfd, 1, -1) < 0 ? -errno : 0;
+	return ready < 0 ? -errno : ready;
 }
 
 static bool length_ok(size_t len)
@@ -165,9 +167,10 @@ static int write_all(int fd, const unsigned char *data, size_t len)
 	while (len) {
 		ssize_t n = write(fd, data, len);
 
+		/* An inherited pipe may be non-blocking without our doing. */
 		if (n < 0 && errno == EAGAIN) {
-			err = wait_until_ready(fd, POLLOUT);
-			if (err && err != -EINTR)
+			err = wait_until_ready(fd, POLLOUT, -1);
+			if (err < 0 && err != -EINTR)
 				return err;
 		} else if (n < 0 && errno != EINTR) {
 			return -errno;
@@ -317,29 +320,39 @@ static void make_room(struct recording_reader *reader, size_t want)
 	reader->start = 0;
 }
 
-/* Makes want bytes available; -ENODATA when the file ends before. What did come
- * is kept, and the call may be repeated. An interrupted read() is the
- * caller's affair: a person who presses Ctrl-C at a silent pipe wants out. */
+/* Makes want bytes available; -ENODATA when the file ends before, -EAGAIN when a
+ * pipe was silent for SILENCE_MS. What did come is kept, and the call may be
+ * repeated: a person who presses Ctrl-C at a silent pipe wants out, and a signal
+ * that arrives just before a read() would not interrupt it. */
 static int fill(struct recording_reader *reader, size_t want)
 {
 	make_room(reader, want);
 	while (available(reader) < want) {
-		ssize_t n = read(reader->fd, reader->buffer + reader->end,
-				 sizeof(reader->buffer) - reader->end);
-		int err = 0;
+		int ready = wait_until_ready(reader->fd, POLLIN, SILENCE_MS);
+		ssize_t n;
 
+		if (ready <= 0)
+			return ready < 0 ? ready : -EAGAIN;
+		n = read(reader->fd, reader->buffer + reader->end, sizeof(reader->buffer) - reader->end);
+		if (n == 0)
+			return -ENODATA;
+		if (n < 0 && errno != EAGAIN)
+			return -errno;
 		if (n > 0)
 			reader->end += n;
-		else if (n == 0)
-			return -ENODATA;
-		else if (errno == EAGAIN)
-			err = wait_until_ready(reader->fd, POLLIN);
-		else
-			err = -errno;
-		if (err)
-			return err;
 	}
 	return 0;
+}
+
+/* Before the head there is nothing to go on with. */
+static int fill_head(struct recording_reader *reader, size_t want)
+{
+	int err;
+
+	do
+		err = fill(reader, want);
+	while (err == -EAGAIN);
+	return err;
 }
 
 static bool magic_ok(const struct recording_reader *reader)
@@ -391,7 +404,7 @@ static int read_head(struct recording_reader *reader, struct capture_info *info)
 	size_t len;
 	int err;
 
-	err = fill(reader, HEAD_PREFIX_BYTES);
+	err = fill_head(reader, HEAD_PREFIX_BYTES);
 	if (err && err != -ENODATA)
 		return err;
 	if (!magic_ok(reader))
@@ -402,7 +415,7 @@ static int read_head(struct recording_reader *reader, struct capture_info *info)
 	len = le32toh(head.length);
 	if (!head_length_ok(le16toh(head.version), len))
 		return -EBADMSG;
-	err = fill(reader, len);
+	err = fill_head(reader, len);
 	if (err)
 		return err;
 	reader->seed = head_checksum(reader->buffer, len);

@@ -52,6 +52,7 @@ struct recording_reader *recording_reader__new(const char *path, struct capture_
  *   0          the end: the file ends after a whole record
  *   -ENODATA   the file was cut within a record: all whole ones were returned
  *   -EBADMSG   a damaged record (its checksum or length is wrong)
+ *   -EAGAIN    a pipe is silent; call again to go on
  *   -EINTR     a signal came while waiting on a pipe; call again to go on
  *   -errno     read() failed
  */

@@ -24,8 +24,8 @@ static int replay_poll(struct source *source, source_take_fn take, void *context
 		size_t len;
 		int err = recording_reader__next(replay->reader, &record, &len);
 
-		/* A signal during a wait for a pipe: the caller will see it. */
-		if (err == -EINTR)
+		/* A pipe is silent, or a signal came: the caller will see it. */
+		if (err == -EAGAIN || err == -EINTR)
 			return SOURCE_MORE;
 		if (err <= 0)
 			return err ? err : SOURCE_END;

@@ -524,6 +524,9 @@ static int run(struct session *session)
 
 	if (status)
 		return status;
+	/* Not before: a pipe whose head has not come yet is left by a plain Ctrl-C. */
+	if (session->options->replay)
+		catch_signals();
 	if (session->prints && (session->options->json || !session->view->show))
 		session->printer.ops->begin(&session->printer, &session->source->info);
 	flush(session);
@@ -545,7 +548,8 @@ int session__run(const struct session_config *config)
 	};
 	int status;
 
-	catch_signals();
+	if (!session.options->replay)
+		catch_signals();
 	status = run(&session);
 	recording_writer__free(session.writer);
 	printer__fini(&session.printer);
