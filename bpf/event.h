@@ -56,6 +56,7 @@ enum ev_kind {
 	EV_DUMP,       /* struct ev_dump: all sockets of a namespace have been told */
 	EV_CGROUP,     /* struct ev_cgroup: before the first record that names it */
 	EV_SETTINGS,   /* struct ev_settings: how a namespace is set */
+	EV_HOLDER,     /* struct ev_holder: who was in the way of a refused bind() */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -459,6 +460,33 @@ struct ev_settings {
 	__s64 values[EV_SETTINGS_MAX];
 };
 
+/* What may not be known: not every kernel and not everybody is told. */
+enum ev_answer { EV_ANSWER_UNKNOWN = 0, EV_ANSWER_NO, EV_ANSWER_YES, EV_ANSWER_END };
+
+/* Sockets that hold the port of an EV_BIND and are in its way, as a look at the
+ * kernel's tables found them soon after; those alike in one record. */
+struct ev_holder {
+	struct ev_header header;
+	__u64 refused_ns; /* header.time_ns of that EV_BIND */
+	__u32 netns;
+	__u32 count;	  /* 0: the look found nobody in the way (any more), and tells of nobody */
+	__u32 uid;	  /* who made the socket; 0 for one without a descriptor */
+	__u32 expires_ms; /* of a minisocket, the longest: until its timer fires */
+	__u16 local_port;
+	__u16 remote_port; /* of the first of them; 0 none */
+	__u8 protocol;	   /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 family;	   /* of local and remote */
+	__u8 state;	   /* enum ev_state; CLOSE: bound, and no more */
+	__u8 mini;	   /* 1: TIME_WAIT, or an orphan's FIN_WAIT2: ends by itself */
+	__u8 reuseaddr;	   /* enum ev_answer */
+	__u8 reuseport;	   /* enum ev_answer */
+	__u8 pad[6];
+	__u8 asked[16]; /* the address of that EV_BIND; its port is local_port */
+	__u8 local[16];
+	__u8 remote[16];
+	struct ev_owner owner;
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -535,6 +563,14 @@ EV_ASSERT_OFFSET(ev_bind, port, 24);
 EV_ASSERT_OFFSET(ev_bind, options, 27);
 EV_ASSERT_OFFSET(ev_bind, local, 32);
 EV_ASSERT_OFFSET(ev_bind, owner, 48);
+EV_ASSERT_SIZE(ev_holder, 144);
+EV_ASSERT_OFFSET(ev_holder, refused_ns, 16);
+EV_ASSERT_OFFSET(ev_holder, netns, 24);
+EV_ASSERT_OFFSET(ev_holder, local_port, 40);
+EV_ASSERT_OFFSET(ev_holder, protocol, 44);
+EV_ASSERT_OFFSET(ev_holder, asked, 56);
+EV_ASSERT_OFFSET(ev_holder, local, 72);
+EV_ASSERT_OFFSET(ev_holder, owner, 104);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);

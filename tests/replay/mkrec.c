@@ -586,6 +586,7 @@ union any_record {
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
 	struct ev_settings settings;
+	struct ev_holder holder;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	uint8_t bytes[sizeof(struct ev_cgroup)];
@@ -750,6 +751,40 @@ static void put_bind(struct scenario *scenario, struct line *line, union any_rec
 	bind->error = take_number(line, "error", EADDRINUSE, UINT16_MAX);
 	bind->options = take_number(line, "options", 0, EV_BIND_OPTIONS);
 	put_owner(line, &bind->owner);
+}
+
+/* refused= is the time of the refusal; asked= its id. No count: nobody. */
+static void put_holder(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	static const struct name answers[] = {{"no", EV_ANSWER_NO}, {"yes", EV_ANSWER_YES}, {0}};
+	struct ev_holder *holder = &record->holder;
+	struct known *asked = get_known(scenario, line, take_id(line, "asked"));
+	const char *refused = take(line, "refused"), *state = take(line, "state");
+	struct known *known;
+
+	if (!refused)
+		bad(line, "refused= is wanted");
+	holder->refused_ns = parse_seconds(line, refused);
+	holder->netns = asked->place.netns;
+	holder->local_port = asked->local_port;
+	holder->protocol = IPPROTO_TCP;
+	memcpy(holder->asked, asked->place.local, sizeof(holder->asked));
+	holder->count = take_number(line, "count", 0, UINT32_MAX);
+	if (!holder->count)
+		return;
+	known = get_known(scenario, line, take_id(line, "id"));
+	take_place(scenario, line, known);
+	holder->family = known->place.family;
+	holder->remote_port = known->remote_port;
+	memcpy(holder->local, known->place.local, sizeof(holder->local));
+	memcpy(holder->remote, known->place.remote, sizeof(holder->remote));
+	holder->state = parse_state(line, state ? state : "LISTEN", strlen(state ? state : "LISTEN"));
+	holder->mini = take_number(line, "mini", 0, 1);
+	holder->expires_ms = take_number(line, "expires_ms", 0, UINT32_MAX);
+	holder->reuseaddr = take_name(line, "reuseaddr", answers, EV_ANSWER_UNKNOWN);
+	holder->reuseport = take_name(line, "reuseport", answers, EV_ANSWER_UNKNOWN);
+	put_owner(line, &holder->owner);
+	holder->uid = holder->owner.uid;
 }
 
 static void put_timewait(struct scenario *scenario, struct line *line, union any_record *record)
@@ -948,6 +983,7 @@ static const struct verb {
 	{"sampled", EV_SAMPLED, put_sampled},
 	{"netstat", EV_NETSTAT, put_netstat},
 	{"settings", EV_SETTINGS, put_settings},
+	{"holder", EV_HOLDER, put_holder},
 	{"loss", EV_LOSS, put_loss},
 	{"stop", EV_STOP, put_stop},
 	{"future", 0, put_future},

@@ -75,6 +75,8 @@ storm_is_told() { # ID [OPTION...]
     at_most "cleared" "$ended" "$(seconds_of "$(findings cleared "$id" | jq -r .ts)")" 5
 }
 
+listens_at() { inside ss -Hltn "sport = :$1" | grep -q .; }
+
 # Every line about this finding names the port and the process.
 is_about() { # ID SIDE
     local line
@@ -118,6 +120,26 @@ is_about() { # ID SIDE
     traffic_inside no-port
     until_true "raised" is_told raised ephemeral-ports-exhausted
     ends_with 5
+}
+
+@test "a refused bind() is raised, with who holds the port" {
+    local line holder
+    watch diagnose
+    ip netns exec "$NETNS" busybox nc -l -p 8080 >/dev/null 2>&1 3>&- &
+    holder=$!
+    TRAFFIC_PID=$holder
+    until_true "the listener" listens_at 8080
+    inside busybox nc -l -p 8080 2>/dev/null && fail "two listen on one port"
+    until_true "raised" is_told raised bind-conflict
+    line=$(findings raised bind-conflict)
+    [ "$(jq -r '"\(.local.port) \(.evidence.error) \(.evidence.holder_state) \(.evidence.holder_pid) \(.process.pid)"' \
+        <<<"$line" | cut -d' ' -f1-4)" = "8080 EADDRINUSE LISTEN $holder" ] || fail "$line"
+    [ "$(jq .process.pid <<<"$line")" != "$holder" ]
+    [ "$(all_raised)" = "bind-conflict " ] || fail "raised: $(all_raised)"
+    kill "$holder"
+    wait "$holder" || true
+    TRAFFIC_PID=''
+    ends_with 4
 }
 
 @test "a quiet namespace has no findings, and --once says so with status 0" {

@@ -30,6 +30,7 @@ union sample {
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
 	struct ev_settings settings;
+	struct ev_holder holder;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	struct ev_cgroup cgroup;
@@ -144,6 +145,21 @@ static void put_bind(struct ev_bind *bind)
 	put_owner(&bind->owner);
 }
 
+static void put_holder(struct ev_holder *holder)
+{
+	holder->refused_ns = 900;
+	holder->netns = 4026531840u;
+	holder->count = 3;
+	holder->local_port = 8080;
+	holder->protocol = IPPROTO_TCP;
+	holder->family = AF_INET6;
+	holder->state = EV_TIME_WAIT;
+	holder->mini = 1;
+	holder->expires_ms = 41000;
+	holder->reuseaddr = EV_ANSWER_YES;
+	put_owner(&holder->owner);
+}
+
 static union sample make_sample(unsigned int kind)
 {
 	union sample sample = {0};
@@ -192,6 +208,8 @@ static union sample make_sample(unsigned int kind)
 		sample.settings.known = 1 << EV_SET_TW_REUSE;
 		sample.settings.values[EV_SET_TW_REUSE] = 2;
 	}
+	if (kind == EV_HOLDER)
+		put_holder(&sample.holder);
 	if (kind == EV_LOSS) {
 		sample.loss.since_ns = 900;
 		sample.loss.count = 17;
@@ -209,7 +227,7 @@ static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
-	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,
+	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,	EV_HOLDER,
 };
 
 static int decode(const union sample *sample)
@@ -246,7 +264,8 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_ADMITTED), sizeof(struct ev_handshake));
 	assert_int_equal(record__size(EV_BIND + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
-	assert_int_equal(record__size(EV_SETTINGS + 1), 0);
+	assert_int_equal(record__size(EV_HOLDER), sizeof(struct ev_holder));
+	assert_int_equal(record__size(EV_HOLDER + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -264,6 +283,8 @@ static const void *owner_in(const union sample *sample)
 		return &sample->accept.owner;
 	case EV_BIND:
 		return &sample->bind.owner;
+	case EV_HOLDER:
+		return &sample->holder.owner;
 	case EV_SOCKET:
 		return &sample->socket.owner;
 	case EV_LISTENER:
@@ -302,6 +323,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.sampled, kind == EV_SAMPLED ? &s : NULL);
 		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
 		assert_ptr_equal(r.settings, kind == EV_SETTINGS ? &s : NULL);
+		assert_ptr_equal(r.holder, kind == EV_HOLDER ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
@@ -661,6 +683,18 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_SETTINGS, ev_settings, known, 0),
 	SPOIL(EV_SETTINGS, ev_settings, known, 1U << EV_SETTING_END | 1U << EV_SET_TW_REUSE),
 	SPOIL(EV_SETTINGS, ev_settings, values[EV_SETTINGS_MAX - 1], 1),
+	SPOIL(EV_HOLDER, ev_holder, refused_ns, 1001),
+	SPOIL(EV_HOLDER, ev_holder, netns, 0),
+	SPOIL(EV_HOLDER, ev_holder, local_port, 0),
+	SPOIL(EV_HOLDER, ev_holder, count, 0), /* nobody, and yet somebody */
+	SPOIL(EV_HOLDER, ev_holder, protocol, IPPROTO_ICMP),
+	SPOIL(EV_HOLDER, ev_holder, family, AF_INET), /* not v4-mapped */
+	SPOIL(EV_HOLDER, ev_holder, state, 0),
+	SPOIL(EV_HOLDER, ev_holder, mini, 2),
+	SPOIL(EV_HOLDER, ev_holder, reuseaddr, EV_ANSWER_END),
+	SPOIL(EV_HOLDER, ev_holder, reuseport, 0xff),
+	SPOIL_BYTE(EV_HOLDER, ev_holder, pad, 5, 1),
+	SPOIL_OWNER(EV_HOLDER, ev_holder),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),
@@ -779,7 +813,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_BIND + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_SETTINGS + 1;
+	sample.header.kind = EV_HOLDER + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);

@@ -42,6 +42,7 @@ struct layout {
 	uint8_t dump;
 	uint8_t cgroup;
 	uint8_t settings;
+	uint8_t holder;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -132,6 +133,11 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_SETTINGS] = {
 		.size = sizeof(struct ev_settings),
 		.settings = WHOLE,
+	},
+	[EV_HOLDER] = {
+		.size = sizeof(struct ev_holder),
+		.holder = WHOLE,
+		.owner = AT(ev_holder, owner),
 	},
 };
 
@@ -253,6 +259,35 @@ static bool bind_ok(const struct ev_bind *bind)
 	       !(bind->options & ~EV_BIND_OPTIONS) && !bind->pad;
 }
 
+/* Of nobody only the question is told. */
+static bool is_nobody(const struct ev_holder *holder)
+{
+	const struct ev_holder nobody = {
+		.header = holder->header,
+		.refused_ns = holder->refused_ns,
+		.netns = holder->netns,
+		.local_port = holder->local_port,
+		.protocol = holder->protocol,
+	};
+
+	return !memcmp(holder, &nobody, offsetof(struct ev_holder, asked)) &&
+	       is_zero(holder->local, (sizeof(*holder) - offsetof(struct ev_holder, local)) / 8);
+}
+
+static bool holder_ok(const struct ev_holder *holder)
+{
+	static const uint8_t no_pad[sizeof(holder->pad)];
+
+	if (holder->refused_ns > holder->header.time_ns || !holder->netns || !holder->local_port ||
+	    (holder->protocol != IPPROTO_TCP && holder->protocol != IPPROTO_UDP))
+		return false;
+	if (!holder->count)
+		return is_nobody(holder);
+	return address_ok(holder->family, holder->local) && address_ok(holder->family, holder->remote) &&
+	       state_ok(holder->state) && holder->mini <= 1 && holder->reuseaddr < EV_ANSWER_END &&
+	       holder->reuseport < EV_ANSWER_END && !memcmp(holder->pad, no_pad, sizeof(no_pad));
+}
+
 static bool listener_ok(const struct ev_listener *listener)
 {
 	return address_ok(listener->family, listener->local) && listener->local_port &&
@@ -350,6 +385,7 @@ static void find_others(struct record *record, const struct layout *layout, cons
 	record->dump = part(data, layout->dump);
 	record->cgroup = part(data, layout->cgroup);
 	record->settings = part(data, layout->settings);
+	record->holder = part(data, layout->holder);
 }
 
 static bool other_parts_ok(const struct record *record)
@@ -362,6 +398,7 @@ static bool other_parts_ok(const struct record *record)
 	       (!record->sampled || record->sampled->pad == 0) &&
 	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->settings || settings_ok(record->settings)) &&
+	       (!record->holder || holder_ok(record->holder)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
 	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->cgroup || cgroup_ok(record->cgroup)) &&

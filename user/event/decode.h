@@ -37,6 +37,7 @@ struct record {
 	const struct ev_dump *dump;
 	const struct ev_cgroup *cgroup;
 	const struct ev_settings *settings;
+	const struct ev_holder *holder;
 };
 
 /*

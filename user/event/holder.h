@@ -6,13 +6,15 @@
 #ifndef TCPSAGA_EVENT_HOLDER_H
 #define TCPSAGA_EVENT_HOLDER_H
 
+#include <stdbool.h>
+#include <string.h>
+
 #include "event/connection.h"
 
-/* What may not be known: not every kernel and not everybody is told. */
 enum answer {
-	ANSWER_UNKNOWN = 0,
-	ANSWER_NO,
-	ANSWER_YES,
+	ANSWER_UNKNOWN = EV_ANSWER_UNKNOWN,
+	ANSWER_NO = EV_ANSWER_NO,
+	ANSWER_YES = EV_ANSWER_YES,
 };
 
 struct holder {
@@ -35,5 +37,15 @@ struct holder {
 	uint32_t others;       /* processes that hold it besides */
 	struct ev_owner owner; /* pid 0: not known */
 };
+
+/* They differ in nothing that matters to who would bind: told in one line. */
+static inline bool holder__alike(const struct holder *a, const struct holder *b)
+{
+	return a->netns == b->netns && a->protocol == b->protocol && a->family == b->family &&
+	       a->state == b->state && a->mini == b->mini && a->reuseaddr == b->reuseaddr &&
+	       a->reuseport == b->reuseport && a->v6only == b->v6only && a->ifindex == b->ifindex &&
+	       a->owner.pid == b->owner.pid && (a->mini || a->uid == b->uid) &&
+	       !memcmp(a->local.addr, b->local.addr, sizeof(a->local.addr));
+}
 
 #endif

@@ -23,6 +23,7 @@ struct engine {
 	struct look look;
 	struct services services;
 	struct doors doors;
+	struct refusals refusals;
 	double values[RULES_MAX][THRESHOLDS_MAX];
 	uint64_t looked_second; /* 0: not yet */
 	uint64_t not_kept;
@@ -53,6 +54,7 @@ struct engine *engine__new(const struct engine_config *config)
 		.model = config->model,
 		.services = &engine->services,
 		.doors = &engine->doors,
+		.refusals = &engine->refusals,
 		.sees_syns = config->sees_syns,
 		.sees_accepts = config->sees_accepts,
 		.sees_waits = config->sees_waits,
@@ -370,6 +372,7 @@ void engine__see(struct engine *engine, const struct change *change)
 	const double *tardy = values_of(engine, "slow-acceptor");
 
 	services__see(&engine->services, engine->look.model, change);
+	refusals__see(&engine->refusals, change);
 	doors__see(&engine->doors, change, tardy ? (uint64_t)(tardy[0] * 1e6) : UINT64_MAX);
 }
 

@@ -8,6 +8,7 @@ const struct rule *const rules[] = {
 	&fin_wait2_pileup,	&accept_queue_overflow, &syn_flood,
 	&syn_queue_overflow,	&slow_acceptor,		&handshake_slow,
 	&connect_refused,	&connect_timeout,	&reset_storm,
+	&bind_conflict,
 };
 
 const unsigned int rules_count = sizeof(rules) / sizeof(rules[0]);

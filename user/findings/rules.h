@@ -8,6 +8,7 @@
 
 #include "findings/doors.h"
 #include "findings/finding.h"
+#include "findings/refusals.h"
 #include "findings/services.h"
 
 enum unit { UNIT_COUNT = 0, UNIT_SECONDS, UNIT_PER_SECOND, UNIT_PERCENT };
@@ -34,7 +35,7 @@ struct rule {
 extern const struct rule timewait_storm_client, timewait_storm_server, close_wait_leak,
 	accept_queue_overflow, slow_acceptor, fin_wait2_pileup, ephemeral_ports_exhausted,
 	ephemeral_ports_low, timewait_table_full, syn_flood, syn_queue_overflow, connect_refused,
-	connect_timeout, handshake_slow, reset_storm;
+	connect_timeout, handshake_slow, reset_storm, bind_conflict;
 
 /* Those before another one in this list look first: look__holds(). */
 extern const struct rule *const rules[];
@@ -46,6 +47,7 @@ struct look {
 	const struct model *model;
 	const struct services *services;
 	const struct doors *doors;
+	const struct refusals *refusals;
 	uint64_t now_ns; /* a whole second, boot time: counted is what was before */
 	bool sees_syns;	 /* every SYN and third ACK has a record */
 	bool sees_accepts;

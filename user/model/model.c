@@ -1251,6 +1251,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		change = add_change(changes, CHANGE_BIND, now_ns);
 		change->bind = record->bind;
 		change->owner = actor(model, record, NULL);
+	} else if (record->holder) {
+		add_change(changes, CHANGE_HOLDER, now_ns)->holder = record->holder;
 	} else if (record->socket) {
 		apply_socket(model, record);
 	} else if (record->dump) {

@@ -959,7 +959,8 @@ static void json_change(struct printer *printer, const struct change *change)
 	case CHANGE_LOSS:
 		put_loss(printer, change);
 		break;
-	case CHANGE_STOP: /* told by stop(), with the ledger */
+	case CHANGE_HOLDER: /* for a diagnosis */
+	case CHANGE_STOP:   /* told by stop(), with the ledger */
 		break;
 	}
 }

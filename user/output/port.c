@@ -84,20 +84,11 @@ static unsigned int end_text(char text[END_TEXT_MAX], const struct endpoint *end
 
 /* ---- groups ---------------------------------------------------------------------- */
 
-static bool same_group(const struct holder *a, const struct holder *b)
-{
-	return a->netns == b->netns && a->protocol == b->protocol && a->family == b->family &&
-	       a->state == b->state && a->mini == b->mini && a->reuseaddr == b->reuseaddr &&
-	       a->reuseport == b->reuseport && a->v6only == b->v6only && a->ifindex == b->ifindex &&
-	       a->owner.pid == b->owner.pid && (a->mini || a->uid == b->uid) &&
-	       !memcmp(a->local.addr, b->local.addr, sizeof(a->local.addr));
-}
-
 static struct group *find_group(struct groups *groups, const struct holder *holder)
 {
 	/* Those of one kind follow each other in the kernel's tables more or less. */
 	for (size_t i = groups->count; i > 0; i--)
-		if (same_group(groups->list[i - 1].first, holder))
+		if (holder__alike(groups->list[i - 1].first, holder))
 			return &groups->list[i - 1];
 	groups->list[groups->count] = (struct group){ .first = holder };
 	return &groups->list[groups->count++];

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "findings/engine.h"
+#include "verbs/holdups.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -37,13 +38,14 @@ struct diagnosis {
 	bool once;
 	uint8_t worst; /* enum severity; 0: nothing was found */
 	uint64_t next_sample_ns;
+	struct holdups holdups;
 };
 
 static uint32_t diagnose_hooks(const struct options *options)
 {
 	(void)options;
 	return 1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_ACCEPT | 1U << HOOK_TIMEWAIT |
-	       1U << HOOK_LISTEN;
+	       1U << HOOK_LISTEN | 1U << HOOK_BIND;
 }
 
 static void diagnose_tune(const struct session *session, struct model_config *config)
@@ -127,6 +129,7 @@ static void diagnose_see(struct session *session, const struct change *change)
 	struct diagnosis *diagnosis = session->context;
 
 	engine__see(diagnosis->engine, change);
+	holdups__see(&diagnosis->holdups, change);
 }
 
 static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
@@ -135,6 +138,7 @@ static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
 
 	(void)due;
 	samples__sockets(session, now_ns);
+	holdups__look(&diagnosis->holdups, session, now_ns);
 	if (now_ns >= diagnosis->next_sample_ns) {
 		uint64_t began_ns = clock__boot_ns(), took_ns;
 

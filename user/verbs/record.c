@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "verbs/events.h"
+#include "verbs/holdups.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -40,18 +41,26 @@ enum { SAMPLE_EVERY_S = 10 };
 static void sample(struct session *session, uint64_t now_ns, bool due)
 {
 	(void)due;
+	holdups__look(session->context, session, now_ns);
 	if (now_ns < session->next_dump_ns)
 		return;
 	samples__listeners(session);
 	session->next_dump_ns = now_ns + SAMPLE_EVERY_S * NS_PER_S;
 }
 
+static void see(struct session *session, const struct change *change)
+{
+	holdups__see(session->context, change);
+}
+
 static int run(const struct options *options)
 {
 	struct view view = events_view;
+	struct holdups holdups = { 0 };
 	const struct session_config config = {
 		.options = options,
 		.view = &view,
+		.context = &holdups,
 		.record_to = options->file,
 		.silent = !options->print,
 	};
@@ -66,6 +75,7 @@ static int run(const struct options *options)
 		return fail(EXIT_USAGE, "record: %s would be read and written at once: name another FILE",
 			    options->file);
 	view.look = sample;
+	view.see = see;
 	return session__run(&config);
 }
 

@@ -245,6 +245,8 @@ void select__change(struct select *select, const struct change *change, select_s
 		if (wanted && is_connection(change) && judge(select, change) == FILTER_YES)
 			show(context, change);
 		break;
+	case CHANGE_HOLDER: /* for a diagnosis */
+		break;
 	case CHANGE_LOSS:
 	case CHANGE_STOP:
 		show(context, change);

@@ -986,3 +986,120 @@ def benign_cron_burst():
         for i in range(60):
             story.client(2 + 60 * minute + i / 100, HERE, DB, Process(f"job{i % 5}", 5000 + i), lasts=1.5)
     return story.text(5)
+
+
+# ---- refused bind() ---------------------------------------------------------------
+
+OTHER = Process("caddy", 5150, 0)
+
+
+@case("bind-conflict")
+def bind_to_a_listener():
+    "caddy is started five times while nginx listens on the port"
+    story = Story()
+    story.settings()
+    story.listen(1.5, "0.0.0.0:80", NGINX)
+    for i in range(5):
+        refusal = story.refused(2.2 + i, "[::]:80", Process("caddy", 5150 + i, 0), options=1)
+        story.holder(refusal, "0.0.0.0:80", NGINX, reuseaddr="yes", reuseport="no")
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_in_time_wait():
+    "a server without SO_REUSEADDR is restarted over its own TIME_WAITs"
+    story = Story()
+    story.settings()
+    for i in range(4):
+        refusal = story.refused(2.2 + 2 * i, "0.0.0.0:8080", Process("app", 7000 + i, 1000))
+        story.holder(refusal, "10.0.0.1:8080 10.1.0.1:40000", count=17, state="TIME_WAIT", mini=1, expires_ms=41000)
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_beside_a_child():
+    "the listener is gone, a connection that it accepted is not"
+    story = Story()
+    story.settings()
+    refusal = story.refused(2.2, "0.0.0.0:8080", APP, options=1)
+    story.holder(refusal, "10.0.0.1:8080 10.1.0.1:40000", Process("worker", 6999, 1000), count=3,
+                 state="ESTABLISHED")
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_refused_by_nobody():
+    "seen with tracepoints only, and a moment later nobody is found"
+    story = Story(FEW_HOOKS)
+    refusal = story.refused(2.2, "10.0.0.1:8080", APP)
+    story.holder(refusal)
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_to_a_privileged_port():
+    "EACCES, and nobody need be looked for"
+    story = Story()
+    story.refused(2.2, "0.0.0.0:80", APP, error=13)
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_to_an_absent_address():
+    "EADDRNOTAVAIL: the floating address is elsewhere"
+    story = Story()
+    story.refused(2.2, "10.9.9.9:80", NGINX, error=99)
+    return story.text(15)
+
+
+@case("bind-conflict")
+def listen_refused():
+    "two sockets have bound the port with SO_REUSEADDR, and both listen()"
+    story = Story()
+    refusal = story.refused(2.2, "0.0.0.0:8080", APP, options=1, call="listen")
+    story.holder(refusal, "0.0.0.0:8080", OTHER, reuseaddr="yes")
+    return story.text(15)
+
+
+@case("bind-conflict", "bind-conflict")
+def two_binds_to_two_holders():
+    "two services, each in the way of another one"
+    story = Story()
+    for port, process in (80, NGINX), (5432, POSTGRES):
+        refusal = story.refused(2.2, f"0.0.0.0:{port}", OTHER)
+        story.holder(refusal, f"0.0.0.0:{port}", process)
+    return story.text(15)
+
+
+@case("bind-conflict", "timewait-storm-client")
+def refused_in_a_storm():
+    "a storm, and a service that cannot start in its midst"
+    story = Story()
+    story.settings()
+    for time in every(2.1, 5, 400):
+        story.client(time, HERE, DB, PHP)
+    refusal = story.refused(3.2, "0.0.0.0:80", OTHER)
+    story.holder(refusal, "0.0.0.0:80", NGINX)
+    return story.text(15)
+
+
+@case()
+def bind_tried_again_at_once():
+    "a graceful restart: refused twice, then the old one has let go"
+    story = Story()
+    story.settings()
+    for i in range(2):
+        refusal = story.refused(2.2 + i / 4, "0.0.0.0:80", OTHER)
+        story.holder(refusal, "0.0.0.0:80", NGINX)
+    story.listen(2.7, "0.0.0.0:80", OTHER)
+    return story.text(15)
+
+
+@case()
+def bind_takes_the_next_port():
+    "a development server finds its port taken and goes on to the next"
+    story = Story()
+    refusal = story.refused(2.2, "127.0.0.1:3000", APP)
+    story.holder(refusal, "127.0.0.1:3000", Process("node", 6500, 1000))
+    story.listen(2.21, "127.0.0.1:3001", APP)
+    return story.text(15)

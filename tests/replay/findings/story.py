@@ -87,6 +87,23 @@ class Story:
         self.add(time, f"handshake id={ident} listener={listener} outcome={outcome} retransmits={retransmits}"
                        f" syn_queue={half_open} accept_queue={queue} limit={limit}")
 
+    def refused(self, time, place, process, error=98, options=0, call="bind", netns=NETNS):
+        """bind() or listen() that fails. Returns what holder() asks for."""
+        ident = self.new_id()
+        self.add(time, f"bind id={ident} {place} {process} error={error} options={options} call={call}"
+                       f" netns={netns}")
+        return ident, time
+
+    def holder(self, refusal, place=None, process="", count=1, state="LISTEN", reuseaddr="no", **more):
+        """What a look at the kernel's tables found in the way; no place: nobody."""
+        asked, time = refusal
+        words = f"asked={asked} refused={time:.9f}"
+        if place:
+            more = " ".join(f"{key}={value}" for key, value in more.items())
+            words += (f" id={self.new_id()} count={count} state={state} reuseaddr={reuseaddr} {place} {process}"
+                      f" {more}")
+        self.add(time + 0.03, f"holder {words}")
+
     # ---- connections -----------------------------------------------------
 
     def minisocket(self, time, ident, lasts=60):
