@@ -101,6 +101,24 @@ balances() { # FILE
     end_agent
 }
 
+@test "agent: findings go to every sink and into the metrics; thresholds can be set" {
+    local i
+    run "$TCPSAGA" agent --metrics off --set connect-refused.cuont=5
+    [ "$status" = 2 ]
+    [[ $output == *"did you mean 'count'"* ]]
+    agent --set connect-refused.count=20 --json "$WORK/findings.json:findings" --json "$WORK/all.json"
+    inside bash -c 'for ((i = 0; i < 30; i++)); do (exec 3<>/dev/tcp/127.0.0.1/9) 2>/dev/null; done; true'
+    until_true "the finding in the metrics" metric_is 'tcpsaga_findings{rule="connect-refused"}' 1
+    metric_is 'tcpsaga_findings_raised_total{rule="connect-refused"}' 1
+    metric_is 'tcpsaga_findings_raised_total{rule="reset-storm"}' 0
+    end_agent
+    [ "$(jq -r .type "$WORK/findings.json" | tr '\n' ' ')" = "start finding stop " ]
+    jq -es 'any(.[]; .id == "connect-refused" and .phase == "raised" and .remote.port == 9)' \
+        "$WORK/findings.json"
+    [ "$(grep -c '"type":"finding"' "$WORK/all.json")" = 1 ]
+    [ "$(grep -c '"type":"connection"' "$WORK/all.json")" = 30 ]
+}
+
 @test "agent: health tells ring, tables and sinks apart; what is not there is not found" {
     agent --json "$WORK/out.json" --json "$WORK/none/out.json"
     until_true "the sink's failure" grep_body /healthz '"name":"file:[^"]*none[^}]*"status":"degraded"'

@@ -55,6 +55,19 @@ static struct ledger ledger;
 static struct capture_info info;
 static const struct self_cost self = {.user_us = 1500001, .resident_bytes = 4096, .open_fds = 7};
 
+/* As many rules as there can be: the series are counted with all of them. */
+static struct rule_count findings[RULES_MAX + 1];
+
+static void make_findings(void)
+{
+	static char ids[RULES_MAX][32];
+
+	for (int r = 0; r < RULES_MAX; r++) {
+		snprintf(ids[r], sizeof(ids[r]), "rule-%d", r);
+		findings[r] = (struct rule_count){.id = ids[r], .active = r, .raised = 2 * r};
+	}
+}
+
 static int setup(void **state)
 {
 	const struct model_config config = {.seed = 1, .max_lives = 100000, .max_ended = 10};
@@ -64,6 +77,7 @@ static int setup(void **state)
 	if (!model)
 		return -1;
 	tally__init(&tally, model);
+	make_findings();
 	strbuf__init(&out);
 	ledger = (struct ledger){.attempted = 12, .attempted_known = true, .delivered = 10,
 				 .lost[EV_LOST_RING_FULL] = 2};
@@ -85,7 +99,8 @@ static int teardown(void **state)
 static const char *render(const struct sink_count *sinks, unsigned int sink_count)
 {
 	const struct exposition e = {.model = model, .tally = &tally, .info = &info, .ledger = &ledger,
-				     .self = &self, .sinks = sinks, .sink_count = sink_count};
+				     .self = &self, .findings = findings, .sinks = sinks,
+				     .sink_count = sink_count};
 
 	strbuf__clear(&out);
 	tally__settle(&tally);
@@ -245,6 +260,8 @@ static void test_empty(void **state)
 	expect_line(text, "tcpsaga_records_attempted_total 12");
 	expect_line(text, "tcpsaga_records_delivered_total 10");
 	expect_line(text, "tcpsaga_records_lost_total{reason=\"ring_full\"} 2");
+	expect_line(text, "tcpsaga_findings{rule=\"rule-3\"} 3");
+	expect_line(text, "tcpsaga_findings_raised_total{rule=\"rule-3\"} 6");
 	expect_line(text, "tcpsaga_process_cpu_seconds_total{mode=\"user\"} 1.500001");
 	expect_line(text, "tcpsaga_sockets{state=\"ESTABLISHED\"} 0");
 	expect_line(text, "tcpsaga_transitions_total{old=\"SYN_SENT\",new=\"ESTABLISHED\"} 0");

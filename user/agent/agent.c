@@ -51,7 +51,7 @@ static struct source *open_source(const struct agent_config *config, const struc
 		.choice = config->hooks,
 		.filter = terms,
 		.wanted = 1U << HOOK_STATE | 1U << HOOK_SYN | 1U << HOOK_HANDSHAKE | 1U << HOOK_SYNACK |
-			  1U << HOOK_ACCEPT | 1U << HOOK_LISTEN | 1U << HOOK_TIMEWAIT,
+			  1U << HOOK_ACCEPT | 1U << HOOK_LISTEN | 1U << HOOK_TIMEWAIT | 1U << HOOK_BIND,
 	};
 	char message[320];
 	struct source *source = config->replay ? replay__new(config->replay, message, sizeof(message)) :
@@ -118,6 +118,21 @@ static int open_sinks(struct agent *agent)
 	return 0;
 }
 
+static int set_thresholds(struct agent *agent)
+{
+	int status = 0;
+
+	for (unsigned int i = 0; i < agent->config->set_count && !status; i++) {
+		struct strbuf message;
+
+		strbuf__init(&message);
+		if (feed__set(&agent->feed, agent->config->sets[i], &message))
+			status = fail(EXIT_USAGE, "agent: --set: %s", strbuf__text(&message));
+		strbuf__fini(&message);
+	}
+	return status;
+}
+
 /* The port first: whose port is taken is told before the probes are loaded. */
 static int open_agent(struct agent *agent)
 {
@@ -139,7 +154,8 @@ static int open_agent(struct agent *agent)
 	if (err)
 		return fail(EXIT_FAILED, "agent: %s", strerror(-err));
 	board__init(&agent->board, &agent->feed);
-	return open_sinks(agent);
+	status = set_thresholds(agent);
+	return status ? status : open_sinks(agent);
 }
 
 /* ---- what is said ---- */
@@ -245,6 +261,7 @@ static void tick(struct agent *agent, uint64_t now_ns)
 		notify__send("WATCHDOG=1");
 	if (!is_due(&agent->next_tick_ns, now_ns, TICK_MS * NS_PER_MS))
 		return;
+	feed__tick(&agent->feed, now_ns);
 	board__watch(&agent->board, now_ns);
 	if (is_due(&agent->next_textfile_ns, now_ns, TEXTFILE_S * NS_PER_S))
 		write_textfile(agent);

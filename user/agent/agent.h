@@ -10,6 +10,8 @@
 #include "agent/feed.h"
 #include "source/hooks.h"
 
+enum { AGENT_SETS_MAX = 64 };
+
 struct agent_config {
 	const char *metrics;  /* ADDR:PORT; NULL: none */
 	const char *textfile; /* NULL: none */
@@ -18,6 +20,8 @@ struct agent_config {
 	const struct filter *filter; /* borrowed */
 	struct sink_config sinks[FEED_SINKS_MAX];
 	unsigned int sink_count;
+	const char *sets[AGENT_SETS_MAX]; /* "RULE.THRESHOLD=VALUE", borrowed */
+	unsigned int set_count;
 };
 
 /* Returns the exit status, with one line on stderr if it failed. */

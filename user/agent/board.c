@@ -95,18 +95,21 @@ void board__metrics(struct board *board, struct strbuf *out)
 	struct feed *feed = board->feed;
 	uint64_t now_ns = clock__boot_ns();
 	struct sink_count sinks[FEED_SINKS_MAX];
+	struct rule_count findings[RULES_MAX + 1];
 	struct self_cost self = cost_now();
 	struct exposition exposition = {
 		.model = feed->model,
 		.tally = &feed->tally,
 		.info = &feed->source->info,
 		.self = &self,
+		.findings = findings,
 		.sinks = sinks,
 	};
 
 	feed__look_at_listeners(feed, now_ns);
 	model__measure(feed->model, feed->source->ops->attempted ? now_ns : feed->last_ns);
 	tally__settle(&feed->tally);
+	engine__count(feed->engine, findings);
 	exposition.ledger = feed__ledger(feed);
 	exposition.sink_count = count_sinks(feed, sinks);
 	prometheus__render(out, &exposition);

@@ -14,6 +14,8 @@ enum {
 	BATCH_BYTES = 128 * 1024,
 	/* Scrapes from several places show the same sample. */
 	LOOK_MS = 1000,
+	/* A hundredth of a core at most for the samples that rules want. */
+	LOOK_SHARE = 100,
 };
 
 static bool is_live(const struct feed *feed)
@@ -93,6 +95,17 @@ static void tell(void *context, const struct change *change)
 	spread(feed, level_of(change));
 }
 
+static void tell_finding(void *context, const struct finding *finding)
+{
+	struct feed *feed = context;
+	const struct filter_subject subject = finding__subject(finding);
+
+	if (!is_read(feed, LEVEL_FINDINGS) || filter__match(feed->filter, &subject) == FILTER_NO)
+		return;
+	feed->printer.ops->finding(&feed->printer, finding);
+	spread(feed, LEVEL_FINDINGS);
+}
+
 /* ---- records ---- */
 
 static void close_books(struct feed *feed, const struct ev_stop *stop)
@@ -111,10 +124,13 @@ static void apply(struct feed *feed, const struct record *record)
 		feed->ledger.delivered++;
 	feed->last_ns = record->header->time_ns;
 	feed->losses += record->loss != NULL;
+	engine__advance(feed->engine, record->header->time_ns, tell_finding, feed);
 	if (model__apply(feed->model, record, &changes))
 		feed->unapplied++;
 	for (unsigned int i = 0; i < changes.count; i++) {
 		tally__count(&feed->tally, &changes.change[i]);
+		engine__see(feed->engine, &changes.change[i]);
+		holdups__see(&feed->holdups, &changes.change[i]);
 		if (is_read(feed, level_of(&changes.change[i])))
 			select__change(&feed->select, &changes.change[i], tell, feed);
 	}
@@ -173,6 +189,24 @@ void feed__look_at_listeners(struct feed *feed, uint64_t now_ns)
 	feed->looked_ns = now_ns;
 }
 
+void feed__tick(struct feed *feed, uint64_t now_ns)
+{
+	if (!is_live(feed))
+		return;
+	holdups__look(&feed->holdups, take, feed, now_ns);
+	if (now_ns >= feed->look_ns) {
+		feed__look_at_listeners(feed, now_ns);
+		feed->look_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;
+	}
+	engine__advance(feed->engine, clock__boot_ns(), tell_finding, feed);
+	offer_all(feed);
+}
+
+int feed__set(struct feed *feed, const char *text, struct strbuf *message)
+{
+	return engine__set(feed->engine, text, message);
+}
+
 const struct ledger *feed__ledger(struct feed *feed)
 {
 	struct ledger *ledger = &feed->ledger;
@@ -211,6 +245,15 @@ int feed__init(struct feed *feed, struct source *source, const struct filter *fi
 	feed->model = model__new(&config);
 	if (!feed->model || select__init(&feed->select, filter, feed->model))
 		return -ENOMEM;
+	feed->filter = filter;
+	feed->engine = engine__new(&(struct engine_config){
+		.model = feed->model,
+		.sees_syns = capture_info__has_hook(&source->info, "syn"),
+		.sees_accepts = capture_info__has_hook(&source->info, "accept"),
+		.sees_waits = capture_info__has_hook(&source->info, "timewait"),
+	});
+	if (!feed->engine)
+		return -ENOMEM;
 	feed->select.kinds = UINT32_MAX; /* what nobody reads is not even asked about */
 	tally__init(&feed->tally, feed->model);
 	feed->heal = (struct heal){ .terms = terms, .regular = true };
@@ -230,6 +273,7 @@ void feed__fini(struct feed *feed)
 		strbuf__fini(&feed->parcels[level].text);
 	printer__fini(&feed->printer);
 	select__fini(&feed->select);
+	engine__free(feed->engine);
 	model__free(feed->model);
 	source__free(feed->source);
 	cgroup_teller__fini(&feed->cgroups);
@@ -265,6 +309,8 @@ int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX])
 
 	heal__stop(&feed->heal);
 	err = source__stop(feed->source, take, feed);
+	/* The last second of a recording counts, too. */
+	engine__advance(feed->engine, feed->last_ns + NS_PER_S, tell_finding, feed);
 
 	feed->printer.ops->stop(&feed->printer, feed->last_ns, feed__ledger(feed));
 	spread(feed, LEVEL_FINDINGS);

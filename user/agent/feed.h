@@ -7,11 +7,13 @@
 #define TCPSAGA_AGENT_FEED_H
 
 #include "agent/sink.h"
+#include "findings/engine.h"
 #include "model/tally.h"
 #include "output/printer.h"
 #include "source/cgroup_teller.h"
 #include "source/source.h"
 #include "verbs/heal.h"
+#include "verbs/holdups.h"
 #include "verbs/select.h"
 
 enum { FEED_SINKS_MAX = 8 };
@@ -27,6 +29,8 @@ struct feed {
 	struct source *source; /* owned */
 	struct model *model;   /* owned */
 	struct tally tally;
+	struct engine *engine; /* owned */
+	struct holdups holdups;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	struct ledger ledger;
 	uint64_t unapplied; /* records for which there was no memory */
@@ -35,8 +39,10 @@ struct feed {
 	struct heal heal;   /* live only */
 	uint64_t losses;    /* loss records */
 	uint64_t looked_ns; /* when listeners were sampled last */
+	uint64_t look_ns;   /* when the rules want them sampled again */
 
-	struct select select; /* which changes become JSON */
+	const struct filter *filter; /* borrowed */
+	struct select select;	     /* which changes become JSON */
 	struct printer printer;
 	struct parcel parcels[LEVEL_COUNT];
 	struct sink *sinks[FEED_SINKS_MAX]; /* owned */
@@ -60,6 +66,13 @@ int feed__poll(struct feed *feed);
 
 /* Listeners are sampled when somebody wants to see them, once a second at most. */
 void feed__look_at_listeners(struct feed *feed, uint64_t now_ns);
+
+/* Once a second at least: what the rules want of the kernel's tables, and that
+ * time goes on where no record tells it. */
+void feed__tick(struct feed *feed, uint64_t now_ns);
+
+/* "close-wait-leak.age=120s". 0, or -EINVAL with one sentence in message. */
+int feed__set(struct feed *feed, const char *text, struct strbuf *message);
 
 /* The books as they are now. */
 const struct ledger *feed__ledger(struct feed *feed);

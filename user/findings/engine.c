@@ -27,6 +27,7 @@ struct engine {
 	double values[RULES_MAX][THRESHOLDS_MAX];
 	uint64_t looked_second; /* 0: not yet */
 	uint64_t not_kept;
+	uint64_t raised[RULES_MAX];
 	unsigned int count;
 	struct active {
 		struct finding finding;
@@ -275,9 +276,19 @@ bool look__holds(const struct look *look, const char *rule_id, uint64_t subject)
 
 /* ---- time ---- */
 
+static unsigned int index_of(const struct rule *rule)
+{
+	unsigned int r = 0;
+
+	while (rules[r] != rule)
+		r++;
+	return r;
+}
+
 static void tell_phase(struct engine *engine, struct active *active, enum phase phase,
 		       tell_finding_fn tell, void *context)
 {
+	engine->raised[index_of(active->finding.rule)] += phase == PHASE_RAISED;
 	active->finding.phase = (uint8_t)phase;
 	active->finding.time_ns = engine->look.now_ns;
 	active->told = true;
@@ -379,6 +390,15 @@ void engine__see(struct engine *engine, const struct change *change)
 const struct finding *engine__at(const struct engine *engine, unsigned int position)
 {
 	return position < engine->count ? &engine->active[position]->finding : NULL;
+}
+
+void engine__count(const struct engine *engine, struct rule_count counts[RULES_MAX + 1])
+{
+	memset(counts, 0, (RULES_MAX + 1) * sizeof(counts[0]));
+	for (unsigned int r = 0; r < rules_count; r++)
+		counts[r] = (struct rule_count){ .id = rules[r]->id, .raised = engine->raised[r] };
+	for (unsigned int i = 0; i < engine->count; i++)
+		counts[index_of(engine->active[i]->finding.rule)].active++;
 }
 
 uint64_t engine__not_kept(const struct engine *engine)

@@ -50,6 +50,14 @@ void engine__see(struct engine *engine, const struct change *change);
 /* Those that hold, by position from 0; NULL ends. Borrowed. */
 const struct finding *engine__at(const struct engine *engine, unsigned int position);
 
+/* Of each rule: how many findings hold, and how many were raised since the start. */
+struct rule_count {
+	const char *id; /* of the rule; NULL behind the last */
+	uint64_t active;
+	uint64_t raised;
+};
+void engine__count(const struct engine *engine, struct rule_count counts[RULES_MAX + 1]);
+
 /* Findings that there was no room for. */
 uint64_t engine__not_kept(const struct engine *engine);
 

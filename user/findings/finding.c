@@ -111,6 +111,20 @@ void finding__wont_help(struct finding *finding, const char *wont)
 		finding->wont[finding->wont_count++] = wont;
 }
 
+struct filter_subject finding__subject(const struct finding *finding)
+{
+	return (struct filter_subject){
+		.local_addr = finding->local_known ? finding->local.addr : NULL,
+		.local_port = finding->local_known ? finding->local.port : 0,
+		.remote_addr = finding->remote_known ? finding->remote.addr : NULL,
+		.remote_port = finding->remote_known ? finding->remote.port : 0,
+		.netns = finding->netns,
+		.pid = finding->owner_known ? finding->owner.pid : 0,
+		.comm = finding->owner_known ? finding->owner.comm : NULL,
+		.role = (enum role)finding->role,
+	};
+}
+
 void finding__owner(struct finding *finding, const struct owner *owner)
 {
 	static const char unknown[] = "an unknown process";

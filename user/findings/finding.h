@@ -15,6 +15,7 @@
 
 #include "base/strbuf.h"
 #include "event/connection.h"
+#include "event/filter.h"
 #include "model/owners.h"
 
 enum severity { SEVERITY_WARNING = 1, SEVERITY_CRITICAL };
@@ -80,6 +81,9 @@ const struct evidence *finding__evidence(const struct finding *finding, const ch
 /* Sentences; those beyond ADVICE_MAX are left out. */
 void finding__advise(struct finding *finding, const char *advice);
 void finding__wont_help(struct finding *finding, const char *wont);
+
+/* What a filter is asked about it. Borrowed. */
+struct filter_subject finding__subject(const struct finding *finding);
 
 /* Whose it is: also as evidence "process". NULL: not known. */
 void finding__owner(struct finding *finding, const struct owner *owner);

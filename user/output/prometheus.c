@@ -580,6 +580,16 @@ static void put_tables(struct strbuf *out, const struct model *model)
 			  model__not_kept(model, (enum model_table)table));
 }
 
+static void put_findings(struct strbuf *out, const struct rule_count *counts)
+{
+	family(out, "findings", "gauge", "Findings that hold.");
+	for (const struct rule_count *count = counts; count->id; count++)
+		series_of(out, "findings", "rule", count->id, count->active);
+	family(out, "findings_raised_total", "counter", "Findings that were raised.");
+	for (const struct rule_count *count = counts; count->id; count++)
+		series_of(out, "findings_raised_total", "rule", count->id, count->raised);
+}
+
 static void put_self(struct strbuf *out, const struct self_cost *self)
 {
 	family(out, "process_cpu_seconds_total", "counter", "CPU time of tcpsaga itself.");
@@ -632,6 +642,7 @@ void prometheus__render(struct strbuf *out, const struct exposition *e)
 	put_listeners(out, e);
 	put_waits(out, e);
 	put_ends(out, e->tally);
+	put_findings(out, e->findings);
 	put_ledger(out, e->ledger);
 	put_tables(out, e->model);
 	put_sinks(out, e);

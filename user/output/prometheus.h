@@ -14,6 +14,7 @@
 #include "base/strbuf.h"
 #include "event/capture.h"
 #include "model/tally.h"
+#include "findings/engine.h"
 #include "output/printer.h"
 
 enum {
@@ -46,6 +47,7 @@ struct exposition {
 	const struct capture_info *info;
 	const struct ledger *ledger;
 	const struct self_cost *self;
+	const struct rule_count *findings; /* ends with one without an id */
 	const struct sink_count *sinks;
 	unsigned int sink_count; /* at most PROMETHEUS_SINKS_MAX are shown */
 };

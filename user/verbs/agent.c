@@ -16,6 +16,7 @@ enum {
 	KEY_JSON,
 	KEY_TEXTFILE,
 	KEY_HOOKS,
+	KEY_SET,
 	KEY_ROTATE_SIZE,
 	KEY_ROTATE_AGE,
 	KEY_ROTATE_KEEP,
@@ -39,6 +40,8 @@ static const struct argp_option option_table[] = {
 	{ "rotate-age", KEY_ROTATE_AGE, "SECONDS", 0, "Begin a new JSON file at this age", 2 },
 	{ "rotate-keep", KEY_ROTATE_KEEP, "N", 0,
 	  "Keep N old JSON files: FILE.1 is the newest; default 5", 2 },
+	{ "set", KEY_SET, "RULE.THRESHOLD=VALUE", 0,
+	  "Change a threshold of the findings; diagnose --rules lists them", 3 },
 	{ "read", 'r', "FILE", 0, "Feed from a recording, and end with it: to try things out", 3 },
 	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
 	  "Kind of kernel hook; auto takes for each event the best that attaches", 3 },
@@ -140,6 +143,18 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	return 0;
 }
 
+static int add_set(struct parse *parse, const char *arg)
+{
+	struct agent_config *config = &parse->config;
+
+	if (config->set_count == AGENT_SETS_MAX) {
+		parse->status = fail(EXIT_USAGE, "agent: --set can be given %d times", AGENT_SETS_MAX);
+		return EINVAL;
+	}
+	config->sets[config->set_count++] = arg;
+	return 0;
+}
+
 static int add_word(struct parse *parse, const char *word)
 {
 	if (parse->word_count == WORDS_MAX) {
@@ -169,6 +184,8 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return parse_age(parse, arg);
 	case KEY_ROTATE_KEEP:
 		return parse_keep(parse, arg);
+	case KEY_SET:
+		return add_set(parse, arg);
 	case KEY_HOOKS:
 		return parse_hooks(parse, arg);
 	case 'r':

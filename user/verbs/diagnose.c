@@ -88,16 +88,7 @@ static int diagnose_begin(struct session *session)
 
 static bool is_wanted(const struct session *session, const struct finding *finding)
 {
-	const struct filter_subject subject = {
-		.local_addr = finding->local_known ? finding->local.addr : NULL,
-		.local_port = finding->local_known ? finding->local.port : 0,
-		.remote_addr = finding->remote_known ? finding->remote.addr : NULL,
-		.remote_port = finding->remote_known ? finding->remote.port : 0,
-		.netns = finding->netns,
-		.pid = finding->owner_known ? finding->owner.pid : 0,
-		.comm = finding->owner_known ? finding->owner.comm : NULL,
-		.role = (enum role)finding->role,
-	};
+	const struct filter_subject subject = finding__subject(finding);
 
 	return session__wants(session, &subject);
 }
@@ -138,7 +129,7 @@ static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
 
 	(void)due;
 	samples__sockets(session, now_ns);
-	holdups__look(&diagnosis->holdups, session, now_ns);
+	holdups__look(&diagnosis->holdups, session__take_rest, session, now_ns);
 	if (now_ns >= diagnosis->next_sample_ns) {
 		uint64_t began_ns = clock__boot_ns(), took_ns;
 

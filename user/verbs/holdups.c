@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "model/bind_rules.h"
 #include "source/holders.h"
 
@@ -108,7 +109,7 @@ static struct ev_holder record_of(const struct ev_bind *bind, uint64_t now_ns)
 	return record;
 }
 
-static void tell_kind(struct session *session, struct ev_holder record, const struct kind *kind)
+static struct ev_holder record_of_kind(struct ev_holder record, const struct kind *kind)
 {
 	const struct holder *holder = kind->first;
 
@@ -124,7 +125,7 @@ static void tell_kind(struct session *session, struct ev_holder record, const st
 	memcpy(record.local, holder->local.addr, sizeof(record.local));
 	memcpy(record.remote, holder->remote.addr, sizeof(record.remote));
 	record.owner = holder->owner;
-	session__take_rest(session, &record, sizeof(record));
+	return record;
 }
 
 /* A socket that is refused listen() holds the port by its own bind(). */
@@ -134,7 +135,8 @@ static bool is_own(const struct ev_bind *bind, const struct holder *holder)
 	       holder->owner.pid == bind->owner.pid;
 }
 
-static void tell_holders(struct session *session, const struct ev_bind *bind, const struct holders *holders)
+static void tell_holders(const struct ev_bind *bind, const struct holders *holders, source_take_fn take,
+			 void *context)
 {
 	const struct bind_request request = request_of(bind);
 	const struct ev_holder record = record_of(bind, clock__boot_ns());
@@ -148,13 +150,16 @@ static void tell_holders(struct session *session, const struct ev_bind *bind, co
 		    !is_own(bind, holder) && bind_rules__conflict(&request, holder) != ANSWER_NO)
 			count_holder(kinds, &count, holder);
 	}
-	for (unsigned int i = 0; i < count; i++)
-		tell_kind(session, record, &kinds[i]);
 	if (!count)
-		session__take_rest(session, &record, sizeof(record));
+		take(context, &record, sizeof(record));
+	for (unsigned int i = 0; i < count; i++) {
+		const struct ev_holder told = record_of_kind(record, &kinds[i]);
+
+		take(context, &told, sizeof(told));
+	}
 }
 
-void holdups__look(struct holdups *holdups, struct session *session, uint64_t now_ns)
+void holdups__look(struct holdups *holdups, source_take_fn take, void *context, uint64_t now_ns)
 {
 	struct ev_bind bind;
 	struct holders holders;
@@ -165,7 +170,7 @@ void holdups__look(struct holdups *holdups, struct session *session, uint64_t no
 	memmove(&holdups->asked[0], &holdups->asked[1], --holdups->count * sizeof(bind));
 	/* Where it cannot look it tells nothing: that is not nobody. */
 	if (!holders__load(&holders, bind.port, bind.netns)) {
-		tell_holders(session, &bind, &holders);
+		tell_holders(&bind, &holders, take, context);
 		holders__fini(&holders);
 	}
 	holdups->next_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;

@@ -7,7 +7,8 @@
 #define TCPSAGA_VERBS_HOLDUPS_H
 
 #include "bpf/event.h"
-#include "verbs/view.h"
+#include "model/model.h"
+#include "source/source.h"
 
 /* Refusals that wait for a look; those beyond have none. */
 enum { HOLDUPS_MAX = 16 };
@@ -21,7 +22,7 @@ struct holdups {
 /* A change: if it is a refusal for which somebody may be in the way, it waits. */
 void holdups__see(struct holdups *holdups, const struct change *change);
 
-/* One look, if one is due. */
-void holdups__look(struct holdups *holdups, struct session *session, uint64_t now_ns);
+/* One look, if one is due: hands out what it found. */
+void holdups__look(struct holdups *holdups, source_take_fn take, void *context, uint64_t now_ns);
 
 #endif

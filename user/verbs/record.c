@@ -41,7 +41,7 @@ enum { SAMPLE_EVERY_S = 10 };
 static void sample(struct session *session, uint64_t now_ns, bool due)
 {
 	(void)due;
-	holdups__look(session->context, session, now_ns);
+	holdups__look(session->context, session__take_rest, session, now_ns);
 	if (now_ns < session->next_dump_ns)
 		return;
 	samples__listeners(session);
