@@ -47,7 +47,7 @@ SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
 .PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood bench fuzz fmt lint \
-	install uninstall clean help tests-built FORCE
+	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
 all: $(BINARY) ## build ./tcpsaga
@@ -214,18 +214,30 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps tests/run tests/house tests/bench/bpf $(addprefix tests/vm/,fetch run suite system btf)
+SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf $(addprefix tests/vm/,fetch run suite system btf)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \
 		'$(CURDIR)' "$$f" '$(subst ",\",$(CC) $(CPPFLAGS) $(ALL_CFLAGS)) -c '"$$f"; sep=,; done; \
 		printf '\n]\n'; } > $@
 
+# What is installed, as SOURCE:PLACE below PREFIX.
+INSTALLED := user/dist/tcpsaga.8:share/man/man8/tcpsaga.8 \
+	user/dist/tcpsaga.bash:share/bash-completion/completions/tcpsaga \
+	user/dist/agent.conf:share/doc/tcpsaga/agent.conf \
+	user/dist/tcpsaga.rules.yml:share/doc/tcpsaga/tcpsaga.rules.yml \
+	user/dist/tcpsaga.dashboard.json:share/doc/tcpsaga/tcpsaga.dashboard.json
+
 install: all ## PREFIX=/usr/local, DESTDIR=
 	install -D -m 755 tcpsaga $(DESTDIR)$(PREFIX)/bin/tcpsaga
+	$(foreach pair,$(INSTALLED),install -D -m 644 $(subst :, $(DESTDIR)$(PREFIX)/,$(pair));)
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/tcpsaga
+	rm -f $(foreach pair,$(INSTALLED),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
+
+deb: all ## a Debian package of what was built, in build/
+	$(Q)user/dist/deb $(VERSION) $(abspath $(BUILD))
 
 help: ## this
 	@sed -n 's/^\([a-z_. -]*\):.*## \(.*\)/  \1: \2/p' $(MAKEFILE_LIST)

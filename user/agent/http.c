@@ -2,6 +2,7 @@
 #include "agent/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -22,6 +23,7 @@ enum {
 	BACKLOG = 128,
 	PAGES_MAX = 8,
 	ADDRESS_MAX = 128,
+	PASSED_FD = 3, /* SD_LISTEN_FDS_START */
 };
 
 #define FRESH_NS NS_PER_S
@@ -203,6 +205,26 @@ static struct MHD_Daemon *start(struct http *http)
 				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_END);
 }
 
+/* sd_listen_fds(3): the first descriptor behind the standard ones. */
+static int passed_listener(char *message, size_t size)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+
+	if (!pid || !count || strtol(pid, NULL, 10) != (long)getpid() || strtol(count, NULL, 10) < 1) {
+		snprintf(message, size, "systemd: no socket was passed (LISTEN_FDS)");
+		return -EINVAL;
+	}
+	if (getsockopt(PASSED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) || !listens) {
+		snprintf(message, size, "systemd: what was passed is no listening socket");
+		return -EINVAL;
+	}
+	fcntl(PASSED_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(PASSED_FD, F_SETFL, O_NONBLOCK);
+	return PASSED_FD;
+}
+
 struct http *http__new(const char *address, const struct http_page *pages, void *context, char *message,
 		       size_t size)
 {
@@ -214,7 +236,8 @@ struct http *http__new(const char *address, const struct http_page *pages, void 
 		return NULL;
 	http->pages = pages;
 	http->context = context;
-	http->listen_fd = open_listener(address, message, size);
+	http->listen_fd = strcmp(address, "systemd") ? open_listener(address, message, size) :
+						       passed_listener(message, size);
 	if (http->listen_fd < 0) {
 		err = -http->listen_fd;
 		free(http);

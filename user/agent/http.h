@@ -22,7 +22,8 @@ struct http_page {
 };
 
 /*
- * Listens on "ADDR:PORT", "[ADDR]:PORT" or ":PORT" (of 127.0.0.1). pages and context are borrowed. NULL
+ * Listens on "ADDR:PORT", "[ADDR]:PORT" or ":PORT" (of 127.0.0.1), or takes over the
+ * listening socket that systemd has passed ("systemd"). pages and context are borrowed. NULL
  * with errno and one sentence in message; EINVAL: not an address.
  */
 struct http *http__new(const char *address, const struct http_page *pages, void *context, char *message,

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/config.h"
+#include "findings/engine.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "verbs/options.h"
@@ -17,19 +19,24 @@ enum {
 	KEY_TEXTFILE,
 	KEY_HOOKS,
 	KEY_SET,
+	KEY_CONFIG,
+	KEY_CHECK_CONFIG,
 	KEY_ROTATE_SIZE,
 	KEY_ROTATE_AGE,
 	KEY_ROTATE_KEEP,
 	KEEP_DEFAULT = 5,
 	KEEP_MAX = 1000,
 	WORDS_MAX = 256,
+	CONFIG_GROUPS = 3, /* options of these groups can stand in a file, but for -r */
 };
 
 #define METRICS_DEFAULT "127.0.0.1:9788"
 
 static const struct argp_option option_table[] = {
-	{ "metrics", KEY_METRICS, "ADDR:PORT|off", 0,
-	  "Where /metrics and /healthz are served; " METRICS_DEFAULT " is the default", 1 },
+	{ "metrics", KEY_METRICS, "ADDR:PORT|systemd|off", 0,
+	  "Where /metrics and /healthz are served; " METRICS_DEFAULT " is the default. systemd: "
+	  "the socket that systemd has opened",
+	  1 },
 	{ "textfile", KEY_TEXTFILE, "FILE", 0,
 	  "Write the metrics to FILE every 15 s, for the node exporter's textfile collector", 1 },
 	{ "json", KEY_JSON, "SINK[:LEVEL]", 0,
@@ -45,6 +52,10 @@ static const struct argp_option option_table[] = {
 	{ "read", 'r', "FILE", 0, "Feed from a recording, and end with it: to try things out", 3 },
 	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
 	  "Kind of kernel hook; auto takes for each event the best that attaches", 3 },
+	{ "config", KEY_CONFIG, "FILE", 0,
+	  "Read FILE in place of the system's (/etc/tcpsaga/agent.conf and its .conf.d)", 4 },
+	{ "check-config", KEY_CHECK_CONFIG, NULL, 0,
+	  "Say whether the configuration is in order, and end", 4 },
 	HELP_OPTION,
 	{ 0 },
 };
@@ -57,12 +68,17 @@ struct parse {
 	const char *words[WORDS_MAX]; /* of the filter */
 	size_t word_count;
 	struct filter *filter; /* owned */
-	int status;	       /* not 0: what was wrong has been said */
+	struct config_files files;
+	const char *config_path; /* NULL: the system's */
+	const char *where;	 /* "FILE:LINE: " of what is parsed; "agent: ": the command line */
+	struct engine *trial;	 /* owned: to try thresholds on */
+	bool check;
+	int status; /* not 0: what was wrong has been said */
 };
 
 static int say(struct parse *parse, const char *option, const char *arg, const char *wants)
 {
-	parse->status = fail(EXIT_USAGE, "agent: %s wants %s, not \"%s\"", option, wants, arg);
+	parse->status = fail(EXIT_USAGE, "%s%s wants %s, not \"%s\"", parse->where, option, wants, arg);
 	return EINVAL;
 }
 
@@ -122,11 +138,12 @@ static int parse_json(struct parse *parse, const char *arg)
 	char message[128];
 
 	if (config->sink_count == FEED_SINKS_MAX) {
-		parse->status = fail(EXIT_USAGE, "agent: --json can be given %d times", FEED_SINKS_MAX);
+		parse->status =
+			fail(EXIT_USAGE, "%s--json can be given %d times", parse->where, FEED_SINKS_MAX);
 		return EINVAL;
 	}
 	if (sink_config__parse(&config->sinks[config->sink_count], arg, message, sizeof(message))) {
-		parse->status = fail(EXIT_USAGE, "agent: --json \"%s\": %s", arg, message);
+		parse->status = fail(EXIT_USAGE, "%s--json \"%s\": %s", parse->where, arg, message);
 		return EINVAL;
 	}
 	config->sink_count++;
@@ -143,32 +160,51 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	return 0;
 }
 
+/* A threshold that is wrong is told before any probe is loaded. */
+static int try_set(struct parse *parse, const char *arg)
+{
+	static const struct engine_config no_model;
+	struct strbuf message;
+
+	if (!parse->trial)
+		parse->trial = engine__new(&no_model);
+	if (!parse->trial) {
+		parse->status = fail(EXIT_FAILED, "out of memory");
+		return ENOMEM;
+	}
+	strbuf__init(&message);
+	if (engine__set(parse->trial, arg, &message))
+		parse->status = fail(EXIT_USAGE, "%s--set: %s", parse->where, strbuf__text(&message));
+	strbuf__fini(&message);
+	return parse->status ? EINVAL : 0;
+}
+
 static int add_set(struct parse *parse, const char *arg)
 {
 	struct agent_config *config = &parse->config;
 
 	if (config->set_count == AGENT_SETS_MAX) {
-		parse->status = fail(EXIT_USAGE, "agent: --set can be given %d times", AGENT_SETS_MAX);
+		parse->status =
+			fail(EXIT_USAGE, "%s--set can be given %d times", parse->where, AGENT_SETS_MAX);
 		return EINVAL;
 	}
 	config->sets[config->set_count++] = arg;
-	return 0;
+	return try_set(parse, arg);
 }
 
 static int add_word(struct parse *parse, const char *word)
 {
 	if (parse->word_count == WORDS_MAX) {
-		parse->status = fail(EXIT_USAGE, "agent: the filter has too many words");
+		parse->status = fail(EXIT_USAGE, "%sthe filter has too many words", parse->where);
 		return EINVAL;
 	}
 	parse->words[parse->word_count++] = word;
 	return 0;
 }
 
-static error_t on_option(int key, char *arg, struct argp_state *state)
+/* What a configuration file can say, too. ARGP_ERR_UNKNOWN: not that. */
+static error_t take_setting(struct parse *parse, int key, const char *arg)
 {
-	struct parse *parse = state->input;
-
 	switch (key) {
 	case KEY_METRICS:
 		parse->config.metrics = strcmp(arg, "off") ? arg : NULL;
@@ -188,6 +224,19 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return add_set(parse, arg);
 	case KEY_HOOKS:
 		return parse_hooks(parse, arg);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+
+	switch (key) {
+	case KEY_CONFIG: /* read already */
+	case KEY_CHECK_CONFIG:
+		return 0;
 	case 'r':
 		parse->config.replay = arg;
 		return 0;
@@ -197,8 +246,60 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		parse->status = options__filter("agent", parse->words, parse->word_count, &parse->filter);
 		return parse->status ? EINVAL : 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return take_setting(parse, key, arg);
 	}
+}
+
+/* Before all else it must be known which files are to be read. */
+static error_t on_config_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+
+	if (key == KEY_CONFIG)
+		parse->config_path = arg;
+	parse->check |= key == KEY_CHECK_CONFIG;
+	return 0;
+}
+
+/* The options that a file can say, by their long names. */
+static int config_key(const char *name)
+{
+	for (const struct argp_option *o = option_table; o->name; o++)
+		if (!strcmp(o->name, name) && o->group && o->group <= CONFIG_GROUPS && o->key != 'r')
+			return o->key;
+	return 0;
+}
+
+static int unknown_key(const char *key, const char *where)
+{
+	const char *names[32], *nearest;
+	size_t count = 0;
+
+	for (const struct argp_option *o = option_table; o->name; o++)
+		if (config_key(o->name))
+			names[count++] = o->name;
+	names[count++] = "filter";
+	names[count] = NULL;
+	nearest = options__nearest(key, names);
+	if (nearest)
+		return fail(EXIT_USAGE, "%sunknown key \"%s\": did you mean %s?", where, key, nearest);
+	return fail(EXIT_USAGE, "%sunknown key \"%s\"; see tcpsaga agent --help", where, key);
+}
+
+static int take_key(void *context, const char *key, const char *value, const char *where)
+{
+	struct parse *parse = context;
+	int option = config_key(key);
+
+	parse->where = where;
+	if (!strcmp(key, "filter"))
+		add_word(parse, value);
+	else if (!option)
+		parse->status = unknown_key(key, where);
+	else
+		take_setting(parse, option, value);
+	parse->where = "agent: ";
+	return parse->status;
 }
 
 static const char about[] =
@@ -227,18 +328,35 @@ static int run(struct parse *parse)
 	return agent__run(config);
 }
 
-int verb_agent(int argc, char **argv)
+static int parse_all(struct parse *parse, int argc, char **argv)
 {
+	const struct argp first = { .options = option_table, .parser = on_config_option };
 	struct argp argp = { .options = option_table, .parser = on_option, .args_doc = "[FILTER]" };
-	struct parse parse = { .config.metrics = METRICS_DEFAULT, .keep = KEEP_DEFAULT };
 	char doc[4096];
 	int status;
 
 	snprintf(doc, sizeof(doc), "%s\v%s\n%s", about, options__filter_help, examples);
 	argp.doc = doc;
-	status = options__argp(&argp, "agent", argc, argv, &parse, &parse.status);
-	if (!status)
+	/* The usage is told by the second pass. */
+	if (!argp_parse(&first, argc, argv, ARGP_NO_HELP | ARGP_NO_ERRS | ARGP_NO_EXIT, NULL, parse)) {
+		status = config_files__read(&parse->files, parse->config_path, take_key, parse);
+		if (status)
+			return status;
+	}
+	return options__argp(&argp, "agent", argc, argv, parse, &parse->status);
+}
+
+int verb_agent(int argc, char **argv)
+{
+	struct parse parse = { .config.metrics = METRICS_DEFAULT, .keep = KEEP_DEFAULT, .where = "agent: " };
+	int status = parse_all(&parse, argc, argv);
+
+	if (!status && parse.check)
+		log__line("agent: the configuration is in order (%u files)", parse.files.files);
+	else if (!status)
 		status = run(&parse);
 	filter__free(parse.filter);
+	engine__free(parse.trial);
+	config_files__fini(&parse.files);
 	return status;
 }
