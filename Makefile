@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -181,7 +181,7 @@ check: ## install what the tests need, run them all
 	@$(MAKE) --no-print-directory tests-built
 	@BRIEF=1 tests/run unit replay system vm
 
-check-unit check-replay check-system check-vm check-queues check-flood: check-%: tests-built ## one layer of the tests
+check-unit check-replay check-system check-vm check-queues check-flood check-storm: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
 bench: ## measure the cost on this machine, beside peers; BENCH="full held start idle stages memory"

@@ -371,6 +371,7 @@ enum ev_counter {
 	EV_COUNT_FASTOPEN_PASSIVE,
 	EV_COUNT_FASTOPEN_OVERFLOWS,
 	EV_COUNT_TIMEOUTS,
+	EV_COUNT_TIMEWAIT_OVERFLOWS, /* the table of minisockets was full */
 	EV_COUNTER_END,
 	EV_COUNTERS_MAX = 16 /* room in struct ev_netstat */
 };

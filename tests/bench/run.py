@@ -20,6 +20,7 @@ Usage: tests/bench/run.py [PART...]
   idle    a host on which nothing happens
   stages  decode, model and outputs alone (no root needed)
   memory  of a live connection; 1 M connections replayed
+  waits   200,000 TIME_WAITs while nothing changes
 Without a PART: all of them.
 
 Environment: ROUNDS (3), CONNECTIONS (50000, flat out), SECONDS (10, at the
@@ -457,9 +458,30 @@ def part_memory(machine, raw, _tools):
     print_table("Memory", ["WHAT", "TAKES", ""], rows)
 
 
+def part_waits(machine, raw, _tools):
+    """The ledger of `timewait` when nothing changes: what it holds, what it costs."""
+    wanted, seconds = 200000, 10
+    tool = Tool("tcpsaga timewait", [TCPSAGA, "timewait", "-o", "json"], ledger=True)
+    run = Run(machine, tool)
+    run.wait_until_attached()
+    machine.load(wanted, 0)
+    time.sleep(3)  # its own look at the tables, behind the last records
+    run.mark()
+    time.sleep(seconds)
+    share = (cpu_ns(run.process.pid) - run.cpu_before) / 1e9 / seconds * 100
+    with open(f"/proc/{run.process.pid}/status", encoding="ascii") as file:
+        rss = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+    there = machine.inside(["cat", "/proc/net/sockstat"], capture_output=True, text=True).stdout
+    there = int(re.search(r"tw (\d+)", there).group(1))
+    run.stop()
+    keep(raw, part="waits", tool=tool.name, entries=there, rss_kib=rss, percent=share)
+    print_table(f"TIME_WAITs, nothing changes for {seconds} s", ["TOOL", "ENTRIES", "RSS MIB", "% OF A CORE"],
+                [[tool.name, str(there), f"{rss / 1024:.1f}", f"{share:.2f}"]])
+
+
 PARTS = {"full": part_full, "held": part_held, "start": part_start, "idle": part_idle,
-         "stages": part_stages, "memory": part_memory}
-NEED_ROOT = {"full", "held", "start", "idle"}
+         "stages": part_stages, "memory": part_memory, "waits": part_waits}
+NEED_ROOT = {"full", "held", "start", "idle", "waits"}
 
 
 def main():

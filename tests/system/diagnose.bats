@@ -161,6 +161,59 @@ is_about() { # ID SIDE
     ends_with 4
 }
 
+# serve: nginx inside, with keep-alive, its files in $WORK; TRAFFIC_PID is its master.
+serve() {
+    mkdir -p "$WORK/nginx"
+    echo hello >"$WORK/nginx/index.html"
+    cat >"$WORK/nginx.conf" <<END
+daemon off;
+user root;
+pid $WORK/nginx.pid;
+error_log $WORK/nginx.err;
+worker_processes 2;
+events { worker_connections 512; }
+http {
+    access_log off;
+    client_body_temp_path $WORK/body;
+    proxy_temp_path $WORK/proxy;
+    fastcgi_temp_path $WORK/fastcgi;
+    uwsgi_temp_path $WORK/uwsgi;
+    scgi_temp_path $WORK/scgi;
+    server { listen 8080; root $WORK/nginx; }
+}
+END
+    ip netns exec "$NETNS" nginx -c "$WORK/nginx.conf" -e "$WORK/nginx.err" >/dev/null 2>&1 3>&- &
+    TRAFFIC_PID=$!
+    until_true "nginx" listens_at 8080
+}
+
+workers() { pgrep -P "$TRAFFIC_PID" | sort | tr '\n' ' '; }
+
+@test "nginx with keep-alive under wrk, restarted gracefully meanwhile, has no findings" {
+    command -v nginx >/dev/null && command -v wrk >/dev/null || skip "needs nginx and wrk"
+    local before requests
+    # Of a Debian host.
+    set_sysctl ip_local_port_range "32768 60999"
+    serve
+    watch diagnose
+    inside wrk -t1 -c50 -d3s http://127.0.0.1:8080/ >"$WORK/wrk" 2>&1 3>&-
+    before=$(workers)
+    kill -HUP "$TRAFFIC_PID"
+    are_replaced() { [ "$(workers | wc -w)" = 2 ] && [ "$(workers)" != "$before" ]; }
+    until_true "new workers" are_replaced
+    inside wrk -t1 -c50 -d3s http://127.0.0.1:8080/ >>"$WORK/wrk" 2>&1 3>&-
+    requests=$(awk '/requests in/ { sum += $1 } END { print sum }' "$WORK/wrk")
+    [ "$requests" -gt 1000 ] || fail "only $requests requests"
+    # A later storm of refusals shows that it still looks.
+    inside bash -c 'for ((i = 0; i < 30; i++)); do (exec 3<>/dev/tcp/127.0.0.1/9) 2>/dev/null; done; true'
+    until_true "raised" is_told raised connect-refused
+    [ "$(all_raised)" = "connect-refused " ] || fail "raised: $(all_raised)"
+    kill "$TRAFFIC_PID"
+    wait "$TRAFFIC_PID" || true
+    TRAFFIC_PID=''
+    ends_with 4
+}
+
 @test "a recording tells the storm that the live look told, twice alike" {
     not_in_brief
     local status=0

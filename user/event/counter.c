@@ -18,6 +18,7 @@ static const struct {
 	[EV_COUNT_FASTOPEN_PASSIVE] = { "TcpExt", "TCPFastOpenPassive" },
 	[EV_COUNT_FASTOPEN_OVERFLOWS] = { "TcpExt", "TCPFastOpenListenOverflow" },
 	[EV_COUNT_TIMEOUTS] = { "TcpExt", "TCPTimeouts" },
+	[EV_COUNT_TIMEWAIT_OVERFLOWS] = { "TcpExt", "TCPTimeWaitOverflow" },
 };
 
 const char *counter__name(unsigned int counter)

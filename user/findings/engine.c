@@ -24,6 +24,7 @@ struct engine {
 	struct services services;
 	struct doors doors;
 	struct refusals refusals;
+	struct overflows overflows;
 	double values[RULES_MAX][THRESHOLDS_MAX];
 	uint64_t looked_second; /* 0: not yet */
 	uint64_t not_kept;
@@ -56,6 +57,7 @@ struct engine *engine__new(const struct engine_config *config)
 		.services = &engine->services,
 		.doors = &engine->doors,
 		.refusals = &engine->refusals,
+		.overflows = &engine->overflows,
 		.sees_syns = config->sees_syns,
 		.sees_accepts = config->sees_accepts,
 		.sees_waits = config->sees_waits,
@@ -356,6 +358,7 @@ static void look_at(struct engine *engine, uint64_t second, tell_finding_fn tell
 	engine->look.now_ns = second * NS_PER_S;
 	services__measure(&engine->services, engine->look.model, &ages, engine->look.now_ns);
 	doors__measure(&engine->doors, engine->look.model, engine->look.now_ns);
+	overflows__measure(&engine->overflows, engine->look.model, engine->look.now_ns);
 	for (unsigned int r = 0; r < rules_count; r++) {
 		engine->look.rule = rules[r];
 		engine->look.values = engine->values[r];

@@ -8,6 +8,7 @@
 
 #include "findings/doors.h"
 #include "findings/finding.h"
+#include "findings/overflows.h"
 #include "findings/refusals.h"
 #include "findings/services.h"
 
@@ -48,6 +49,7 @@ struct look {
 	const struct services *services;
 	const struct doors *doors;
 	const struct refusals *refusals;
+	const struct overflows *overflows;
 	uint64_t now_ns; /* a whole second, boot time: counted is what was before */
 	bool sees_syns;	 /* every SYN and third ACK has a record */
 	bool sees_accepts;

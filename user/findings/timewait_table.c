@@ -8,7 +8,7 @@
 #include "base/clock.h"
 
 enum { REFUSED };
-enum { WINDOW_S = 10 };
+enum { WINDOW_S = OVERFLOW_WINDOW_S };
 
 static void say(struct look *look, struct finding *finding, uint64_t refused)
 {
@@ -48,20 +48,34 @@ static uint64_t refused_in(const struct look *look, uint32_t netns)
 	return sum;
 }
 
+static void hold(struct look *look, uint32_t netns, uint64_t refused)
+{
+	struct finding *finding;
+
+	if (!refused)
+		return;
+	finding = look__hold(look, netns, netns, refused >= look->values[REFUSED]);
+	if (finding)
+		say(look, finding, refused);
+}
+
+static void look_at_counters(struct look *look)
+{
+	for (unsigned int i = 0; i < OVERFLOWS_MAX && look->overflows->all[i].netns; i++)
+		hold(look, look->overflows->all[i].netns, overflow__sum(&look->overflows->all[i]));
+}
+
 static void look_at(struct look *look)
 {
+	if (!look->sees_waits) {
+		look_at_counters(look);
+		return;
+	}
 	for (uint32_t i = 0; i < look->services->used; i++) {
 		const struct service *service = &look->services->all[i];
-		struct finding *finding;
-		uint64_t refused;
 
-		if (!service__sum(service, S_WAIT_REFUSED, look->now_ns, WINDOW_S))
-			continue;
-		refused = refused_in(look, service->netns);
-		finding = look__hold(look, service->netns, service->netns,
-				     refused >= look->values[REFUSED]);
-		if (finding)
-			say(look, finding, refused);
+		if (service__sum(service, S_WAIT_REFUSED, look->now_ns, WINDOW_S))
+			hold(look, service->netns, refused_in(look, service->netns));
 	}
 }
 

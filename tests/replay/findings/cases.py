@@ -471,6 +471,36 @@ def timewait_table_is_full():
     return story.text(15)
 
 
+@case("timewait-table-full")
+def timewait_table_is_full_by_counter():
+    "tracepoints only: the namespace counts TCPTimeWaitOverflow, 7 more a second"
+    story = Story(FEW_HOOKS)
+    story.settings(tcp_max_tw_buckets=5)
+    for second in range(10):
+        count = 100 + 7 * min(max(second - 2, 0), 3)
+        story.add(1.5 + second, f"netstat netns={NETNS} TCPTimeWaitOverflow={count}")
+    return story.text(15)
+
+
+@case()
+def no_full_table_of_long_ago():
+    "the counter stands at 100 since yesterday"
+    story = Story(FEW_HOOKS)
+    for second in range(10):
+        story.add(1.5 + second, f"netstat netns={NETNS} TCPTimeWaitOverflow=100")
+    return story.text(15)
+
+
+@case()
+def no_full_table_just_enough():
+    "tcp_max_tw_buckets is 60, and 60 connections wait"
+    story = Story()
+    story.settings(tcp_max_tw_buckets=60)
+    for time in every(2.1, 3, 20):
+        story.client(time, HERE, DB, PHP)
+    return story.text(15)
+
+
 # ---- the SYN queue -------------------------------------------------------------
 
 
@@ -725,6 +755,16 @@ def no_slow_handshake_rare_loss():
         slow = i % 50 == 0
         story.serve(time, listener, WEB, f"10.1.0.1:{20000 + i}", NGINX, took=1.1 if slow else 0.02,
                     retransmits=int(slow), first=False)
+    return story.text(15)
+
+
+@case()
+def no_slow_handshake_of_a_client_once():
+    "one connect of sixty needs a second SYN"
+    story = Story()
+    story.settings()
+    for i, time in enumerate(every(2.1, 6, 10)):
+        story.connect(time, HERE, "10.0.0.9:443", APP, took=1.03 if i == 7 else 0.02)
     return story.text(15)
 
 
