@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-valgrind bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -113,14 +113,16 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder snapshot mkrec stages churn relocs empty)
 
-# Unit tests are always built with the sanitizers. Each includes the module it
+UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+# Unit tests are always built with the sanitizers, but for valgrind. Each includes the module it
 # tests, so they depend on whatever the compiler says they do. cmocka 2 calls
 # names deprecated whose successors cmocka 1 does not have.
 $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
-		-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
+		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
 
 $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
@@ -180,6 +182,14 @@ check: ## install what the tests need, run them all
 	@user/dist/deps build check
 	@$(MAKE) --no-print-directory tests-built
 	@BRIEF=1 tests/run unit replay system vm
+
+# The programs of the unit tests have ASan and UBSan in them, which valgrind cannot
+# run: for it they are built without.
+check-valgrind: ## unit and replay tests under valgrind; minutes
+	@command -v valgrind >/dev/null || { echo "check-valgrind: valgrind is missing" >&2; exit 1; }
+	@$(MAKE) --no-print-directory BUILD=build/valgrind UNIT_SANITIZE= BINARY=build/valgrind/tcpsaga tests-built
+	@VALGRIND="valgrind -q --error-exitcode=99 --exit-on-first-error=yes --leak-check=full --errors-for-leak-kinds=definite" \
+		tests/run valgrind
 
 check-unit check-replay check-system check-vm check-queues check-flood check-storm: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*

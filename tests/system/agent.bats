@@ -224,7 +224,8 @@ END
     each_once "$WORK/all.json"
     cmp "$WORK/out.json" "$WORK/saga.json"
     [ "$(grep -c '"type":"transition"' "$WORK/all.json")" = $((COUNT * 10 + 2)) ]
-    [ "$(jq -r .type "$WORK/few.json" | sort | paste -sd' ')" = "start stop" ]
+    # On a fast machine this is a storm, and a finding says so.
+    [ "$(jq -r 'select(.id != "timewait-storm-client").type' "$WORK/few.json" | sort | paste -sd' ')" = "start stop" ]
     balances "$WORK/out.json"
     if [ -z "${TCPSAGA_VM:-}" ]; then
         head -n 2000 "$WORK/all.json" | "$TOP/tests/replay/validate.py" "$WORK/schema.json"

@@ -123,6 +123,7 @@ is_about() { # ID SIDE
 }
 
 @test "a refused bind() is raised, with who holds the port" {
+    not_in_brief
     local line holder
     watch diagnose
     ip netns exec "$NETNS" busybox nc -l -p 8080 >/dev/null 2>&1 3>&- &

@@ -36,8 +36,9 @@ enum {
 	LOSS_CHECK_MS = 400,
 	/* A program that runs while its hook is detached may still submit. */
 	DRAIN_MS = 500,
-	/* A record that is being written when it is waited for. */
-	SETTLE_MS = 100,
+	/* For a record that is being written. A CPU that stands still with one
+	 * (its guest is stopped) is waited for at the next call. */
+	SETTLE_MS = 20,
 	PROGRAMS_MAX = 64,
 	POINT_PROGRAMS = 2 + STAND_INS_MAX,
 };
@@ -593,7 +594,7 @@ static int live_settle(struct source *source, source_take_fn take, void *context
 		if (err || (long)(until - *live->consumed) <= 0)
 			return err;
 		if (!live->taken && clock__boot_ns() > until_ns)
-			return 0;
+			return -EAGAIN;
 	}
 	return 0;
 }

@@ -144,6 +144,8 @@ int scan__poll(struct scan *scan, struct source *source, source_take_fn take, vo
 	if (!ready)
 		return !over ? SCAN_MORE : scan->result ? scan->result : SCAN_END;
 	err = source__settle(source, take, context);
+	if (err == -EAGAIN)
+		return SCAN_MORE;
 	if (!err)
 		err = read_batch(scan, take, context);
 	pthread_mutex_lock(&scan->lock);

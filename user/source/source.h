@@ -61,7 +61,8 @@ static inline int source__poll(struct source *source, source_take_fn take, void 
 /*
  * Hands out what has been sent up to now, without waiting for more: what is read
  * from the kernel's tables before this call is not newer than the records handed
- * out by then. 0, a negative errno, or what take() returned.
+ * out by then. 0, -EAGAIN (a record is still being written: call again), a
+ * negative errno, or what take() returned.
  */
 static inline int source__settle(struct source *source, source_take_fn take, void *context)
 {
