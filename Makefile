@@ -188,7 +188,7 @@ check: ## install what the tests need, run them all
 check-valgrind: ## unit and replay tests under valgrind; minutes
 	@command -v valgrind >/dev/null || { echo "check-valgrind: valgrind is missing" >&2; exit 1; }
 	@$(MAKE) --no-print-directory BUILD=build/valgrind UNIT_SANITIZE= BINARY=build/valgrind/tcpsaga tests-built
-	@VALGRIND="valgrind -q --error-exitcode=99 --exit-on-first-error=yes --leak-check=full --errors-for-leak-kinds=definite" \
+	@VALGRIND="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		tests/run valgrind
 
 check-unit check-replay check-system check-vm check-queues check-flood check-storm: check-%: tests-built ## one layer of the tests

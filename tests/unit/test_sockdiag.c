@@ -415,7 +415,7 @@ static void messages_cut_anywhere(void **state)
 	const struct tcp_info info = {.tcpi_bytes_sent = 5};
 	const uint32_t memory[SK_MEMINFO_DROPS + 1] = {0};
 	struct nlmsghdr *message = put_socket(new_reply(), &socket);
-	struct socket_entry entry;
+	struct socket_entry entry = {0};
 
 	(void)state;
 	mnl_attr_put_u8(message, INET_DIAG_SHUTDOWN, 0);
