@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/heartbeat.h"
 #include "agent/http.h"
 #include "agent/notify.h"
 #include "agent/board.h"
@@ -25,12 +26,16 @@ enum {
 	EVENTS_MAX = 8,
 };
 
+#define STATE_DEFAULT "/run/tcpsaga/state"
+
 struct agent {
 	const struct agent_config *config;
 	struct kernel_filter terms; /* what of the filter the kernel applies */
 	struct feed feed;
 	struct board board;
 	struct http *http; /* owned; NULL: none */
+	struct heartbeat heartbeat;
+	struct gap gap; /* before this start */
 	int epoll_fd;
 	int signal_fd;
 	bool ending;
@@ -118,6 +123,27 @@ static int open_sinks(struct agent *agent)
 	return 0;
 }
 
+/* Asked for by name it has to be there; by default it is kept where there is a
+ * place for it. */
+static int open_heartbeat(struct agent *agent)
+{
+	const char *path = agent->config->state ? agent->config->state : STATE_DEFAULT;
+	int err;
+
+	agent->heartbeat.fd = -1;
+	if (agent->config->replay || !*path)
+		return 0;
+	err = heartbeat__open(&agent->heartbeat, path);
+	if (!err || (err == -ENOENT && !agent->config->state))
+		return 0;
+	if (agent->config->state)
+		return fail(EXIT_FAILED, "agent: --state %s: %s", path,
+			    err == -EBUSY ? "another agent keeps it" : strerror(-err));
+	log__line("agent: %s: %s; what the next start misses will not be told", path,
+		  err == -EBUSY ? "another agent keeps it" : strerror(-err));
+	return 0;
+}
+
 static int set_thresholds(struct agent *agent)
 {
 	int status = 0;
@@ -142,6 +168,8 @@ static int open_agent(struct agent *agent)
 	if (err)
 		return fail(EXIT_FAILED, "agent: cannot wait for signals: %s", strerror(-err));
 	status = open_http(agent);
+	if (!status)
+		status = open_heartbeat(agent);
 	if (status)
 		return status;
 	filter__kernel_terms(agent->config->filter, &agent->terms);
@@ -210,7 +238,57 @@ static void say_counters(struct agent *agent)
 	}
 }
 
+static uint64_t id_of(const struct sink *sink)
+{
+	return heartbeat__sink_id(sink__name(sink), sink__level(sink));
+}
+
+/* What nobody saw between the last agent and this one: in each sink that was there
+ * then, in the log and in the metrics. */
+static void tell_gap(struct agent *agent)
+{
+	uint64_t start_ns = agent->feed.source->info.start_ns;
+	struct gap gap;
+
+	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
+		if (heartbeat__gap(&agent->heartbeat, id_of(agent->feed.sinks[i]), start_ns, &gap))
+			feed__tell_gap(&agent->feed, agent->feed.sinks[i], &gap);
+	if (!heartbeat__gap(&agent->heartbeat, 0, start_ns, &agent->gap))
+		return;
+	agent->board.gap = &agent->gap;
+	log__line("agent: nobody watched for %.3f s before this start: the agent %s",
+		  (double)(start_ns - agent->gap.from_ns) / (double)NS_PER_S,
+		  agent->gap.stopped ? "had been stopped" : "had died");
+}
+
 /* ---- the loop ---- */
+
+static unsigned int sink_books(const struct feed *feed, struct heartbeat_sink books[FEED_SINKS_MAX])
+{
+	for (unsigned int i = 0; i < feed->sink_count; i++) {
+		struct sink_state state;
+
+		sink__state(feed->sinks[i], &state);
+		books[i] = (struct heartbeat_sink){ .id = id_of(feed->sinks[i]),
+						    .offered = state.offered,
+						    .delivered = state.delivered,
+						    .dropped = state.dropped };
+	}
+	return feed->sink_count;
+}
+
+/* before_ns: when the ring was looked at. */
+static void beat(struct agent *agent, uint64_t before_ns)
+{
+	bool drained = agent->feed.source->patience_ms > 0;
+	struct heartbeat_sink books[FEED_SINKS_MAX];
+	unsigned int count;
+
+	if (agent->heartbeat.fd < 0)
+		return;
+	count = sink_books(&agent->feed, books);
+	heartbeat__beat(&agent->heartbeat, books, count, drained ? before_ns : 0, clock__boot_ns());
+}
 
 static void take_signals(struct agent *agent)
 {
@@ -283,6 +361,7 @@ static int loop(struct agent *agent)
 {
 	struct epoll_event events[EVENTS_MAX];
 	int verdict = SOURCE_MORE;
+	uint64_t before_ns;
 
 	while (verdict == SOURCE_MORE && !agent->ending) {
 		if (epoll_wait(agent->epoll_fd, events, EVENTS_MAX, patience_ms(agent)) < 0 &&
@@ -290,7 +369,9 @@ static int loop(struct agent *agent)
 			return -errno;
 		take_signals(agent);
 		/* The ring before all else. */
+		before_ns = clock__boot_ns();
 		verdict = feed__poll(&agent->feed);
+		beat(agent, before_ns);
 		if (agent->http)
 			http__run(agent->http);
 		tick(agent, clock__boot_ns());
@@ -301,6 +382,8 @@ static int loop(struct agent *agent)
 static int wind_up(struct agent *agent, int err)
 {
 	struct sink_state states[FEED_SINKS_MAX];
+	struct heartbeat_sink books[FEED_SINKS_MAX];
+	unsigned int count = sink_books(&agent->feed, books);
 	char names[FEED_SINKS_MAX][SINK_PATH_MAX];
 	int stop_err;
 
@@ -309,6 +392,9 @@ static int wind_up(struct agent *agent, int err)
 	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
 		snprintf(names[i], sizeof(names[i]), "%s", sink__name(agent->feed.sinks[i]));
 	stop_err = feed__end(&agent->feed, states);
+	for (unsigned int i = 0; i < count; i++)
+		books[i].dropped = states[i].dropped;
+	heartbeat__stop(&agent->heartbeat, books, count, agent->feed.last_ns);
 	say_ledger(agent);
 	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
 		log__line("agent: %s: %" PRIu64 " lines offered, %" PRIu64 " written, %" PRIu64
@@ -331,15 +417,17 @@ static int run(struct agent *agent)
 	agent->watchdog_ns = notify__watchdog_ns();
 	feed__begin(&agent->feed);
 	say_start(agent);
+	tell_gap(agent);
 	notify__send("READY=1\nSTATUS=watching");
 	return wind_up(agent, loop(agent));
 }
 
 int agent__run(const struct agent_config *config)
 {
-	struct agent agent = { .config = config, .epoll_fd = -1, .signal_fd = -1 };
+	struct agent agent = { .config = config, .epoll_fd = -1, .signal_fd = -1, .heartbeat.fd = -1 };
 	int status = run(&agent);
 
+	heartbeat__close(&agent.heartbeat);
 	http__free(agent.http);
 	if (agent.feed.source)
 		feed__fini(&agent.feed);

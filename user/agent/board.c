@@ -104,6 +104,7 @@ void board__metrics(struct board *board, struct strbuf *out)
 		.self = &self,
 		.findings = findings,
 		.sinks = sinks,
+		.gap = board->gap,
 	};
 
 	feed__look_at_listeners(feed, now_ns);

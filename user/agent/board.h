@@ -14,7 +14,8 @@ struct watched {
 };
 
 struct board {
-	struct feed *feed; /* borrowed */
+	struct feed *feed;     /* borrowed */
+	const struct gap *gap; /* borrowed; NULL: none */
 	struct watched ring;
 	struct watched tables;
 	struct watched sinks[FEED_SINKS_MAX];

@@ -303,6 +303,17 @@ void feed__begin(struct feed *feed)
 	offer_all(feed);
 }
 
+void feed__tell_gap(struct feed *feed, struct sink *sink, const struct gap *gap)
+{
+	struct strbuf *line = &feed->printer.out;
+
+	json__gap(&feed->printer, gap);
+	if (!line->failed)
+		sink__offer(sink, line->data, line->len, 1,
+			    utc_formatter__format(&feed->printer.utc, clock__boot_ns()));
+	strbuf__clear(line);
+}
+
 int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX])
 {
 	int err;

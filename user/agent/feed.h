@@ -61,6 +61,9 @@ int feed__add_sink(struct feed *feed, const struct sink_config *config);
 /* The first lines, and what was there before: once the sinks are there. */
 void feed__begin(struct feed *feed);
 
+/* The line that tells of it, in this sink only. Behind feed__begin(). */
+void feed__tell_gap(struct feed *feed, struct sink *sink, const struct gap *gap);
+
 /* Reads what there is, of events and of the kernel's tables. SOURCE_MORE, SOURCE_END, or a negative errno. */
 int feed__poll(struct feed *feed);
 

@@ -911,6 +911,14 @@ static void json_census(struct printer *printer, const struct census_row *row, b
 	close_object(printer);
 }
 
+static void put_gap_ends(struct printer *printer, uint64_t from_ns, uint64_t to_ns)
+{
+	LITERAL(&printer->out, ",\"from\":");
+	put_time(printer, from_ns);
+	LITERAL(&printer->out, ",\"to\":");
+	put_time(printer, to_ns);
+}
+
 static void put_loss(struct printer *printer, const struct change *change)
 {
 	const struct ev_loss *loss = change->loss;
@@ -927,10 +935,15 @@ static void put_loss(struct printer *printer, const struct change *change)
 		strbuf__str(out, event_kind__name(loss->of_kind));
 		strbuf__char(out, '"');
 	}
-	LITERAL(out, ",\"from\":");
-	put_time(printer, loss->since_ns);
-	LITERAL(out, ",\"to\":");
-	put_time(printer, change->time_ns);
+	put_gap_ends(printer, loss->since_ns, change->time_ns);
+	close_object(printer);
+}
+
+void json__gap(struct printer *printer, const struct gap *gap)
+{
+	open_object(printer, "loss", gap->to_ns);
+	put_word(&printer->out, ",\"reason\":\"", gap__reason(gap));
+	put_gap_ends(printer, gap->from_ns, gap->to_ns);
 	close_object(printer);
 }
 

@@ -22,6 +22,11 @@ const struct cgroup *printer__cgroup(const struct printer *printer, const struct
 	return printer->cgroups && owner ? cgroups__find(printer->cgroups, owner->cgroup) : NULL;
 }
 
+const char *gap__reason(const struct gap *gap)
+{
+	return gap->stopped ? "agent_stopped" : "agent_down";
+}
+
 const char *loss_reason__name(unsigned int reason)
 {
 	static const char *const names[EV_LOSS_REASON_END] = {

@@ -52,6 +52,16 @@ struct ledger {
 	uint64_t not_kept[TABLE_COUNT]; /* what the model had no room for */
 };
 
+/* A time in which the agent did not run, as its next start knows it. */
+struct gap {
+	uint64_t from_ns; /* boot time */
+	uint64_t to_ns;
+	bool stopped; /* it had ended in good order */
+};
+
+/* "agent_stopped", "agent_down" */
+const char *gap__reason(const struct gap *gap);
+
 struct printer_config {
 	enum subject_matter of;
 	unsigned int columns; /* of the terminal; 0: not one */
@@ -133,6 +143,9 @@ const char *wait_end__name(unsigned int end);
 
 /* "syn_queue_full", ... */
 const char *drop_cause__name(unsigned int cause);
+
+/* A "loss" line of nobody knows how many records (json.c). */
+void json__gap(struct printer *printer, const struct gap *gap);
 
 /* A finding for people, wrapped to the terminal (finding.c). */
 void finding__print(struct printer *printer, const struct finding *finding);

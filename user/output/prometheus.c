@@ -601,6 +601,17 @@ static void put_self(struct strbuf *out, const struct self_cost *self)
 	       self->open_fds);
 }
 
+static void put_agent_gap(struct strbuf *out, const struct gap *gap)
+{
+	char labels[32];
+
+	if (!gap)
+		return;
+	family(out, "agent_gap_seconds", "gauge", "How long nobody watched before this start.");
+	snprintf(labels, sizeof(labels), "reason=\"%s\"", gap__reason(gap));
+	series_seconds(out, "agent_gap_seconds", labels, (gap->to_ns - gap->from_ns) / NS_PER_US);
+}
+
 static void put_sink(struct strbuf *out, const char *name, const struct sink_count *sink, uint64_t value)
 {
 	strbuf__printf(out, "tcpsaga_%s{sink=\"", name);
@@ -647,4 +658,5 @@ void prometheus__render(struct strbuf *out, const struct exposition *e)
 	put_tables(out, e->model);
 	put_sinks(out, e);
 	put_self(out, e->self);
+	put_agent_gap(out, e->gap);
 }

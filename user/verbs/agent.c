@@ -17,6 +17,7 @@ enum {
 	KEY_METRICS = 256,
 	KEY_JSON,
 	KEY_TEXTFILE,
+	KEY_STATE,
 	KEY_HOOKS,
 	KEY_SET,
 	KEY_CONFIG,
@@ -39,6 +40,10 @@ static const struct argp_option option_table[] = {
 	  1 },
 	{ "textfile", KEY_TEXTFILE, "FILE", 0,
 	  "Write the metrics to FILE every 15 s, for the node exporter's textfile collector", 1 },
+	{ "state", KEY_STATE, "FILE|off", 0,
+	  "Where it is kept up to when each sink had everything, that the next start can tell what "
+	  "nobody saw; /run/tcpsaga/state is the default where that directory is",
+	  1 },
 	{ "json", KEY_JSON, "SINK[:LEVEL]", 0,
 	  "Write JSON to SINK: a file, - (standard output), unix:PATH or unixgram:PATH. LEVEL is "
 	  "connections (the default), transitions or findings. May be given 8 times",
@@ -211,6 +216,9 @@ static error_t take_setting(struct parse *parse, int key, const char *arg)
 		return 0;
 	case KEY_TEXTFILE:
 		parse->config.textfile = arg;
+		return 0;
+	case KEY_STATE:
+		parse->config.state = strcmp(arg, "off") ? arg : "";
 		return 0;
 	case KEY_JSON:
 		return parse_json(parse, arg);

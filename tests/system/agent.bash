@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# agent.bash: an agent that watches the test's namespace, and what it serves.
+
+says_port() { grep -q 'metrics on port' "$WORK/saga.err"; }
+
+agent_started() { is_gone "$SAGA_PID" || says_port; }
+
+# agent [OPTION...]: on the namespace, from outside; its metrics on $PORT.
+agent() {
+    set -m
+    "$TCPSAGA" agent --metrics 127.0.0.1:0 "$@" netns "/run/netns/$NETNS" \
+        >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &
+    SAGA_PID=$!
+    set +m
+    until_true "the agent's start" agent_started
+    PORT=$(sed -n 's/.*metrics on port \([0-9]*\).*/\1/p' "$WORK/saga.err")
+    [ -n "$PORT" ] || fail "the agent has ended"
+}
+
+end_agent() { # [SIGNAL]
+    local pid=$SAGA_PID
+    kill "-${1:-TERM}" "$pid"
+    await_end "$pid"
+    SAGA_PID=''
+}
+
+# get PATH: the answer with its head. No curl in a virtual machine.
+get() {
+    timeout 20 bash -c 'exec 9<>"/dev/tcp/127.0.0.1/$1" &&
+        printf "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" "$2" >&9 && cat <&9' get "$PORT" "$1"
+}
+
+body() { get "$1" | sed '1,/^\r$/d'; }
+
+# metric SERIES: its value; 0 lines are a failure.
+metric() { body /metrics | awk -v s="$1" '$1 == s { print $2; found = 1 } END { exit !found }'; }
+
+metric_is() { [ "$(metric "$1")" = "$2" ]; }
+metric_least() { [ "$(metric "$1")" -ge "$2" ]; }
