@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-valgrind bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-valgrind bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -111,7 +111,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder snapshot mkrec stages churn relocs empty)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty)
 
 UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -124,7 +124,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
 		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
 
-$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder: $(BUILD)/tests/%: tests/system/%.c
+$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
@@ -191,7 +191,7 @@ check-valgrind: ## unit and replay tests under valgrind; minutes
 	@VALGRIND="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		tests/run valgrind
 
-check-unit check-replay check-system check-vm check-queues check-flood check-storm: check-%: tests-built ## one layer of the tests
+check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
 bench: ## measure the cost on this machine, beside peers; BENCH="full held start idle stages memory"
@@ -224,7 +224,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf $(addprefix tests/vm/,fetch run suite system btf)
+SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \

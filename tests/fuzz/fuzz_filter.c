@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/spelling.c"
 #include "event/connection.c"
 #include "event/filter.c"
 #include "event/filter_text.c"

@@ -33,6 +33,7 @@
 #define NS_PER_CS 10000000ULL
 #define WORDS_MAX 32
 #define KNOWN_MAX 65536
+#define TASKS_MAX 1024
 #define KNOWN_SLOTS (2 * KNOWN_MAX)
 
 /* ---- a line, word by word ----------------------------------------------- */
@@ -387,6 +388,7 @@ struct known {
 
 struct scenario {
 	struct recording_writer *writer; /* NULL before the first record */
+	struct ev_owner tasks[TASKS_MAX]; /* by their numbers, less one */
 	struct capture_info info;
 	bool informed; /* an info line was there */
 	uint64_t time_ns; /* of the last record */
@@ -543,10 +545,18 @@ static void take_place(struct scenario *scenario, struct line *line, struct know
 	known->placed = true;
 }
 
-static void put_owner(struct line *line, struct ev_owner *owner)
+/* by=N is the task of that line, else it is told here, or is nobody. */
+static void put_owner(struct scenario *scenario, struct line *line, struct ev_owner *owner)
 {
+	uint64_t by = take_number(line, "by", 0, TASKS_MAX);
 	const char *started;
 
+	if (by) {
+		*owner = scenario->tasks[by - 1];
+		if (!owner->pid)
+			bad(line, "no line before tells of task %u", (unsigned int)by);
+		return;
+	}
 	owner->pid = take_number(line, "pid", 0, UINT32_MAX);
 	if (owner->pid == 0)
 		return;
@@ -621,7 +631,7 @@ static void put_compact(struct scenario *scenario, struct line *line, union any_
 static void put_owned(struct scenario *scenario, struct line *line, union any_record *record)
 {
 	put_transition(scenario, line, &record->owned.transition, false);
-	put_owner(line, &record->owned.owner);
+	put_owner(scenario, line, &record->owned.owner);
 }
 
 static void put_birth(struct scenario *scenario, struct line *line, union any_record *record)
@@ -629,7 +639,7 @@ static void put_birth(struct scenario *scenario, struct line *line, union any_re
 	struct ev_birth *birth = &record->birth;
 
 	birth->place = put_transition(scenario, line, &birth->transition, true)->place;
-	put_owner(line, &birth->owner);
+	put_owner(scenario, line, &birth->owner);
 	birth->error = take_number(line, "error", 0, UINT32_MAX);
 	birth->backlog = take_number(line, "backlog", 0, UINT32_MAX);
 	birth->asked = take_number(line, "asked", 0, UINT32_MAX);
@@ -641,7 +651,7 @@ static void put_close(struct scenario *scenario, struct line *line, union any_re
 	struct ev_close *closed = &record->close;
 
 	closed->place = put_transition(scenario, line, &closed->transition, true)->place;
-	put_owner(line, &closed->owner);
+	put_owner(scenario, line, &closed->owner);
 	put_totals(line, &closed->totals);
 }
 
@@ -729,7 +739,7 @@ static void put_accept(struct scenario *scenario, struct line *line, union any_r
 	memcpy(accept->remote, known->place.remote, sizeof(accept->remote));
 	accept->accept_queue_len = take_number(line, "accept_queue", 0, UINT32_MAX);
 	accept->limit = take_number(line, "limit", 0, UINT32_MAX);
-	put_owner(line, &accept->owner);
+	put_owner(scenario, line, &accept->owner);
 }
 
 /* A refusal: id=N is for this tool only, the record has none. */
@@ -750,7 +760,7 @@ static void put_bind(struct scenario *scenario, struct line *line, union any_rec
 	bind->protocol = take_name(line, "protocol", protocols, IPPROTO_TCP);
 	bind->error = take_number(line, "error", EADDRINUSE, UINT16_MAX);
 	bind->options = take_number(line, "options", 0, EV_BIND_OPTIONS);
-	put_owner(line, &bind->owner);
+	put_owner(scenario, line, &bind->owner);
 }
 
 /* refused= is the time of the refusal; asked= its id. No count: nobody. */
@@ -783,7 +793,7 @@ static void put_holder(struct scenario *scenario, struct line *line, union any_r
 	holder->expires_ms = take_number(line, "expires_ms", 0, UINT32_MAX);
 	holder->reuseaddr = take_name(line, "reuseaddr", answers, EV_ANSWER_UNKNOWN);
 	holder->reuseport = take_name(line, "reuseport", answers, EV_ANSWER_UNKNOWN);
-	put_owner(line, &holder->owner);
+	put_owner(scenario, line, &holder->owner);
 	holder->uid = holder->owner.uid;
 }
 
@@ -793,6 +803,7 @@ static void put_timewait(struct scenario *scenario, struct line *line, union any
 	struct known *known;
 
 	wait->conn_id = take_id(line, "id");
+	wait->by_address = take_number(line, "by_address", 0, 1);
 	known = get_known(scenario, line, wait->conn_id);
 	take_place(scenario, line, known);
 	wait->netns = known->place.netns;
@@ -829,15 +840,16 @@ static void put_socket(struct scenario *scenario, struct line *line, union any_r
 	if (socket->state == EV_SYN_RECV)
 		socket->kind = EV_SOCKET_REQUEST;
 	socket->expires_ms = take_number(line, "expires_ms", 0, UINT32_MAX);
-	put_owner(line, &socket->owner);
+	put_owner(scenario, line, &socket->owner);
 }
 
 static void put_dump(struct scenario *scenario, struct line *line, union any_record *record)
 {
 	struct ev_dump *dump = &record->dump;
+	const char *began = take(line, "began");
 
 	dump->netns = take_netns(scenario, line, scenario->netns);
-	dump->began_ns = dump->header.time_ns - take_number(line, "took_ms", 0, UINT32_MAX) * 1000000;
+	dump->began_ns = began ? parse_seconds(line, began) : dump->header.time_ns - take_number(line, "took_ms", 0, UINT32_MAX) * 1000000;
 	dump->port_low = take_number(line, "low", 32768, UINT16_MAX);
 	dump->port_high = take_number(line, "high", 60999, UINT16_MAX);
 	dump->ephemeral_ports = take_number(line, "ports", dump->port_high - dump->port_low + 1u, UINT32_MAX);
@@ -864,7 +876,7 @@ static void put_listener(struct scenario *scenario, struct line *line, union any
 	listener->limit = take_number(line, "limit", 0, UINT32_MAX);
 	listener->drops = take_number(line, "drops", 0, UINT32_MAX);
 	listener->somaxconn = take_number(line, "somaxconn", 0, UINT32_MAX);
-	put_owner(line, &listener->owner);
+	put_owner(scenario, line, &listener->owner);
 }
 
 static void put_sampled(struct scenario *scenario, struct line *line, union any_record *record)
@@ -1041,6 +1053,20 @@ static void take_info(struct scenario *scenario, struct line *line)
 	expect_all_taken(line);
 }
 
+/* Many records are of few tasks. */
+static void take_task(struct scenario *scenario, struct line *line)
+{
+	const char *text = take(line, NULL);
+	uint64_t number = text ? parse_number(line, text, TASKS_MAX) : 0;
+
+	if (!number)
+		bad(line, "a task has a number, from 1 on");
+	put_owner(scenario, line, &scenario->tasks[number - 1]);
+	if (!scenario->tasks[number - 1].pid)
+		bad(line, "pid= is missing");
+	expect_all_taken(line);
+}
+
 static void take_record(struct scenario *scenario, struct line *line, const struct verb *verb)
 {
 	union any_record bytes = {0};
@@ -1083,6 +1109,10 @@ static void take_line(struct scenario *scenario, struct line *line)
 		bad(line, "a line begins with its kind");
 	if (strcmp(name, "info") == 0) {
 		take_info(scenario, line);
+		return;
+	}
+	if (strcmp(name, "task") == 0) {
+		take_task(scenario, line);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

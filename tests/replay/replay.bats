@@ -538,3 +538,17 @@ END
         grep -vxE 'probe|port_holder|bind_check' | sort >kinds
     jq -r .type "$EXPECTED"/*.json | sort -u | diff -u kinds -
 }
+
+# What has no words is a record from the future, or a damaged one.
+@test "of what totext makes of a recording, mkrec makes the same recording" {
+    local file name told=0
+    for file in "$HERE"/scenarios/*.txt; do
+        name=$(basename "$file" .txt)
+        make_recording "$name"
+        "$HERE/totext" <"$name.rec" >"$name.txt" 2>/dev/null || continue
+        "$MKREC" <"$name.txt" >"$name.again" || fail "$name: mkrec does not take it"
+        cmp "$name.rec" "$name.again" || fail "$name is not the same"
+        told=$((told + 1))
+    done
+    [ "$told" -ge 35 ] || fail "only $told were put into words"
+}

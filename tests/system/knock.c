@@ -78,7 +78,7 @@
 struct options {
 	const char *scenario;
 	const char *via, *peers, *call, *after;
-	long port, backlog, callers, blocked, tries, serve, hold, tell;
+	long port, backlog, callers, blocked, tries, late, serve, hold, tell;
 	long syns, rate, requests, children, sockets;
 };
 
@@ -1577,6 +1577,25 @@ static void play_complete(void)
 	close_house();
 }
 
+/* All of them knock before the first one goes on: a burst of clients that are far
+ * away, or, with --late, whose answers come after a second SYN-ACK. */
+static void play_crowd(void)
+{
+	add_listener(0, 0, false);
+	for (long i = 0; i < opt.callers; i++)
+		knock_anew();
+	step = "wait for second SYN-ACKs";
+	for (long i = 0; opt.late && i < opt.callers; i++)
+		for (; callers[i].synacks < 2; nap())
+			read_wire();
+	hold();
+	for (long i = 0; i < opt.callers; i++) {
+		answer_well(&callers[i]);
+		accept_all();
+	}
+	close_house();
+}
+
 static void play_reuseport(void)
 {
 	for (long i = 0; i < opt.sockets; i++)
@@ -1810,6 +1829,7 @@ enum {
 	CHILDREN = 64,
 	CALLERS = 128,
 	GROUP = 256,
+	LATE = 512,
 };
 
 static const struct scenario {
@@ -1835,6 +1855,7 @@ static const struct scenario {
 	{"slow-handshake", play_slow_handshake, ACCEPT, "the third ACK comes after a repeated SYN-ACK"},
 	{"complete", play_complete, PEERS | CALLERS | ACCEPT,
 	 "handshakes that are completed and accepted"},
+	{"crowd", play_crowd, CALLERS | ACCEPT | LATE, "all knock, then all go on"},
 	{"reuseport", play_reuseport, PEERS | CALLERS | ACCEPT | GROUP,
 	 "the same at a group of listeners on one port"},
 	{"defer-accept", play_defer_accept, CALLERS | ACCEPT, "TCP_DEFER_ACCEPT: no child before data"},
@@ -1865,6 +1886,7 @@ static const struct option_row {
 	 "requests left go by: their timer, or an RST, after the listener; or expire before"},
 	{"--peers", PEERS, MEMBER(peers), "raw", "raw real", "who completes handshakes"},
 	{"--callers", CALLERS, MEMBER(callers), "3", NULL, "how many"},
+	{"--late", LATE, MEMBER(late), "0", NULL, "1: they go on after a second SYN-ACK"},
 	{"--call", ACCEPT, MEMBER(call), "accept", "accept accept4", "how children are taken"},
 	{"--blocked", BLOCK, MEMBER(blocked), "2", NULL, "callers that are dropped"},
 	{"--tries", BLOCK, MEMBER(tries), "2", NULL, "times each of them is dropped"},

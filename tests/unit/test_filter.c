@@ -34,6 +34,7 @@ static void *limited_realloc(void *old, size_t size)
 
 #define realloc(old, size) limited_realloc(old, size)
 #define malloc(size) limited_realloc(NULL, size)
+#include "base/spelling.c"
 #include "event/connection.c"
 #include "event/filter.c"
 #include "event/filter_text.c"

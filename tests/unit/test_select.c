@@ -17,6 +17,7 @@
 
 #include "base/histogram.c"
 #include "base/idmap.c"
+#include "base/spelling.c"
 #include "event/connection.c"
 #include "event/decode.c"
 #include "event/filter.c"

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/spelling.h"
+
 /* Enough of a word to know it again; the caret line shows where it is. */
 enum { SHOWN_BYTES = 48 };
 
@@ -42,37 +44,6 @@ int parser__reject(struct parser *p, struct span at, const char *format, ...)
 /* No name is longer. */
 enum { NAME_MAX_BYTES = 16 };
 
-static char fold(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c == '_' ? '-' : c;
-}
-
-/* Letters to insert, delete, replace or swap with their neighbour
- * (Damerau-Levenshtein, optimal string alignment). */
-static unsigned int edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	unsigned int d[NAME_MAX_BYTES + 1][NAME_MAX_BYTES + 1], best;
-
-	for (unsigned int i = 0; i <= a_len; i++) {
-		for (unsigned int j = 0; j <= b_len; j++) {
-			if (!i || !j) {
-				d[i][j] = i + j;
-				continue;
-			}
-			best = d[i - 1][j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
-			if (d[i - 1][j] + 1 < best)
-				best = d[i - 1][j] + 1;
-			if (d[i][j - 1] + 1 < best)
-				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
-			    fold(a[i - 2]) == fold(b[j - 1]) && d[i - 2][j - 2] + 1 < best)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	}
-	return d[a_len][b_len];
-}
-
 /* One slip, two from five letters on: beyond that a guess is more often a
  * puzzle than a help. */
 void guess__hold_against(struct guess *guess, const struct parser *p, struct span at, const char *name)
@@ -82,7 +53,7 @@ void guess__hold_against(struct guess *guess, const struct parser *p, struct spa
 
 	if (len > NAME_MAX_BYTES || name_len > NAME_MAX_BYTES)
 		return;
-	distance = edit_distance(p->text + at.begin, len, name, name_len);
+	distance = spelling__distance(p->text + at.begin, len, name, name_len);
 	if (distance <= limit && (!guess->name || distance < guess->distance)) {
 		guess->name = name;
 		guess->distance = distance;

@@ -243,7 +243,7 @@ static void look_for_refusals(struct look *look)
 		bool raise;
 
 		if (!refusal->id || refusal->last_ns + REFUSAL_LULL_S * NS_PER_S <= look->now_ns ||
-		    refusal->listened_ns > refusal->last_ns)
+		    refusal->served_ns > refusal->last_ns)
 			continue;
 		raise = refusal->count >= look->values[COUNT] &&
 			refusal->first_ns + patience_ns <= look->now_ns;
@@ -255,7 +255,7 @@ static void look_for_refusals(struct look *look)
 
 const struct rule bind_conflict = {
 	.id = "bind-conflict",
-	.raised_when = "bind() or listen() was refused, and the process has not listened since",
+	.raised_when = "bind() or listen() was refused, and the process has not got another port since",
 	.thresholds = {
 		{ "count", UNIT_COUNT, 1, "refusals of one address and port: each is a service that did not start" },
 		{ "patience", UNIT_SECONDS, 1, "since the first: who tries again or takes another port at once is served" },

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/spelling.h"
 
 enum {
 	/* Records of several CPUs come a little out of order, and wait in the ring
@@ -21,6 +22,7 @@ enum {
 
 struct engine {
 	struct look look;
+	bool misses_answers;
 	struct services services;
 	struct doors doors;
 	struct refusals refusals;
@@ -62,6 +64,7 @@ struct engine *engine__new(const struct engine_config *config)
 		.sees_accepts = config->sees_accepts,
 		.sees_waits = config->sees_waits,
 	};
+	engine->misses_answers = config->misses_answers;
 	for (unsigned int r = 0; r < rules_count; r++)
 		for (unsigned int t = 0; t < THRESHOLDS_MAX; t++)
 			engine->values[r][t] = rules[r]->thresholds[t].preset;
@@ -102,30 +105,9 @@ void threshold__format(const struct threshold *threshold, double value, struct s
 	strbuf__printf(out, "%.10g%s", value, units[threshold->unit]);
 }
 
-/* Edits from one word to the other, capped: how far a typing error is off. */
-static unsigned int distance(const char *a, size_t n, const char *b)
+static unsigned int distance(const char *text, size_t len, const char *name)
 {
-	enum { LONGEST = 48 };
-	unsigned int row[LONGEST + 1], m = (unsigned int)strlen(b);
-
-	if (n > LONGEST || m > LONGEST)
-		return LONGEST;
-	for (unsigned int j = 0; j <= m; j++)
-		row[j] = j;
-	for (unsigned int i = 1; i <= n; i++) {
-		unsigned int diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned int j = 1; j <= m; j++) {
-			unsigned int change = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			row[j] = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-			if (change < row[j])
-				row[j] = change;
-		}
-	}
-	return row[m];
+	return spelling__distance(text, len, name, strlen(name));
 }
 
 static int not_a_rule(const char *text, size_t len, struct strbuf *message)
@@ -352,7 +334,7 @@ static void look_at(struct engine *engine, uint64_t second, tell_finding_fn tell
 	const struct ages ages = {
 		.close_wait_ns = age_of(engine, "close-wait-leak"),
 		.fin_wait2_ns = age_of(engine, "fin-wait2-pileup"),
-		.unanswered_ns = age_of(engine, "connect-timeout"),
+		.unanswered_ns = engine->misses_answers ? UINT64_MAX : age_of(engine, "connect-timeout"),
 	};
 
 	engine->look.now_ns = second * NS_PER_S;

@@ -21,6 +21,7 @@ struct engine_config {
 	bool sees_syns;		   /* as in struct look */
 	bool sees_accepts;
 	bool sees_waits;
+	bool misses_answers; /* a connection in SYN_SENT may have been answered unseen */
 };
 
 /* NULL with errno ENOMEM. */

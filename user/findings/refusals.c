@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "findings/refusals.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -74,15 +75,32 @@ static bool same_process(const struct owner *a, const struct owner *b)
 	return a->pid == b->pid && a->start_cs == b->start_cs;
 }
 
-static void see_listen(struct refusals *refusals, const struct change *change)
+static bool is_near(uint16_t port, uint16_t other)
+{
+	return port && other && abs(port - other) <= REFUSAL_WALK;
+}
+
+/* It listens, on whatever port, or it connects from a port that it has bound, near
+ * the one that it was refused. */
+static void see_served(struct refusals *refusals, const struct change *change)
 {
 	for (unsigned int i = 0; i < REFUSALS_MAX; i++) {
 		struct refusal *refusal = &refusals->all[i];
 
-		if (refusal->id && refusal->owner_known && refusal->netns == change->life->netns &&
-		    same_process(&refusal->owner, change->owner))
-			refusal->listened_ns = change->time_ns;
+		if (!refusal->id || !refusal->owner_known || refusal->netns != change->life->netns ||
+		    !same_process(&refusal->owner, change->owner))
+			continue;
+		if (change->new_state == EV_LISTEN || is_near(refusal->port, change->life->local.port))
+			refusal->served_ns = change->time_ns;
 	}
+}
+
+/* A client's local port is known this early when it was bound. */
+static bool has_a_port(const struct change *change)
+{
+	return change->kind == CHANGE_TRANSITION && change->owner &&
+	       (change->new_state == EV_LISTEN ||
+		(change->new_state == EV_SYN_SENT && change->life->local.port));
 }
 
 void refusals__see(struct refusals *refusals, const struct change *change)
@@ -91,6 +109,6 @@ void refusals__see(struct refusals *refusals, const struct change *change)
 		see_bind(refusals, change);
 	else if (change->kind == CHANGE_HOLDER)
 		see_holder(refusals, change->holder);
-	else if (change->kind == CHANGE_TRANSITION && change->new_state == EV_LISTEN && change->owner)
-		see_listen(refusals, change);
+	else if (has_a_port(change))
+		see_served(refusals, change);
 }

@@ -18,15 +18,18 @@ enum {
 	REFUSALS_MAX = 128,
 	REFUSAL_HOLDERS = 4, /* kinds of holders that are told of one refusal */
 	REFUSAL_LULL_S = 10, /* after such a pause it is another story */
+	/* Who tries one port after another (bindresvport(): those from 512 to 1023)
+	 * stays as near as this. */
+	REFUSAL_WALK = 512,
 };
 
 struct refusal {
 	uint64_t id; /* no other has it; 0: a free place */
 	uint64_t first_ns;
 	uint64_t last_ns;
-	uint64_t listened_ns; /* when the process that was refused listened after all; 0: not seen */
-	uint64_t looked_ns;   /* of which refusal the holders are; 0: nobody has looked */
-	uint32_t count;	      /* since first_ns */
+	uint64_t served_ns; /* when the process that was refused had another port; 0: not seen */
+	uint64_t looked_ns; /* of which refusal the holders are; 0: nobody has looked */
+	uint32_t count;	    /* since first_ns */
 	uint32_t netns;
 	uint16_t port;
 	uint16_t error; /* of the last, as the rest */

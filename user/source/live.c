@@ -472,6 +472,9 @@ static void describe(struct live *live, const struct live_config *config,
 			at += (size_t)snprintf(info->hooks + at, sizeof(info->hooks) - at, "%s%s=%s",
 					       at ? " " : "", hooks[i].name,
 					       hook_kind__name(results[i].kind));
+	/* The local port is known after connect(): then it keeps out what it let in. */
+	if (config->filter && (config->filter->local_ports.count || config->filter->either_ports.count))
+		snprintf(info->hooks + at, sizeof(info->hooks) - at, " answers=some");
 	note_missing(live, config, results);
 	info->realtime_offset_ns = clock__realtime_offset_ns();
 	info->start_ns = clock__boot_ns();

@@ -77,8 +77,12 @@ static int diagnose_begin(struct session *session)
 		.sees_syns = session__has_hook(session, "syn"),
 		.sees_accepts = session__has_hook(session, "accept"),
 		.sees_waits = session__has_hook(session, "timewait"),
+		.misses_answers = session__has_hook(session, "answers"),
 	};
 
+	if (config.misses_answers)
+		log__line("a filter of local ports keeps out what becomes of a connect(): connect-timeout "
+			  "does not count those that wait");
 	diagnosis->session = session;
 	diagnosis->engine = engine__new(&config);
 	if (!diagnosis->engine)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/spelling.h"
 
 enum {
 	KEY_DURATION = 256,
@@ -384,37 +385,13 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Levenshtein distance of short words, above 32 letters "far". */
-static unsigned int distance(const char *a, const char *b)
-{
-	unsigned int row[33], la = (unsigned int)strlen(a), lb = (unsigned int)strlen(b);
-
-	if (la > 32 || lb > 32)
-		return 99;
-	for (unsigned int j = 0; j <= lb; j++)
-		row[j] = j;
-	for (unsigned int i = 1; i <= la; i++) {
-		unsigned int diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned int j = 1; j <= lb; j++) {
-			unsigned int replace = diagonal + (a[i - 1] != b[j - 1]);
-			unsigned int best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-
-			diagonal = row[j];
-			row[j] = replace < best ? replace : best;
-		}
-	}
-	return row[lb];
-}
-
 const char *options__nearest(const char *text, const char *const *candidates)
 {
 	const char *nearest = NULL;
 	unsigned int best = 3; /* two slips, not more */
 
 	for (; *candidates; candidates++) {
-		unsigned int d = distance(text, *candidates);
+		unsigned int d = spelling__distance(text, strlen(text), *candidates, strlen(*candidates));
 
 		if (d < best && d < strlen(*candidates)) {
 			best = d;

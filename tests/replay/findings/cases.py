@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The cases: what happens on a host, and which findings must come of it, each
 raised once. Whatever else is raised is wrong, too."""
-from story import APP, FEW_HOOKS, NETNS, NGINX, PHP, POSTGRES, Process, Story, every
+from story import ALL_HOOKS, APP, FEW_HOOKS, NETNS, NGINX, PHP, POSTGRES, Process, Story, every
 
 CASES = []
 
@@ -1142,4 +1142,44 @@ def bind_takes_the_next_port():
     refusal = story.refused(2.2, "127.0.0.1:3000", APP)
     story.holder(refusal, "127.0.0.1:3000", Process("node", 6500, 1000))
     story.listen(2.21, "127.0.0.1:3001", APP)
+    return story.text(15)
+
+
+def connects_from(story, time, port, process):
+    """From a port that it has bound before: known at its connect() already."""
+    ident = story.new_id()
+    story.add(time, f"birth id={ident} CLOSE>SYN_SENT {HERE}:{port} {DB} {process} flags=in_syscall")
+    story.add(time + 0.0003, f"trans id={ident} SYN_SENT>ESTABLISHED")
+    story.leave_first(time + 3, ident, process)
+
+
+@case()
+def bind_walks_the_reserved_ports():
+    "bindresvport(): one reserved port after the other is refused, until one is free, and the client connects"
+    story = Story()
+    for i in range(4):
+        refusal = story.refused(2.2 + i / 10000, f"0.0.0.0:{1023 - i}", APP)
+        story.holder(refusal, f"{HERE}:{1023 - i} {DB}", OTHER, state="ESTABLISHED")
+    connects_from(story, 2.21, 1019, APP)
+    return story.text(15)
+
+
+@case("bind-conflict")
+def bind_refused_to_a_client_of_others():
+    "a server is refused its port, and then connects to its database: that is no port for its clients"
+    story = Story()
+    refusal = story.refused(2.2, "0.0.0.0:8080", APP)
+    story.holder(refusal, "0.0.0.0:8080", OTHER)
+    story.client(2.3, HERE, DB, APP, lasts=5)
+    connects_from(story, 2.4, 40000, APP)
+    return story.text(15)
+
+
+@case()
+def answers_kept_out_by_a_filter():
+    "a filter of local ports has let the SYNs of clients in, and not what became of them"
+    story = Story(ALL_HOOKS + " answers=some")
+    for i in range(20):
+        ident = story.new_id()
+        story.add(2 + i / 10, f"birth id={ident} CLOSE>SYN_SENT {HERE}:0 {DB} {PHP} flags=in_syscall")
     return story.text(15)
