@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-valgrind bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-soak check-package check-valgrind bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -191,8 +191,13 @@ check-valgrind: ## unit and replay tests under valgrind; minutes
 	@VALGRIND="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		tests/run valgrind
 
-check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings: check-%: tests-built ## one layer of the tests
+check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-soak: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
+
+check-package: ## the Debian package on a Debian with systemd, in an emulated machine
+	@user/dist/deps build check package
+	@$(MAKE) --no-print-directory tests-built deb
+	@TCPSAGA=$(abspath $(BINARY)) tests/run package
 
 bench: ## measure the cost on this machine, beside peers; BENCH="full held start idle stages memory"
 	@user/dist/deps build bench || true
@@ -224,7 +229,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture)
+SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture debian package)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \

@@ -11,6 +11,10 @@
  * Sources are spread over 127.0.0.0/8, over IPv6 over SOURCES6, which wants
  *     ip -6 route add local fd74:6370:7361::/64 dev lo
  *
+ * With --list PREFIX each worker writes PREFIX.NUMBER, a line per connection: the
+ * client's address, its port, the server's, and when it was opened and closed, in
+ * microseconds since the epoch: the truth that others are measured by.
+ *
  * Prints one JSON line at the end; with --idle one when all are open, and then
  * holds them until standard input ends.
  */
@@ -53,6 +57,7 @@ static struct {
 	long connections, rate, workers, sources, port, family;
 	enum closer closer;
 	bool idle;
+	const char *list;
 } opt = { .connections = 1000, .workers = 2, .sources = 64, .port = 18080, .family = 4 };
 
 union address {
@@ -168,6 +173,41 @@ static struct timespec now(void)
 	return t;
 }
 
+static unsigned long long realtime_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000;
+}
+
+static FILE *open_list(long worker)
+{
+	char name[4096];
+	FILE *list;
+
+	if (!opt.list)
+		return NULL;
+	snprintf(name, sizeof(name), "%s.%ld", opt.list, worker);
+	list = fopen(name, "we");
+	if (!list)
+		err(1, "%s", name);
+	return list;
+}
+
+static void write_list(FILE *list, const union address *from, const union address *to,
+		       unsigned long long opened_us, unsigned long long closed_us)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (opt.family == 4)
+		inet_ntop(AF_INET, &from->v4.sin_addr, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, &from->v6.sin6_addr, text, sizeof(text));
+	fprintf(list, "%s %u %u %llu %llu\n", text, ntohs(from->v4.sin_port), ntohs(to->v4.sin_port), opened_us,
+		closed_us);
+}
+
 /* Sleeps until the i-th deadline, counted from the start: a late connection is
  * made good by the next one. */
 static void keep_rate(const struct timespec *start, long i)
@@ -182,15 +222,27 @@ static void keep_rate(const struct timespec *start, long i)
 static void churn(int listener, const union address *to, long worker, long count)
 {
 	const struct timespec start = now();
+	FILE *list = open_list(worker);
 
 	for (long i = 0; i < count; i++) {
+		unsigned long long opened_us = 0;
+		union address from;
+		socklen_t size = sizeof(from);
 		int pair[2];
 
 		if (opt.rate)
 			keep_rate(&start, i);
+		if (list)
+			opened_us = realtime_us();
 		connect_pair(listener, to, worker, i, pair);
+		if (list && getsockname(pair[0], &from.any, &size))
+			err(1, "getsockname");
 		close_pair(pair);
+		if (list)
+			write_list(list, &from, to, opened_us, realtime_us());
 	}
+	if (list && fclose(list))
+		err(1, "%s", opt.list);
 }
 
 static void wait_for_end(int fd)
@@ -358,6 +410,7 @@ int main(int argc, char **argv)
 		{ "workers", required_argument, NULL, 'w' },     { "sources", required_argument, NULL, 's' },
 		{ "port", required_argument, NULL, 'p' },        { "family", required_argument, NULL, 'f' },
 		{ "close", required_argument, NULL, 'c' },       { "idle", no_argument, NULL, 'i' },
+		{ "list", required_argument, NULL, 'l' },
 		{ 0 },
 	};
 	int which, at;
@@ -377,11 +430,13 @@ int main(int argc, char **argv)
 			opt.family = number("family", optarg, 4, 6);
 		else if (which == 'c')
 			opt.closer = closer_of(optarg);
+		else if (which == 'l')
+			opt.list = optarg;
 		else if (which == 'i')
 			opt.idle = true;
 		else
 			errx(2, "usage: churn [--connections N] [--rate PER_S] [--workers N] [--sources N] [--port N] "
-				"[--family 4|6] [--close client|server|reset] [--idle]");
+				"[--family 4|6] [--close client|server|reset] [--idle] [--list PREFIX]");
 	}
 	return run();
 }

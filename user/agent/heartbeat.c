@@ -83,9 +83,10 @@ int heartbeat__open(struct heartbeat *heartbeat, const char *path)
 {
 	int err;
 
-	*heartbeat = (struct heartbeat){ .fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-						    FILE_MODE),
-					 .since_ns = clock__boot_ns() };
+	*heartbeat = (struct heartbeat){
+		.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, FILE_MODE),
+		.since_ns = clock__boot_ns()
+	};
 	if (heartbeat->fd < 0)
 		return -errno;
 	err = prepare(heartbeat);

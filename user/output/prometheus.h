@@ -48,7 +48,7 @@ struct exposition {
 	const struct ledger *ledger;
 	const struct self_cost *self;
 	const struct rule_count *findings; /* ends with one without an id */
-	const struct gap *gap; /* before this start; NULL: none is known of */
+	const struct gap *gap;		   /* before this start; NULL: none is known of */
 	const struct sink_count *sinks;
 	unsigned int sink_count; /* at most PROMETHEUS_SINKS_MAX are shown */
 };
