@@ -357,6 +357,8 @@ static int run(void)
 		if (pid < 0)
 			err(1, "fork");
 		if (!pid) {
+			/* Whoever kills the one that was started means all of them. */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			close(ready[0]);
 			close(hold[1]);
 			work(worker, ready[1], hold[0]);
