@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
-LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd
+LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd -linih -lzstd -ljansson
 
 # SAN=1 builds everything of userspace with ASan and UBSan, in a tree of its own.
 ifeq ($(SAN),1)
@@ -122,7 +122,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
-		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -lm -o $@
+		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lm -o $@
 
 $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
@@ -149,7 +149,7 @@ STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUIL
 $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -lm -lpthread -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -ljansson -lm -lpthread -o $@
 
 $(BUILD)/tests/churn: tests/bench/churn.c
 	$(call say,CC,$<)

@@ -26,7 +26,10 @@ CLIENTS='tcpsaga_transitions_total{old="SYN_SENT",new="ESTABLISHED"}'
 
 play() { traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4; }
 
-all_seen() { metric_least "$CLIENTS" "$COUNT"; }
+# closed ROLE SIDE: at both ends, and the last one, too.
+closed() { metric_least "tcpsaga_connections_closed_first_total{role=\"$1\",closed_first=\"$2\"}" "$COUNT"; }
+
+all_seen() { metric_least "$CLIENTS" "$COUNT" && closed client local && closed server remote; }
 
 # each_once FILE: two ends of each connection, each told once.
 each_once() {
@@ -170,6 +173,9 @@ END
     until_true READY grep -q '^READY=1' "$WORK/notify.out"
     until_true WATCHDOG grep -q '^WATCHDOG=1' "$WORK/notify.out"
     until_true STATUS grep -q '^STATUS=.*delivered' "$WORK/notify.out"
+    kill -HUP "$SAGA_PID"
+    until_true RELOADING grep -qE '^RELOADING=1 MONOTONIC_USEC=[1-9][0-9]+$' "$WORK/notify.out"
+    until_true "READY again" grep -q '^READY=1 STATUS=watching' <(sed '1,/^RELOADING/d' "$WORK/notify.out")
     end_agent
     until_true STOPPING grep -q '^STOPPING=1' "$WORK/notify.out"
 }
@@ -209,6 +215,91 @@ END
     end_agent
     cat "$WORK"/out.[123] "$WORK/out.json" >"$WORK/sum.json"
     each_once "$WORK/sum.json"
+}
+
+# types FILE: those of its lines, each once; on a fast machine the load is a finding.
+types() { jq -r 'select(.type != "finding").type' "$1" | sort -u | paste -sd' '; }
+
+@test "agent: each sink has a filter and a level of its own" {
+    printf '%s\n' '[sink clients]' "to = $WORK/clients.json" 'filter = role' 'filter = client' \
+        '[sink all]' "to = $WORK/all.json" 'level = transitions' \
+        '[sink none]' "to = $WORK/none.json" 'filter = port 1' 'level = transitions' \
+        '[sink servers]' "to = $WORK/servers.json" 'filter = role server' 'level = transitions' >"$WORK/agent.conf"
+    agent --config "$WORK/agent.conf" --json "$WORK/out.json"
+    play
+    until_true "all connections in the metrics" all_seen
+    end_agent
+    each_once "$WORK/out.json"
+    each_once "$WORK/all.json"
+    cmp <(grep '"role":"client"' "$WORK/out.json") <(grep '"role":"client"' "$WORK/clients.json")
+    [ "$(grep -c '"type":"connection"' "$WORK/clients.json")" = "$COUNT" ]
+    [ "$(types "$WORK/clients.json")" = "connection start stop" ]
+    [ "$(types "$WORK/none.json")" = "start stop" ]
+    cmp <(grep -E '"role":"server"' "$WORK/all.json") <(grep -E '"role":"server"' "$WORK/servers.json")
+    ! grep '"role":"client"' "$WORK/servers.json"
+}
+
+reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" -ge "$1" ]; }
+
+@test "agent: SIGHUP reads the configuration again under load; sinks that stay lose nothing" {
+    local i conf=$WORK/agent.conf
+    printf '[sink a]\nto = %s\n[sink gone]\nto = %s\n' "$WORK/a.json" "$WORK/gone.json" >"$conf"
+    agent --config "$conf" --json "$WORK/out.json"
+    traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4 &
+    local play_pid=$!
+    for ((i = 1; i <= 6; i++)); do
+        # Ever other neighbours, filters, levels, sizes; and rotation while it runs.
+        printf '[sink a]\nto = %s\nrotate-size = %sK\nrotate-keep = 1000\nqueue-size = %sM\n' \
+            "$WORK/a.json" $((100 * i)) $((i % 2 * 4 + 4)) >"$conf"
+        printf '[sink b%s]\nto = %s\nfilter = role client\nlevel = transitions\n' $i "$WORK/b$i.json" >>"$conf"
+        printf '[sink c]\nto = %s\nfilter = port %s\n' "$WORK/c.json" $i >>"$conf"
+        kill -HUP "$SAGA_PID"
+        until_true "reload $i" reloaded $i
+    done
+    wait "$play_pid"
+    until_true "all connections in the metrics" all_seen
+    end_agent
+    each_once "$WORK/out.json"
+    grep -q "file:$WORK/a.json: \([0-9]*\) lines offered, \1 written, 0 dropped" "$WORK/saga.err"
+    cat "$WORK"/a.json* >"$WORK/sum.json"
+    each_once "$WORK/sum.json"
+    balances "$WORK/out.json"
+    # What came and went was told what was there meanwhile, in whole lines.
+    [ "$(types "$WORK/c.json")" = "start stop" ]
+    for ((i = 1; i < 6; i++)); do
+        [ "$(head -n 1 "$WORK/b$i.json" | jq -r .type)" = start ]
+        grep -q "file:$WORK/b$i.json: \([0-9]*\) lines offered, \1 written, 0 dropped" "$WORK/saga.err"
+    done
+    grep -q "file:$WORK/gone.json: is no more in the configuration" "$WORK/saga.err"
+    grep -q "file:$WORK/c.json: is changed: connections, filter port 6" "$WORK/saga.err"
+}
+
+@test "agent: a reload is told, what cannot change is named, what is wrong is refused whole" {
+    local conf=$WORK/agent.conf
+    echo '[agent]' >"$conf"
+    agent --config "$conf" --json "$WORK/out.json"
+    printf '%s\n' '[agent]' 'set = connect-refused.count=20' 'hooks = tracepoint' "textfile = $WORK/x.prom" \
+        'filter = ipv4' >"$conf"
+    kill -HUP "$SAGA_PID"
+    until_true "the reload" reloaded 1
+    grep -q 'connect-refused.count: 20 now, was 10$' "$WORK/saga.err"
+    grep -q 'hooks: stay as they are; other ones need a restart$' "$WORK/saga.err"
+    grep -q "textfile: $WORK/x.prom now, was off$" "$WORK/saga.err"
+    grep -q 'filter: stays as it was; one about other connections needs a restart$' "$WORK/saga.err"
+    until_true "the textfile" [ -s "$WORK/x.prom" ]
+    printf '%s\n' '[sink x]' "to = $WORK/x.json" '[agent]' 'set = connect-refused.count=5' 'sett = 1' >"$conf"
+    mv "$WORK/out.json" "$WORK/out.1"
+    kill -HUP "$SAGA_PID"
+    until_true "the refusal" grep -q 'the configuration stays as it was' "$WORK/saga.err"
+    grep -qF "$conf:5: unknown key \"sett\": did you mean set?" "$WORK/saga.err"
+    until_true "a new file all the same" [ -e "$WORK/out.json" ]
+    ! grep -q 'connect-refused.count: 5' "$WORK/saga.err"
+    [ ! -e "$WORK/x.json" ]
+    echo '[agent]' >"$conf"
+    kill -HUP "$SAGA_PID"
+    until_true "the second reload" reloaded 2
+    grep -q 'connect-refused.count: 10 now, was 20$' "$WORK/saga.err"
+    end_agent
 }
 
 # ---- sinks at fault ----------------------------------------------------------

@@ -35,16 +35,34 @@ refused() {
     refused 'agent.conf:2: unknown key "read"; see tcpsaga agent --help'
     config "metrics = off"
     refused 'agent.conf:1: a key before the section [agent]'
-    config "[trace]"
-    refused 'agent.conf:1: unknown section [trace]: there is only [agent]'
+    config "[trace]" "metrics = off"
+    refused 'agent.conf:2: unknown section [trace]: there are [agent] and [sink NAME]'
     config "[agent]" "metrics"
-    refused 'agent.conf:2: not "key = value": "metrics"'
+    refused 'agent.conf:2: neither "key = value" nor "[section]"'
     config "[agent]" "" "rotate-size = 10x"
-    refused 'agent.conf:3: --rotate-size wants bytes, or bytes with K, M or G, not "10x"'
+    refused 'agent.conf:3: rotate-size wants bytes, or bytes with K, M or G, not "10x"'
     config "[agent]" "set = connect-refused.cuont=5"
     refused "agent.conf:2: --set: connect-refused has no threshold 'cuont': did you mean 'count'?"
     config "[agent]" "$(printf 'filter = %05000d' 0)"
-    refused 'agent.conf:2: a line is longer than 4094 bytes'
+    refused 'agent.conf:2: a line is longer than 198 bytes, or has a NUL byte in it'
+    config "[sink a]" "level = findings"
+    refused 'agent.conf:2: [sink a] does not say where to: "to = FILE"'
+    config "[sink a]" "to = x" "levle = findings"
+    refused 'agent.conf:3: unknown key "levle": did you mean level?'
+    config "[sink a]" "level = finding" "to = x"
+    refused 'agent.conf:2: no level "finding": findings, connections or transitions'
+    config "[sink a]" "to = x" "[sink b]" "to = file:x"
+    refused 'agent.conf:4: another sink writes to file:x already'
+    config "[agent]" "json = x" "[sink b]" "to = x"
+    refused 'agent.conf:4: another sink writes to file:x already'
+    config "[sink a]" "to = x" "queue-size = 1K"
+    refused 'agent.conf:3: queue-size wants 64K to 64M, not "1K"'
+    config "[sink a]" "to = x" "compress = gzip"
+    refused 'agent.conf:3: compress wants zstd or off, not "gzip"'
+    config "[sink a]" "to = x" "queue-size = 64M" "[sink b]" "to = y"
+    refused 'agent.conf:5: the queues of 2 sinks come to 136 MiB, of 128 that there may be: give some a smaller queue-size'
+    printf '[sink s%s]\nto = f\n' $(seq 65) >agent.conf
+    refused 'agent.conf:130: more than 64 sinks'
     rm agent.conf
     refused 'cannot read agent.conf: No such file or directory'
 }
@@ -66,8 +84,14 @@ stop t=3' | "$MKREC" >some.saga
 @test "dist: the configuration that is packed is in order" {
     run -0 "$TCPSAGA" agent --config "$DIST/agent.conf" --check-config
     # Each key in it, with its comment sign taken away, is one that is known.
-    sed 's/^#\([a-z-]* = \)/\1/' "$DIST/agent.conf" >agent.conf
-    [ "$(grep -c '^[a-z-]* = ' agent.conf)" -ge 9 ]
+    sed 's/^#\([a-z-]* = \|\[\)/\1/' "$DIST/agent.conf" >agent.conf
+    [ "$(grep -c '^[a-z-]* = ' agent.conf)" -ge 20 ]
+    # ... and each key that there is stands in it, and in the manual.
+    for key in $("$TCPSAGA" agent --help | sed -n 's/^ .*--\([a-z-]*\)=.*/\1/p') to level filter queue-size; do
+        [[ $key == config || $key == read ]] && continue
+        grep -q "^$key = " agent.conf || fail "$key is not in agent.conf"
+        grep -q "^\.It.* $key\( \|$\)" "$DIST/tcpsaga.8" || fail "$key is not in the manual"
+    done
     run -0 "$TCPSAGA" agent --config agent.conf --check-config
 }
 

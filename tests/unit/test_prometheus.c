@@ -384,8 +384,12 @@ static void test_at_most_500(void **state)
 	for (unsigned int i = 0; i < 63; i++)
 		snprintf(info.hooks + strlen(info.hooks), 9, "h%02u=abc ", i);
 	strcat(info.hooks, "syn=a");
+	sinks[PROMETHEUS_SINKS_MAX + 1].healthy = false;
 	count = read_back(render(sinks, PROMETHEUS_SINKS_MAX + 3));
 	assert_true(count > 300); /* it is a crowd */
+	expect_line(out.data, "tcpsaga_sink_healthy{sink=\"file:6\"} 1");
+	expect_line(out.data, "tcpsaga_sink_healthy{sink=\"other\"} 0");
+	expect_line(out.data, "tcpsaga_sink_lines_offered_total{sink=\"other\"} 34"); /* 7 to 10 */
 	strcpy(info.hooks, "state=tp_btf syn=fentry handshake=fentry synack=tp_btf accept=fentry "
 			   "listen=fentry sockops=none timewait=fentry");
 	count = read_back(render(sinks, PROMETHEUS_SINKS_MAX + 3));

@@ -16,7 +16,32 @@
 
 #include "base/clock.c"
 #include "base/decimal.c"
+#undef fail /* is cmocka's, and log.c's */
+#include "base/log.c"
+#include "base/strbuf.c"
+#include "base/text.c"
+#include "base/wrap.c"
+#include "output/journal.c"
+#include "agent/press.c"
+#include "agent/sink_config.c"
+
+/* The disk that answers EIO while a test wants it to. */
+static bool disk_is_broken;
+static unsigned int broken_writes;
+
+static ssize_t write_or_fail(int fd, const void *data, size_t len)
+{
+	if (disk_is_broken) {
+		__atomic_add_fetch(&broken_writes, 1, __ATOMIC_RELAXED);
+		errno = EIO;
+		return -1;
+	}
+	return write(fd, data, len);
+}
+
+#define write write_or_fail
 #include "agent/sink.c"
+#undef write
 
 enum { PATIENCE_S = 20, SMALL = 4096 };
 static const char now[] = "2026-11-22T15:27:00.000000Z";
@@ -144,6 +169,10 @@ static void test_parse(void **state)
 	expect_parsed("-:findings", SINK_STDOUT, LEVEL_FINDINGS, "");
 	expect_parsed("unix:/run/s:connections", SINK_STREAM, LEVEL_CONNECTIONS, "/run/s");
 	expect_parsed("unixgram:/run/s", SINK_DATAGRAM, LEVEL_CONNECTIONS, "/run/s");
+	expect_parsed("journald", SINK_JOURNAL, LEVEL_CONNECTIONS, "/run/systemd/journal/socket");
+	expect_parsed("journald:findings", SINK_JOURNAL, LEVEL_FINDINGS, "/run/systemd/journal/socket");
+	expect_parsed("journald:/run/s:findings", SINK_JOURNAL, LEVEL_FINDINGS, "/run/s");
+	expect_parsed("unix:findings", SINK_STREAM, LEVEL_CONNECTIONS, "findings");
 	expect_parsed("file:-", SINK_FILE, LEVEL_CONNECTIONS, "-");
 	assert_int_equal(sink_config__parse(&config, "", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, "unix:", message, sizeof(message)), -EINVAL);
@@ -243,6 +272,153 @@ static void test_rotation_by_age(void **state)
 	assert_string_equal(slurp(old), "old\n");
 }
 
+/* "PATH.1.zst" and so on, unpacked. */
+static char *unpack(const char *path)
+{
+	static char packed[1 << 20], text[1 << 20];
+	int fd = open(path, O_RDONLY);
+	ssize_t n;
+	size_t len;
+
+	assert_true(fd >= 0);
+	n = read(fd, packed, sizeof(packed));
+	close(fd);
+	assert_true(n > 0);
+	len = ZSTD_decompress(text, sizeof(text) - 1, packed, (size_t)n);
+	assert_false(ZSTD_isError(len));
+	text[len] = '\0';
+	return text;
+}
+
+static void await_file(const char *path)
+{
+	uint64_t until_ns = clock__boot_ns() + PATIENCE_S * NS_PER_S;
+
+	while (access(path, F_OK)) {
+		assert_true(clock__boot_ns() < until_ns);
+		usleep(1000);
+	}
+}
+
+/* Old files are compressed, whatever they were before; a line that is offered meanwhile
+ * does not wait. What an agent that was killed has left is made good by the next one. */
+static void test_compression(void **state)
+{
+	char one[PATHS_MAX], one_zst[PATHS_MAX], two_zst[PATHS_MAX], three[PATHS_MAX];
+	static char line[70000];
+	struct sink *sink;
+	int fd;
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s.1", config.path);
+	snprintf(one_zst, sizeof(one_zst), "%s.1.zst", config.path);
+	snprintf(two_zst, sizeof(two_zst), "%s.2.zst", config.path);
+	snprintf(three, sizeof(three), "%s.3", config.path);
+	config.rotate_bytes = 10;
+	config.keep = 3;
+	config.compress = true;
+	config.queue_bytes = 1 << 20;
+	fd = open(one, O_WRONLY | O_CREAT, 0640);
+	assert_int_equal(write(fd, "left\n", 5), 5);
+	close(fd);
+	fd = open(three, O_WRONLY | O_CREAT, 0640);
+	close(fd);
+	sink = new_sink();
+	await_file(one_zst);
+	assert_string_equal(unpack(one_zst), "left\n");
+	assert_int_equal(access(one, F_OK), -1);
+	memset(line, 'x', sizeof(line) - 2);
+	line[sizeof(line) - 2] = '\n';
+	for (int i = 0; i < 9; i++)
+		offer(sink, line);
+	offer(sink, "the next\n");
+	await(all_delivered, sink);
+	while (strcmp(slurp(config.path), "the next\n") || access(one_zst, F_OK) || !access(one, F_OK))
+		usleep(1000);
+	assert_string_equal(unpack(one_zst), line);
+	assert_string_equal(unpack(two_zst), line);
+	assert_int_equal(access(three, F_OK), -1); /* nothing beyond what is kept, of either kind */
+	assert_int_equal(end(sink).dropped, 0);
+}
+
+/* What cannot be compressed stays as it is. */
+static void test_compression_fails(void **state)
+{
+	char one[PATHS_MAX], unfinished[PATHS_MAX];
+	struct sink *sink;
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s.1", config.path);
+	snprintf(unfinished, sizeof(unfinished), "%s.1.zst.new", config.path);
+	assert_int_equal(mkdir(unfinished, 0700), 0);
+	config.rotate_bytes = 10;
+	config.keep = 1;
+	config.compress = true;
+	sink = new_sink();
+	offer(sink, "an old line\n");
+	offer(sink, "new\n");
+	assert_int_equal(end(sink).dropped, 0);
+	assert_string_equal(slurp(one), "an old line\n");
+	assert_string_equal(slurp(config.path), "new\n");
+}
+
+static void test_configure(void **state)
+{
+	char old[PATHS_MAX];
+	struct sink *sink = new_sink();
+	struct sink_config changed = config;
+	struct sink_state last;
+
+	(void)state;
+	snprintf(old, sizeof(old), "%s.1", config.path);
+	offer(sink, "before\n");
+	await(all_delivered, sink);
+	changed.level = LEVEL_FINDINGS;
+	changed.rotate_bytes = 1;
+	changed.keep = 1;
+	changed.queue_bytes = 2 * SMALL;
+	sink__configure(sink, &changed);
+	assert_int_equal(sink__config(sink)->level, LEVEL_FINDINGS);
+	offer(sink, "after\n");
+	await(all_delivered, sink);
+	assert_string_equal(slurp(old), "before\n");
+	assert_string_equal(slurp(config.path), "after\n");
+	offer(sink, "again\n"); /* by now both buffers have the new size */
+	await(all_delivered, sink);
+	disk_is_broken = true;
+	offer_numbers(sink, 0, 3 * SMALL / 30);
+	sink__state(sink, &last);
+	assert_true(last.queued_bytes > SMALL);
+	disk_is_broken = false;
+	end(sink);
+}
+
+/* A disk that fails, and then does not: the same bytes again, until they are written. */
+static void test_eio(void **state)
+{
+	struct sink_state last;
+	struct sink *sink = new_sink();
+
+	(void)state;
+	await(all_delivered, sink);
+	broken_writes = 0;
+	disk_is_broken = true;
+	offer(sink, "one\n");
+	await(failing, sink);
+	sink__state(sink, &last);
+	assert_int_equal(last.error, EIO);
+	assert_int_equal(last.delivered, 0);
+	offer(sink, "two\n");
+	while (__atomic_load_n(&broken_writes, __ATOMIC_RELAXED) < 2)
+		usleep(1000);
+	disk_is_broken = false;
+	await(all_delivered, sink);
+	last = end(sink);
+	assert_int_equal(last.error, 0);
+	assert_int_equal(last.delivered, 2);
+	assert_string_equal(slurp(config.path), "one\ntwo\n");
+}
+
 static bool holds_loss(const char *text)
 {
 	return strstr(text, "\"type\":\"loss\"") && strstr(text, "\"reason\":\"sink_full\"");
@@ -329,9 +505,8 @@ static char *read_until(int fd, const char *word)
 static void expect_whole_lines(char *text)
 {
 	for (char *line; (line = strsep(&text, "\n"));)
-		if (*line && strncmp(line, "line ", 5) && strncmp(line, "{\"v\":1,", 7) &&
-		    strcmp(line, "last"))
-			fail_msg("torn: %s", line);
+		if (*line && strncmp(line, "line ", 5) && strncmp(line, "{\"v\":1,", 7))
+			assert_string_equal(line, "last"); /* torn, if it is not */
 }
 
 static void test_stopped_reader(void **state)
@@ -453,6 +628,30 @@ static void test_datagrams(void **state)
 	close(peer);
 }
 
+static void test_journal(void **state)
+{
+	char text[4096];
+	struct sink *sink;
+	ssize_t n;
+	int peer;
+
+	(void)state;
+	config.kind = SINK_JOURNAL;
+	peer = listen_unix(SOCK_DGRAM);
+	sink = new_sink();
+	offer(sink, "{\"type\":\"loss\",\"count\":3,\"reason\":\"ring_full\"}\nno JSON\n{\"type\":\"start\"}\n");
+	n = recv(peer, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_string_equal(text, "MESSAGE=lost 3 (ring_full)\nPRIORITY=4\nSYSLOG_IDENTIFIER=tcpsaga\n"
+				  "TCPSAGA_TYPE=loss\nTCPSAGA_COUNT=3\nTCPSAGA_REASON=ring_full\n"
+				  "TCPSAGA_JSON={\"type\":\"loss\",\"count\":3,\"reason\":\"ring_full\"}\n");
+	assert_true(recv(peer, text, sizeof(text), 0) > 0);
+	assert_memory_equal(text, "MESSAGE=watching", 16);
+	assert_int_equal(end(sink).dropped, 1); /* what is no JSON keeps nobody waiting */
+	close(peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,12 +661,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotation_by_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rotation_by_age, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compression, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_compression_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_configure, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_eio, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_with_a_stopped_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed_peer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_datagrams, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as in main() */

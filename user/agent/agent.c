@@ -13,6 +13,7 @@
 #include "agent/heartbeat.h"
 #include "agent/http.h"
 #include "agent/notify.h"
+#include "agent/reload.h"
 #include "agent/board.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -29,7 +30,10 @@ enum {
 #define STATE_DEFAULT "/run/tcpsaga/state"
 
 struct agent {
+	const struct agent_config *first; /* what it was started with */
 	const struct agent_config *config;
+	agent_reread_fn reread;
+	void *reread_context;
 	struct kernel_filter terms; /* what of the filter the kernel applies */
 	struct feed feed;
 	struct board board;
@@ -112,17 +116,6 @@ static int open_http(struct agent *agent)
 	return 0;
 }
 
-static int open_sinks(struct agent *agent)
-{
-	for (unsigned int i = 0; i < agent->config->sink_count; i++) {
-		int err = feed__add_sink(&agent->feed, &agent->config->sinks[i]);
-
-		if (err)
-			return fail(EXIT_FAILED, "agent: --json: %s", strerror(-err));
-	}
-	return 0;
-}
-
 /* Asked for by name it has to be there; by default it is kept where there is a
  * place for it. */
 static int open_heartbeat(struct agent *agent)
@@ -152,7 +145,7 @@ static int set_thresholds(struct agent *agent)
 		struct strbuf message;
 
 		strbuf__init(&message);
-		if (feed__set(&agent->feed, agent->config->sets[i], &message))
+		if (engine__set(agent->feed.engine, agent->config->sets[i], &message))
 			status = fail(EXIT_USAGE, "agent: --set: %s", strbuf__text(&message));
 		strbuf__fini(&message);
 	}
@@ -176,14 +169,17 @@ static int open_agent(struct agent *agent)
 	source = open_source(agent->config, &agent->terms, &status);
 	if (!source)
 		return status;
-	err = feed__init(&agent->feed, source, agent->config->filter, &agent->terms);
+	err = feed__init(&agent->feed, source, &agent->terms);
 	if (!err)
 		err = watch_fd(agent, source->fd);
 	if (err)
 		return fail(EXIT_FAILED, "agent: %s", strerror(-err));
 	board__init(&agent->board, &agent->feed);
 	status = set_thresholds(agent);
-	return status ? status : open_sinks(agent);
+	if (!status &&
+	    outlets__set(&agent->feed.outlets, agent->config->outlets, agent->config->outlet_count, NULL))
+		status = EXIT_FAILED;
+	return status;
 }
 
 /* ---- what is said ---- */
@@ -230,17 +226,18 @@ static void say_ledger(struct agent *agent)
 static void say_counters(struct agent *agent)
 {
 	say_ledger(agent);
-	for (unsigned int i = 0; i < agent->feed.sink_count; i++) {
+	for (unsigned int i = 0; i < agent->feed.outlets.count; i++) {
+		struct sink *sink = agent->feed.outlets.list[i].sink;
 		struct sink_state state;
 
-		sink__state(agent->feed.sinks[i], &state);
-		say_sink(agent->feed.sinks[i], &state);
+		sink__state(sink, &state);
+		say_sink(sink, &state);
 	}
 }
 
 static uint64_t id_of(const struct sink *sink)
 {
-	return heartbeat__sink_id(sink__name(sink), sink__level(sink));
+	return heartbeat__sink_id(sink__name(sink), sink__config(sink)->level);
 }
 
 /* What nobody saw between the last agent and this one: in each sink that was there
@@ -250,9 +247,12 @@ static void tell_gap(struct agent *agent)
 	uint64_t start_ns = agent->feed.source->info.start_ns;
 	struct gap gap;
 
-	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
-		if (heartbeat__gap(&agent->heartbeat, id_of(agent->feed.sinks[i]), start_ns, &gap))
-			feed__tell_gap(&agent->feed, agent->feed.sinks[i], &gap);
+	for (unsigned int i = 0; i < agent->feed.outlets.count; i++) {
+		struct sink *sink = agent->feed.outlets.list[i].sink;
+
+		if (heartbeat__gap(&agent->heartbeat, id_of(sink), start_ns, &gap))
+			feed__tell_gap(&agent->feed, sink, &gap);
+	}
 	if (!heartbeat__gap(&agent->heartbeat, 0, start_ns, &agent->gap))
 		return;
 	agent->board.gap = &agent->gap;
@@ -263,25 +263,26 @@ static void tell_gap(struct agent *agent)
 
 /* ---- the loop ---- */
 
-static unsigned int sink_books(const struct feed *feed, struct heartbeat_sink books[FEED_SINKS_MAX])
+static unsigned int sink_books(const struct feed *feed, struct heartbeat_sink books[OUTLETS_MAX])
 {
-	for (unsigned int i = 0; i < feed->sink_count; i++) {
+	for (unsigned int i = 0; i < feed->outlets.count; i++) {
+		struct sink *sink = feed->outlets.list[i].sink;
 		struct sink_state state;
 
-		sink__state(feed->sinks[i], &state);
-		books[i] = (struct heartbeat_sink){ .id = id_of(feed->sinks[i]),
+		sink__state(sink, &state);
+		books[i] = (struct heartbeat_sink){ .id = id_of(sink),
 						    .offered = state.offered,
 						    .delivered = state.delivered,
 						    .dropped = state.dropped };
 	}
-	return feed->sink_count;
+	return feed->outlets.count;
 }
 
 /* before_ns: when the ring was looked at. */
 static void beat(struct agent *agent, uint64_t before_ns)
 {
 	bool drained = agent->feed.source->patience_ms > 0;
-	struct heartbeat_sink books[FEED_SINKS_MAX];
+	struct heartbeat_sink books[OUTLETS_MAX];
 	unsigned int count;
 
 	if (agent->heartbeat.fd < 0)
@@ -290,13 +291,33 @@ static void beat(struct agent *agent, uint64_t before_ns)
 	heartbeat__beat(&agent->heartbeat, books, count, drained ? before_ns : 0, clock__boot_ns());
 }
 
+/* Between two looks at the ring, which holds what comes meanwhile. Files are opened anew in
+ * any case: so logrotate wants it. */
+static void reload(struct agent *agent)
+{
+	const struct agent_config *fresh;
+
+	notify__reloading();
+	fresh = agent->reread(agent->reread_context);
+	if (fresh) {
+		reload__apply(&agent->feed, agent->first, agent->config, fresh);
+		agent->config = fresh;
+		log__line("agent: the configuration was read again");
+	} else {
+		log__line("agent: the configuration stays as it was");
+	}
+	outlets__reopen(&agent->feed.outlets);
+	notify__send("READY=1\nSTATUS=%s",
+		     fresh ? "watching" : "watching; the new configuration was refused");
+}
+
 static void take_signals(struct agent *agent)
 {
 	struct signalfd_siginfo signal;
 
 	while (read(agent->signal_fd, &signal, sizeof(signal)) == sizeof(signal)) {
 		if (signal.ssi_signo == SIGHUP)
-			feed__reopen(&agent->feed);
+			reload(agent);
 		else if (signal.ssi_signo == SIGUSR1)
 			say_counters(agent);
 		else
@@ -340,6 +361,7 @@ static void tick(struct agent *agent, uint64_t now_ns)
 	if (!is_due(&agent->next_tick_ns, now_ns, TICK_MS * NS_PER_MS))
 		return;
 	feed__tick(&agent->feed, now_ns);
+	outlets__reap(&agent->feed.outlets);
 	board__watch(&agent->board, now_ns);
 	if (is_due(&agent->next_textfile_ns, now_ns, TEXTFILE_S * NS_PER_S))
 		write_textfile(agent);
@@ -381,26 +403,19 @@ static int loop(struct agent *agent)
 
 static int wind_up(struct agent *agent, int err)
 {
-	struct sink_state states[FEED_SINKS_MAX];
-	struct heartbeat_sink books[FEED_SINKS_MAX];
+	struct heartbeat_sink books[OUTLETS_MAX];
+	struct sink_state states[OUTLETS_MAX];
 	unsigned int count = sink_books(&agent->feed, books);
-	char names[FEED_SINKS_MAX][SINK_PATH_MAX];
 	int stop_err;
 
 	notify__send("STOPPING=1");
 	write_textfile(agent);
-	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
-		snprintf(names[i], sizeof(names[i]), "%s", sink__name(agent->feed.sinks[i]));
-	stop_err = feed__end(&agent->feed, states);
+	stop_err = feed__end(&agent->feed);
+	say_ledger(agent);
+	outlets__end(&agent->feed.outlets, states);
 	for (unsigned int i = 0; i < count; i++)
 		books[i].dropped = states[i].dropped;
 	heartbeat__stop(&agent->heartbeat, books, count, agent->feed.last_ns);
-	say_ledger(agent);
-	for (unsigned int i = 0; i < agent->feed.sink_count; i++)
-		log__line("agent: %s: %" PRIu64 " lines offered, %" PRIu64 " written, %" PRIu64
-			  " dropped%s%s",
-			  names[i], states[i].offered, states[i].delivered, states[i].dropped,
-			  states[i].error ? ": " : "", states[i].error ? strerror(states[i].error) : "");
 	if (!err)
 		err = stop_err;
 	if (err)
@@ -422,9 +437,15 @@ static int run(struct agent *agent)
 	return wind_up(agent, loop(agent));
 }
 
-int agent__run(const struct agent_config *config)
+int agent__run(const struct agent_config *config, agent_reread_fn reread, void *context)
 {
-	struct agent agent = { .config = config, .epoll_fd = -1, .signal_fd = -1, .heartbeat.fd = -1 };
+	struct agent agent = { .first = config,
+			       .config = config,
+			       .reread = reread,
+			       .reread_context = context,
+			       .epoll_fd = -1,
+			       .signal_fd = -1,
+			       .heartbeat.fd = -1 };
 	int status = run(&agent);
 
 	heartbeat__close(&agent.heartbeat);

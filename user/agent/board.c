@@ -23,8 +23,6 @@ enum {
 	TEXTFILE_MODE = 0644, /* the node exporter runs as a user of its own */
 };
 
-_Static_assert((int)FEED_SINKS_MAX <= (int)PROMETHEUS_SINKS_MAX, "each sink is shown");
-
 /* ---- what we cost ---- */
 
 static uint64_t resident_bytes(void)
@@ -72,14 +70,15 @@ static struct self_cost cost_now(void)
 
 /* ---- metrics ---- */
 
-static unsigned int count_sinks(const struct feed *feed, struct sink_count counts[FEED_SINKS_MAX])
+static unsigned int count_sinks(const struct feed *feed, struct sink_count counts[OUTLETS_MAX])
 {
-	for (unsigned int i = 0; i < feed->sink_count; i++) {
+	for (unsigned int i = 0; i < feed->outlets.count; i++) {
+		const struct outlet *outlet = &feed->outlets.list[i];
 		struct sink_state state;
 
-		sink__state(feed->sinks[i], &state);
+		sink__state(outlet->sink, &state);
 		counts[i] = (struct sink_count){
-			.name = sink__name(feed->sinks[i]),
+			.name = sink__name(outlet->sink),
 			.healthy = !state.error,
 			.offered = state.offered,
 			.delivered = state.delivered,
@@ -87,14 +86,14 @@ static unsigned int count_sinks(const struct feed *feed, struct sink_count count
 			.queued_bytes = state.queued_bytes,
 		};
 	}
-	return feed->sink_count;
+	return feed->outlets.count;
 }
 
 void board__metrics(struct board *board, struct strbuf *out)
 {
 	struct feed *feed = board->feed;
 	uint64_t now_ns = clock__boot_ns();
-	struct sink_count sinks[FEED_SINKS_MAX];
+	struct sink_count sinks[OUTLETS_MAX];
 	struct rule_count findings[RULES_MAX + 1];
 	struct self_cost self = cost_now();
 	struct exposition exposition = {
@@ -151,15 +150,16 @@ static uint64_t not_kept(const struct feed *feed)
 
 void board__watch(struct board *board, uint64_t now_ns)
 {
-	const struct feed *feed = board->feed;
+	struct feed *feed = board->feed;
 
 	watch(&board->ring, lost_records(feed), now_ns);
 	watch(&board->tables, not_kept(feed), now_ns);
-	for (unsigned int i = 0; i < feed->sink_count; i++) {
+	for (unsigned int i = 0; i < feed->outlets.count; i++) {
+		struct outlet *outlet = &feed->outlets.list[i];
 		struct sink_state state;
 
-		sink__state(feed->sinks[i], &state);
-		watch(&board->sinks[i], state.dropped, now_ns);
+		sink__state(outlet->sink, &state);
+		watch(&outlet->dropped, state.dropped, now_ns);
 	}
 }
 
@@ -189,13 +189,14 @@ static bool put_watched(struct strbuf *out, const char *key, const char *count,
 	return good;
 }
 
-static bool put_sink(struct strbuf *out, struct sink *sink, const struct watched *watched)
+static bool put_sink(struct strbuf *out, const struct outlet *outlet)
 {
+	struct sink *sink = outlet->sink;
 	struct sink_state state;
 	bool good;
 
 	sink__state(sink, &state);
-	good = !state.error && !in_trouble(watched);
+	good = !state.error && !in_trouble(&outlet->dropped);
 	strbuf__str(out, "{\"name\":");
 	text__json(out, sink__name(sink), strlen(sink__name(sink)));
 	strbuf__printf(out, ",\"status\":\"%s\",\"dropped\":%llu,\"queued_bytes\":%llu", word(good),
@@ -221,10 +222,10 @@ static unsigned int health_page(void *context, struct strbuf *out)
 	strbuf__char(&parts, ',');
 	good &= put_watched(&parts, "tables", "not_kept", &board->tables);
 	strbuf__str(&parts, ",\"sinks\":[");
-	for (unsigned int i = 0; i < feed->sink_count; i++) {
+	for (unsigned int i = 0; i < feed->outlets.count; i++) {
 		if (i)
 			strbuf__char(&parts, ',');
-		good &= put_sink(&parts, feed->sinks[i], &board->sinks[i]);
+		good &= put_sink(&parts, &feed->outlets.list[i]);
 	}
 	strbuf__printf(out, "{\"status\":\"%s\",%s]}\n", word(good), strbuf__text(&parts));
 	strbuf__fini(&parts);

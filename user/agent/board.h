@@ -7,18 +7,11 @@
 #include "agent/feed.h"
 #include "agent/http.h"
 
-/* A number that should not rise, and when it last did. */
-struct watched {
-	uint64_t value;
-	uint64_t rose_ns; /* boot time; 0: never */
-};
-
 struct board {
 	struct feed *feed;     /* borrowed */
 	const struct gap *gap; /* borrowed; NULL: none */
 	struct watched ring;
 	struct watched tables;
-	struct watched sinks[FEED_SINKS_MAX];
 };
 
 void board__init(struct board *board, struct feed *feed);

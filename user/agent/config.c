@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 
-enum { LINE_MAX_BYTES = 4096, WHERE_MAX = 512 };
+/* libinih cuts the names of sections and keys at 50 bytes, without a word. */
+enum { NAME_MAX_BYTES = 48 };
 
 /* Where the system's files are, in the order in which they are read. */
 static const char *const system_files[] = {
@@ -22,85 +24,103 @@ struct reading {
 	struct config_files *files;
 	config_take_fn take;
 	void *context;
-	bool in_section;
-	char where[WHERE_MAX];
+	const char *path;
+	FILE *file;
+	unsigned int line; /* that libinih has now, from 1 */
+	int status;	   /* not 0: what was wrong has been said */
 };
 
-/* Without the blanks at both ends. */
-static char *trim(char *text)
+static void format_where(const struct reading *reading, unsigned int line, char where[CONFIG_WHERE_MAX])
 {
-	size_t len;
-
-	text += strspn(text, " \t");
-	len = strlen(text);
-	while (len && strchr(" \t\r\n", text[len - 1]))
-		text[--len] = '\0';
-	return text;
+	snprintf(where, CONFIG_WHERE_MAX, "%s:%u: ", reading->path, line);
 }
 
-static int take_pair(struct reading *reading, char *line)
+/*
+ * For libinih, which does not tell its handler the number of a line: so they are
+ * counted here. What is longer than its buffer it would take for two lines. An
+ * indented line would continue the one above it: here it is a line as any other.
+ */
+static char *next_line(char *line, int size, void *context)
+{
+	struct reading *reading = context;
+	char where[CONFIG_WHERE_MAX];
+	size_t blanks, len;
+
+	if (reading->status || !fgets(line, size, reading->file))
+		return NULL;
+	reading->line++;
+	len = strlen(line);
+	if ((!len || line[len - 1] != '\n') && !feof(reading->file)) {
+		format_where(reading, reading->line, where);
+		reading->status =
+			fail(EXIT_USAGE, "%sa line is longer than %d bytes, or has a NUL byte in it",
+			     where, size - 2);
+		return NULL;
+	}
+	blanks = strspn(line, " \t");
+	memmove(line, line + blanks, len - blanks + 1);
+	return line;
+}
+
+static int take_pair(struct reading *reading, const char *section, const char *key, const char *value)
 {
 	struct config_files *files = reading->files;
-	char *equals = strchr(line, '=');
+	char where[CONFIG_WHERE_MAX];
 
-	if (!equals)
-		return fail(EXIT_USAGE, "%snot \"key = value\": \"%s\"", reading->where, line);
-	if (!reading->in_section)
-		return fail(EXIT_USAGE, "%sa key before the section [agent]", reading->where);
+	format_where(reading, reading->line, where);
+	if (!*section)
+		return fail(EXIT_USAGE, "%sa key before the section [agent]", where);
+	if (strlen(section) > NAME_MAX_BYTES || strlen(key) > NAME_MAX_BYTES)
+		return fail(EXIT_USAGE, "%sa name is longer than %d bytes", where, NAME_MAX_BYTES);
 	if (files->count == CONFIG_KEYS_MAX)
-		return fail(EXIT_USAGE, "%smore than %d keys", reading->where, CONFIG_KEYS_MAX);
-	*equals = '\0';
-	files->values[files->count] = strdup(trim(equals + 1));
+		return fail(EXIT_USAGE, "%smore than %d keys", where, CONFIG_KEYS_MAX);
+	files->values[files->count] = strdup(value);
 	if (!files->values[files->count])
 		return fail(EXIT_FAILED, "out of memory");
-	return reading->take(reading->context, trim(line), files->values[files->count++], reading->where);
+	return reading->take(reading->context, section, key, files->values[files->count++], where);
 }
 
-static int take_line(struct reading *reading, char *line)
+/* As libinih wants it: 1, or 0 for an error. */
+static int on_pair(void *context, const char *section, const char *key, const char *value)
 {
-	line = trim(line);
-	if (!*line || *line == '#' || *line == ';')
+	struct reading *reading = context;
+
+	if (!reading->status)
+		reading->status = take_pair(reading, section, key, value);
+	return !reading->status;
+}
+
+static int read_lines(struct reading *reading)
+{
+	char where[CONFIG_WHERE_MAX];
+	int wrong = ini_parse_stream(next_line, reading, on_pair, reading);
+
+	if (reading->status)
+		return reading->status;
+	if (ferror(reading->file))
+		return fail(EXIT_FAILED, "cannot read %s: %m", reading->path);
+	if (wrong < 0)
+		return fail(EXIT_FAILED, "out of memory");
+	if (!wrong)
 		return 0;
-	if (*line != '[')
-		return take_pair(reading, line);
-	if (strcmp(line, "[agent]") != 0)
-		return fail(EXIT_USAGE, "%sunknown section %s: there is only [agent]", reading->where,
-			    line);
-	reading->in_section = true;
-	return 0;
-}
-
-static int read_lines(struct reading *reading, const char *path, FILE *file)
-{
-	char line[LINE_MAX_BYTES];
-	unsigned int number = 0;
-	int status = 0;
-
-	while (!status && fgets(line, sizeof(line), file)) {
-		snprintf(reading->where, sizeof(reading->where), "%s:%u: ", path, ++number);
-		if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n')
-			return fail(EXIT_USAGE, "%sa line is longer than %d bytes", reading->where,
-				    LINE_MAX_BYTES - 2);
-		status = take_line(reading, line);
-	}
-	if (!status && ferror(file))
-		return fail(EXIT_FAILED, "cannot read %s: %m", path);
-	return status;
+	format_where(reading, (unsigned int)wrong, where);
+	return fail(EXIT_USAGE, "%sneither \"key = value\" nor \"[section]\"", where);
 }
 
 static int read_file(struct reading *reading, const char *path, bool wanted)
 {
-	FILE *file = fopen(path, "re");
 	int status;
 
-	if (!file && errno == ENOENT && !wanted)
+	reading->file = fopen(path, "re");
+	if (!reading->file && errno == ENOENT && !wanted)
 		return 0;
-	if (!file)
+	if (!reading->file)
 		return fail(EXIT_USAGE, "cannot read %s: %m", path);
-	reading->in_section = false;
+	reading->path = path;
+	reading->line = 0;
 	reading->files->files++;
-	status = read_lines(reading, path, file);
-	fclose(file);
+	status = read_lines(reading);
+	fclose(reading->file);
 	return status;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The agent's configuration files: INI, one section, each key named as the long
- * option of the command line, whose value it takes. Later files win, and the
- * command line over all of them.
+ * The agent's configuration files: INI, read by libinih. In the section [agent] each
+ * key is named as the long option of the command line, whose value it takes. Later
+ * files win, and the command line over all of them.
  */
 #ifndef TCPSAGA_AGENT_CONFIG_H
 #define TCPSAGA_AGENT_CONFIG_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CONFIG_KEYS_MAX = 256 };
+enum { CONFIG_KEYS_MAX = 1024, CONFIG_WHERE_MAX = 512 };
 
 struct config_files {
 	char *values[CONFIG_KEYS_MAX]; /* owned: what was read stays valid until fini */
@@ -18,9 +18,10 @@ struct config_files {
 	unsigned int files; /* that were there and read */
 };
 
-/* A key with its value; where is "FILE:LINE: ", for what is said of it. value is
- * valid until config_files__fini(). 0 or an exit status, after one line. */
-typedef int (*config_take_fn)(void *context, const char *key, const char *value, const char *where);
+/* A key of a section with its value; where is "FILE:LINE: ", for what is said of it.
+ * value is valid until config_files__fini(). 0 or an exit status, after one line. */
+typedef int (*config_take_fn)(void *context, const char *section, const char *key, const char *value,
+			      const char *where);
 
 /*
  * Reads the file at path, or with NULL those of the system:

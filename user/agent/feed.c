@@ -11,7 +11,6 @@
 #include "source/snapshot.h"
 
 enum {
-	BATCH_BYTES = 128 * 1024,
 	/* Scrapes from several places show the same sample. */
 	LOOK_MS = 1000,
 	/* A hundredth of a core at most for the samples that rules want. */
@@ -23,87 +22,11 @@ static bool is_live(const struct feed *feed)
 	return feed->source->ops->attempted != NULL;
 }
 
-/* ---- lines ---- */
-
-static void offer(struct feed *feed, enum sink_level level)
-{
-	struct parcel *parcel = &feed->parcels[level];
-	const char *now;
-
-	if (!parcel->lines)
-		return;
-	now = utc_formatter__format(&feed->printer.utc, clock__boot_ns());
-	for (unsigned int i = 0; i < feed->sink_count; i++)
-		if (sink__level(feed->sinks[i]) == level)
-			sink__offer(feed->sinks[i], parcel->text.data, parcel->text.len, parcel->lines,
-				    now);
-	strbuf__clear(&parcel->text);
-	parcel->lines = 0;
-}
-
-static void offer_all(struct feed *feed)
-{
-	for (int level = 0; level < LEVEL_COUNT; level++)
-		offer(feed, (enum sink_level)level);
-}
-
-/* The line that the printer holds, to all that want this level or more. */
-static void spread(struct feed *feed, enum sink_level level)
-{
-	struct strbuf *line = &feed->printer.out;
-
-	for (; level < LEVEL_COUNT; level++) {
-		struct parcel *parcel = &feed->parcels[level];
-
-		if (!parcel->readers || line->failed)
-			continue;
-		strbuf__append(&parcel->text, line->data, line->len);
-		parcel->lines++;
-		if (parcel->text.failed) { /* no memory: what was gathered is complete without it */
-			parcel->text.failed = false;
-			parcel->lines--;
-		}
-		if (parcel->text.len >= BATCH_BYTES)
-			offer(feed, level);
-	}
-	strbuf__clear(line);
-}
-
-static bool is_read(const struct feed *feed, enum sink_level level)
-{
-	for (; level < LEVEL_COUNT; level++)
-		if (feed->parcels[level].readers)
-			return true;
-	return false;
-}
-
-/* The least level that shows a change. A listener is no connection. */
-static enum sink_level level_of(const struct change *change)
-{
-	if (change->kind == CHANGE_LOSS)
-		return LEVEL_FINDINGS;
-	return change->kind == CHANGE_LIFE ? LEVEL_CONNECTIONS : LEVEL_TRANSITIONS;
-}
-
-static void tell(void *context, const struct change *change)
-{
-	struct feed *feed = context;
-
-	if (change->kind == CHANGE_STOP)
-		return;
-	feed->printer.ops->change(&feed->printer, change);
-	spread(feed, level_of(change));
-}
-
 static void tell_finding(void *context, const struct finding *finding)
 {
 	struct feed *feed = context;
-	const struct filter_subject subject = finding__subject(finding);
 
-	if (!is_read(feed, LEVEL_FINDINGS) || filter__match(feed->filter, &subject) == FILTER_NO)
-		return;
-	feed->printer.ops->finding(&feed->printer, finding);
-	spread(feed, LEVEL_FINDINGS);
+	outlets__finding(&feed->outlets, finding);
 }
 
 /* ---- records ---- */
@@ -131,8 +54,7 @@ static void apply(struct feed *feed, const struct record *record)
 		tally__count(&feed->tally, &changes.change[i]);
 		engine__see(feed->engine, &changes.change[i]);
 		holdups__see(&feed->holdups, &changes.change[i]);
-		if (is_read(feed, level_of(&changes.change[i])))
-			select__change(&feed->select, &changes.change[i], tell, feed);
+		outlets__change(&feed->outlets, &changes.change[i]);
 	}
 	if (record->stop)
 		close_books(feed, record->stop);
@@ -171,7 +93,7 @@ int feed__poll(struct feed *feed)
 
 	if (verdict == SOURCE_MORE && is_live(feed))
 		verdict = heal__step(&feed->heal, feed->source, feed->model, feed->losses, take, feed);
-	offer_all(feed);
+	outlets__offer(&feed->outlets);
 	return verdict;
 }
 
@@ -199,12 +121,7 @@ void feed__tick(struct feed *feed, uint64_t now_ns)
 		feed->look_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;
 	}
 	engine__advance(feed->engine, clock__boot_ns(), tell_finding, feed);
-	offer_all(feed);
-}
-
-int feed__set(struct feed *feed, const char *text, struct strbuf *message)
-{
-	return engine__set(feed->engine, text, message);
+	outlets__offer(&feed->outlets);
 }
 
 const struct ledger *feed__ledger(struct feed *feed)
@@ -226,10 +143,8 @@ const struct ledger *feed__ledger(struct feed *feed)
 
 /* ---- life cycle ---- */
 
-int feed__init(struct feed *feed, struct source *source, const struct filter *filter,
-	       const struct kernel_filter *terms)
+int feed__init(struct feed *feed, struct source *source, const struct kernel_filter *terms)
 {
-	struct printer_config printing = { .of = OF_EVENTS };
 	struct model_config config = { .max_lives = MODEL_MAX_LIVES,
 				       .max_ended = MODEL_MAX_ENDED,
 				       /* 5,000 short connections a second leave 300,000 minisockets:
@@ -243,9 +158,9 @@ int feed__init(struct feed *feed, struct source *source, const struct filter *fi
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		return -errno;
 	feed->model = model__new(&config);
-	if (!feed->model || select__init(&feed->select, filter, feed->model))
+	if (!feed->model)
 		return -ENOMEM;
-	feed->filter = filter;
+	outlets__init(&feed->outlets, feed->model, source->info.realtime_offset_ns);
 	feed->engine = engine__new(&(struct engine_config){
 		.model = feed->model,
 		.sees_syns = capture_info__has_hook(&source->info, "syn"),
@@ -254,14 +169,9 @@ int feed__init(struct feed *feed, struct source *source, const struct filter *fi
 	});
 	if (!feed->engine)
 		return -ENOMEM;
-	feed->select.kinds = UINT32_MAX; /* what nobody reads is not even asked about */
 	tally__init(&feed->tally, feed->model);
 	feed->heal = (struct heal){ .terms = terms, .regular = true };
 	feed->last_ns = source->info.start_ns;
-	printer__init(&feed->printer, &json_printer, &printing, source->info.realtime_offset_ns);
-	feed->printer.cgroups = model__cgroups(feed->model);
-	for (int level = 0; level < LEVEL_COUNT; level++)
-		strbuf__init(&feed->parcels[level].text);
 	source->no_wait = true;
 	return 0;
 }
@@ -269,52 +179,32 @@ int feed__init(struct feed *feed, struct source *source, const struct filter *fi
 void feed__fini(struct feed *feed)
 {
 	heal__stop(&feed->heal);
-	for (int level = 0; level < LEVEL_COUNT; level++)
-		strbuf__fini(&feed->parcels[level].text);
-	printer__fini(&feed->printer);
-	select__fini(&feed->select);
+	outlets__fini(&feed->outlets);
 	engine__free(feed->engine);
 	model__free(feed->model);
 	source__free(feed->source);
 	cgroup_teller__fini(&feed->cgroups);
 }
 
-int feed__add_sink(struct feed *feed, const struct sink_config *config)
-{
-	struct sink *sink;
-
-	if (feed->sink_count == FEED_SINKS_MAX)
-		return -ENOSPC;
-	sink = sink__new(config);
-	if (!sink)
-		return -errno;
-	feed->sinks[feed->sink_count++] = sink;
-	feed->parcels[config->level].readers++;
-	return 0;
-}
-
 void feed__begin(struct feed *feed)
 {
-	uint64_t now_ns = clock__boot_ns();
-
-	feed->printer.ops->begin(&feed->printer, &feed->source->info);
-	spread(feed, LEVEL_FINDINGS);
-	feed__look_at_listeners(feed, now_ns);
-	offer_all(feed);
+	outlets__begin(&feed->outlets, &feed->source->info);
+	feed__look_at_listeners(feed, clock__boot_ns());
+	outlets__offer(&feed->outlets);
 }
 
 void feed__tell_gap(struct feed *feed, struct sink *sink, const struct gap *gap)
 {
-	struct strbuf *line = &feed->printer.out;
+	struct strbuf *line = &feed->outlets.printer.out;
 
-	json__gap(&feed->printer, gap);
+	json__gap(&feed->outlets.printer, gap);
 	if (!line->failed)
 		sink__offer(sink, line->data, line->len, 1,
-			    utc_formatter__format(&feed->printer.utc, clock__boot_ns()));
+			    utc_formatter__format(&feed->outlets.printer.utc, clock__boot_ns()));
 	strbuf__clear(line);
 }
 
-int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX])
+int feed__end(struct feed *feed)
 {
 	int err;
 
@@ -322,19 +212,7 @@ int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX])
 	err = source__stop(feed->source, take, feed);
 	/* The last second of a recording counts, too. */
 	engine__advance(feed->engine, feed->last_ns + NS_PER_S, tell_finding, feed);
-
-	feed->printer.ops->stop(&feed->printer, feed->last_ns, feed__ledger(feed));
-	spread(feed, LEVEL_FINDINGS);
-	offer_all(feed);
-	for (unsigned int i = 0; i < feed->sink_count; i++)
-		sink__finish(feed->sinks[i]);
-	for (unsigned int i = 0; i < feed->sink_count; i++)
-		sink__end(feed->sinks[i], &states[i]);
+	outlets__stop(&feed->outlets, feed->last_ns, feed__ledger(feed));
+	outlets__offer(&feed->outlets);
 	return err;
-}
-
-void feed__reopen(struct feed *feed)
-{
-	for (unsigned int i = 0; i < feed->sink_count; i++)
-		sink__reopen(feed->sinks[i]);
 }

@@ -6,24 +6,13 @@
 #ifndef TCPSAGA_AGENT_FEED_H
 #define TCPSAGA_AGENT_FEED_H
 
-#include "agent/sink.h"
+#include "agent/outlets.h"
 #include "findings/engine.h"
 #include "model/tally.h"
-#include "output/printer.h"
 #include "source/cgroup_teller.h"
 #include "source/source.h"
 #include "verbs/heal.h"
 #include "verbs/holdups.h"
-#include "verbs/select.h"
-
-enum { FEED_SINKS_MAX = 8 };
-
-/* Lines that are offered to the sinks of a level together. */
-struct parcel {
-	struct strbuf text;
-	uint64_t lines;
-	unsigned int readers; /* sinks of this level */
-};
 
 struct feed {
 	struct source *source; /* owned */
@@ -41,24 +30,14 @@ struct feed {
 	uint64_t looked_ns; /* when listeners were sampled last */
 	uint64_t look_ns;   /* when the rules want them sampled again */
 
-	const struct filter *filter; /* borrowed */
-	struct select select;	     /* which changes become JSON */
-	struct printer printer;
-	struct parcel parcels[LEVEL_COUNT];
-	struct sink *sinks[FEED_SINKS_MAX]; /* owned */
-	unsigned int sink_count;
+	struct outlets outlets; /* who gets which JSON */
 };
 
-/* The source is taken over, the filter and what of it the kernel applies are
- * borrowed. 0 or -errno. */
-int feed__init(struct feed *feed, struct source *source, const struct filter *filter,
-	       const struct kernel_filter *terms);
+/* The source is taken over, what the kernel filters is borrowed. 0 or -errno. */
+int feed__init(struct feed *feed, struct source *source, const struct kernel_filter *terms);
 void feed__fini(struct feed *feed);
 
-/* 0 or -errno. */
-int feed__add_sink(struct feed *feed, const struct sink_config *config);
-
-/* The first lines, and what was there before: once the sinks are there. */
+/* The first lines, and what was there before: once the outlets are set. */
 void feed__begin(struct feed *feed);
 
 /* The line that tells of it, in this sink only. Behind feed__begin(). */
@@ -74,16 +53,10 @@ void feed__look_at_listeners(struct feed *feed, uint64_t now_ns);
  * time goes on where no record tells it. */
 void feed__tick(struct feed *feed, uint64_t now_ns);
 
-/* "close-wait-leak.age=120s". 0, or -EINVAL with one sentence in message. */
-int feed__set(struct feed *feed, const char *text, struct strbuf *message);
-
 /* The books as they are now. */
 const struct ledger *feed__ledger(struct feed *feed);
 
-/* Ends the capture and the sinks. What is left is written or dropped; states
- * are the sinks' last. 0 or -errno. */
-int feed__end(struct feed *feed, struct sink_state states[FEED_SINKS_MAX]);
-
-void feed__reopen(struct feed *feed);
+/* Ends the capture; the last lines are in the outlets' queues. 0 or -errno. */
+int feed__end(struct feed *feed);
 
 #endif

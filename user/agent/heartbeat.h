@@ -17,7 +17,7 @@
 
 #include "output/printer.h"
 
-enum { HEARTBEAT_SINKS_MAX = 8, HEARTBEAT_BOOT_LEN = 36 };
+enum { HEARTBEAT_SINKS_MAX = 64, HEARTBEAT_BOOT_LEN = 36 };
 
 /* The file as it is. Only this host reads it again. */
 struct heartbeat_file {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static void send_to(const char *path, const char *text, size_t len)
@@ -43,6 +44,15 @@ void notify__send(const char *format, ...)
 	va_end(args);
 	if (len > 0 && (size_t)len < sizeof(text))
 		send_to(path, text, (size_t)len);
+}
+
+void notify__reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	notify__send("RELOADING=1\nMONOTONIC_USEC=%llu",
+		     (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
 }
 
 uint64_t notify__watchdog_ns(void)

@@ -11,6 +11,9 @@
 /* "READY=1\nSTATUS=...". What cannot be sent is not missed. */
 void notify__send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* RELOADING=1, with the time that systemd wants beside it. READY=1 ends it. */
+void notify__reloading(void);
+
 /* Half of $WATCHDOG_USEC in ns, if that is meant for this process; else 0. */
 uint64_t notify__watchdog_ns(void);
 

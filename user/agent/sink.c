@@ -14,29 +14,33 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/press.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "output/journal.h"
 
 enum {
 	RETRY_MS = 500,
 	LOSS_LINE_MAX = 256,
 	FILE_MODE = 0640, /* who talks to whom is nobody else's business */
-	PATHS_MAX = SINK_PATH_MAX + 16,
+	PATHS_MAX = SINK_PATH_MAX + 32,
 };
 
 /* Whole lines. */
 struct block {
 	char *data; /* owned */
+	size_t capacity;
 	size_t len;
 	uint64_t lines;
 };
 
 struct sink {
-	struct sink_config config;
-	char name[SINK_PATH_MAX + 16];
+	char name[SINK_NAME_MAX];
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* of everything up to the next comment */
 	pthread_cond_t changed;
+	struct sink_config wanted;
 	struct block pending;
 	uint64_t offered;
 	uint64_t delivered;
@@ -46,95 +50,20 @@ struct sink {
 	bool idle; /* the thread waits for lines */
 	bool reopen;
 	bool finish;
+	bool over; /* the thread has ended */
 	int error;
 	uint64_t finish_ns;
 
 	/* The thread's own. */
+	struct sink_config config; /* as was wanted when it last fetched lines */
 	struct block writing;
 	size_t done; /* bytes of it that are written */
 	int fd;	     /* -1: not open */
 	uint64_t file_bytes;
 	uint64_t opened_ns;
+	struct press *press;  /* of PATH.1; NULL: nothing to compress */
+	struct strbuf packet; /* what the journal is sent */
 };
-
-/* ---- what the user writes ---- */
-
-static const char *const level_names[LEVEL_COUNT] = {
-	[LEVEL_FINDINGS] = "findings",
-	[LEVEL_CONNECTIONS] = "connections",
-	[LEVEL_TRANSITIONS] = "transitions",
-};
-
-/*
- * Takes ":LEVEL" off the end of text, whose length this gives; -EINVAL for a
- * word that is no level: nobody means a file "saga.json:transitons".
- */
-static int parse_level(struct sink_config *config, const char *text)
-{
-	const char *colon = strrchr(text, ':');
-
-	if (!colon || strchr(colon, '/'))
-		return (int)strlen(text);
-	for (int level = 0; level < LEVEL_COUNT; level++) {
-		if (strcmp(colon + 1, level_names[level]))
-			continue;
-		config->level = (enum sink_level)level;
-		return (int)(colon - text);
-	}
-	return -EINVAL;
-}
-
-static const struct {
-	const char *prefix;
-	enum sink_kind kind;
-} kinds[] = {
-	{ "unix:", SINK_STREAM },
-	{ "unixgram:", SINK_DATAGRAM },
-	{ "file:", SINK_FILE },
-};
-
-/* Text behind "unix:" and its like; whole when it has none. */
-static const char *parse_kind(struct sink_config *config, const char *text)
-{
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		size_t len = strlen(kinds[i].prefix);
-
-		if (strncmp(text, kinds[i].prefix, len))
-			continue;
-		config->kind = kinds[i].kind;
-		return text + len;
-	}
-	return text;
-}
-
-int sink_config__parse(struct sink_config *config, const char *text, char *message, size_t size)
-{
-	const char *path;
-	size_t limit = sizeof(config->path);
-	int len;
-
-	*config = (struct sink_config){ .kind = SINK_FILE, .level = LEVEL_CONNECTIONS };
-	path = parse_kind(config, text);
-	len = parse_level(config, path);
-	if (len < 0) {
-		snprintf(message, size, "no level \"%s\": findings, connections or transitions",
-			 strrchr(path, ':') + 1);
-		return -EINVAL;
-	}
-	if (len == 1 && path == text && *path == '-') {
-		config->kind = SINK_STDOUT;
-		return 0;
-	}
-	if (config->kind != SINK_FILE)
-		limit = sizeof(((struct sockaddr_un *)NULL)->sun_path);
-	if (!len || (size_t)len >= limit) {
-		snprintf(message, size,
-			 len ? "the path is too long (%zu bytes at most)" : "no path is given", limit - 1);
-		return -EINVAL;
-	}
-	memcpy(config->path, path, (size_t)len);
-	return 0;
-}
 
 /* ---- the loop's side ---- */
 
@@ -152,7 +81,7 @@ static uint64_t count_lines(const char *data, size_t len)
 
 static size_t room_of(const struct sink *sink)
 {
-	return sink->config.queue_bytes - sink->pending.len;
+	return sink->pending.capacity - sink->pending.len;
 }
 
 static void put_block(struct block *block, const char *data, size_t len, uint64_t lines)
@@ -194,7 +123,7 @@ static void put_lines(struct sink *sink, const char *lines, size_t len, uint64_t
 	uint64_t kept = count;
 
 	sink->offered += count;
-	if (sink->gap && room_of(sink) < sink->config.queue_bytes / 2) {
+	if (sink->gap && room_of(sink) < sink->pending.capacity / 2) {
 		drop(sink, count, now);
 		return;
 	}
@@ -241,9 +170,25 @@ void sink__state(struct sink *sink, struct sink_state *state)
 	pthread_mutex_unlock(&sink->lock);
 }
 
-enum sink_level sink__level(const struct sink *sink)
+static struct sink_config complete(const struct sink_config *config)
 {
-	return sink->config.level;
+	struct sink_config whole = *config;
+
+	if (!whole.queue_bytes)
+		whole.queue_bytes = SINK_QUEUE_BYTES;
+	return whole;
+}
+
+void sink__configure(struct sink *sink, const struct sink_config *config)
+{
+	pthread_mutex_lock(&sink->lock);
+	sink->wanted = complete(config);
+	pthread_mutex_unlock(&sink->lock);
+}
+
+const struct sink_config *sink__config(const struct sink *sink)
+{
+	return &sink->wanted;
 }
 
 const char *sink__name(const struct sink *sink)
@@ -294,9 +239,14 @@ static int open_socket(struct sink *sink)
 	return connect(sink->fd, (struct sockaddr *)&peer, sizeof(peer)) ? -errno : 0;
 }
 
-static bool is_socket(const struct sink *sink)
+static bool is_datagram(const struct sink_config *config)
 {
-	return sink->config.kind == SINK_STREAM || sink->config.kind == SINK_DATAGRAM;
+	return config->kind == SINK_DATAGRAM || config->kind == SINK_JOURNAL;
+}
+
+static bool is_socket(const struct sink_config *config)
+{
+	return config->kind == SINK_STREAM || is_datagram(config);
 }
 
 static void close_sink(struct sink *sink)
@@ -319,24 +269,74 @@ static int open_sink(struct sink *sink)
 	return err;
 }
 
-static void numbered(const struct sink *sink, unsigned int number, char path[PATHS_MAX])
+static void numbered(const struct sink *sink, unsigned int number, const char *suffix,
+		     char path[PATHS_MAX])
 {
-	snprintf(path, PATHS_MAX, number ? "%s.%u" : "%s", sink->config.path, number);
+	if (number)
+		snprintf(path, PATHS_MAX, "%s.%u%s", sink->config.path, number, suffix);
+	else
+		snprintf(path, PATHS_MAX, "%s", sink->config.path);
 }
 
-/* PATH.1 becomes PATH.2 and so on, the last one goes, PATH becomes PATH.1. */
-static void rotate(struct sink *sink)
+/* PATH.1, when it is there as it was written: after a rotation, and also when the last
+ * agent was ended in the middle of it. */
+static void begin_press(struct sink *sink)
+{
+	char path[PATHS_MAX];
+
+	if (!sink->config.compress || !sink->config.keep || sink->config.kind != SINK_FILE)
+		return;
+	numbered(sink, 1, "", path);
+	sink->press = press__new(path);
+	if (!sink->press && errno != ENOENT)
+		log__line("agent: %s: cannot compress %s: %m", sink->name, path);
+}
+
+/* One piece of it. */
+static void press_some(struct sink *sink)
+{
+	int more = sink->press ? press__step(sink->press) : 0;
+
+	if (more > 0)
+		return;
+	if (more < 0)
+		log__line("agent: %s: cannot compress %s.1: %s", sink->name, sink->config.path,
+			  strerror(-more));
+	press__free(sink->press);
+	sink->press = NULL;
+}
+
+static void renumber(const struct sink *sink, unsigned int number, const char *suffix)
 {
 	char from[PATHS_MAX], to[PATHS_MAX];
 
+	numbered(sink, number - 1, suffix, from);
+	numbered(sink, number, number > 1 ? suffix : "", to);
+	rename(from, to);
+}
+
+/* PATH.1 becomes PATH.2 and so on, the last one goes, PATH becomes PATH.1; compressed
+ * and other ones alike, since the user may have changed his mind. */
+static void rotate(struct sink *sink)
+{
+	unsigned int keep = sink->config.keep;
+	char last[PATHS_MAX];
+
 	close_sink(sink);
-	for (unsigned int i = sink->config.keep; i > 0; i--) {
-		numbered(sink, i - 1, from);
-		numbered(sink, i, to);
-		rename(from, to);
+	while (sink->press)
+		press_some(sink);
+	numbered(sink, keep, "", last);
+	unlink(last);
+	numbered(sink, keep, ".zst", last);
+	if (keep)
+		unlink(last);
+	for (unsigned int i = keep; i > 1; i--) {
+		renumber(sink, i, "");
+		renumber(sink, i, ".zst");
 	}
-	if (!sink->config.keep)
-		unlink(sink->config.path);
+	if (keep)
+		renumber(sink, 1, "");
+	begin_press(sink);
 }
 
 static bool is_due(const struct sink *sink)
@@ -365,7 +365,7 @@ static size_t write_until(const struct sink *sink)
 	size_t until = sink->writing.len;
 	uint64_t room;
 
-	if (sink->config.kind == SINK_DATAGRAM)
+	if (is_datagram(&sink->config))
 		return line_end(sink);
 	if (sink->config.kind != SINK_FILE || !sink->config.rotate_bytes)
 		return until;
@@ -393,11 +393,48 @@ static bool at_line(const struct sink *sink)
 	return !sink->done || sink->writing.data[sink->done - 1] == '\n';
 }
 
+/* As the receiver wants it. */
+static int send_line(struct sink *sink, const char *line, size_t len)
+{
+	ssize_t n;
+
+	if (sink->config.kind == SINK_JOURNAL) {
+		strbuf__clear(&sink->packet);
+		if (journal__encode(&sink->packet, line, len))
+			return -EBADMSG;
+		line = sink->packet.data;
+		len = sink->packet.len;
+	}
+	n = send(sink->fd, line, len, MSG_NOSIGNAL);
+	return n < 0 ? -errno : 0;
+}
+
+/* The bytes that are written of the next len, or -errno. */
+static ssize_t write_bytes(struct sink *sink, size_t len)
+{
+	const char *at = sink->writing.data + sink->done;
+	ssize_t n;
+	int err;
+
+	if (is_datagram(&sink->config)) { /* without its line end */
+		err = send_line(sink, at, len - 1);
+		return err ? err : (ssize_t)len;
+	}
+	n = write(sink->fd, at, len);
+	return n < 0 ? -errno : n;
+}
+
+/* Of a line that this receiver will never take: told as not delivered. */
+static bool is_hopeless(int err)
+{
+	return err == -EMSGSIZE || err == -EBADMSG;
+}
+
 /* One write. 0 or -errno. */
 static int write_some(struct sink *sink)
 {
-	size_t len;
 	ssize_t n;
+	size_t len;
 	int err = 0;
 
 	if (at_line(sink) && is_due(sink))
@@ -407,26 +444,20 @@ static int write_some(struct sink *sink)
 	if (err)
 		return err;
 	len = write_until(sink) - sink->done;
-	if (sink->config.kind == SINK_DATAGRAM) /* without its line end */
-		n = send(sink->fd, sink->writing.data + sink->done, len - 1, MSG_NOSIGNAL) < 0 ?
-			    -1 :
-			    (ssize_t)len;
-	else
-		n = write(sink->fd, sink->writing.data + sink->done, len);
+	n = write_bytes(sink, len);
 	if (n >= 0) {
 		sink->done += (size_t)n;
 		sink->file_bytes += (size_t)n;
 		return 0;
 	}
-	err = -errno;
+	err = (int)n;
 	if (err == -EINTR)
 		return 0;
-	if (sink->config.kind == SINK_DATAGRAM && err == -EMSGSIZE) {
-		/* It will never fit: told as not delivered. */
+	if (is_datagram(&sink->config) && is_hopeless(err)) {
 		sink->done += len;
-		return -EMSGSIZE;
+		return err;
 	}
-	if (is_socket(sink)) {
+	if (is_socket(&sink->config)) {
 		back_to_line(sink);
 		close_sink(sink);
 	}
@@ -452,7 +483,7 @@ static bool note_result(struct sink *sink, int err)
 
 	pthread_mutex_lock(&sink->lock);
 	sink->error = -err;
-	if (err == -EMSGSIZE) {
+	if (is_hopeless(err)) {
 		sink->dropped++;
 		sink->writing.lines--;
 	} else if (err) {
@@ -465,7 +496,7 @@ static bool note_result(struct sink *sink, int err)
 	reopen = sink->reopen && at_line(sink);
 	if (reopen)
 		sink->reopen = false;
-	go_on = !sink->finish || !err || err == -EMSGSIZE;
+	go_on = !sink->finish || !err || is_hopeless(err);
 	pthread_mutex_unlock(&sink->lock);
 	if (reopen && sink->config.kind != SINK_STDOUT)
 		close_sink(sink);
@@ -476,6 +507,13 @@ static bool write_block(struct sink *sink)
 {
 	bool go_on = true;
 	uint64_t written;
+
+	if (!sink->writing.len) {
+		/* Who has moved a file away finds a new one at once. */
+		if (sink->fd < 0 && sink->config.kind == SINK_FILE)
+			note_result(sink, open_sink(sink));
+		return true;
+	}
 
 	sink->done = 0;
 	while (sink->done < sink->writing.len && go_on)
@@ -493,17 +531,37 @@ static bool write_block(struct sink *sink)
 	return go_on;
 }
 
-/* The next lines. False when there are none and none will come. */
+/* The buffer that was written, empty, and of the size that is wanted now; where there is
+ * no memory for it, of the size it has. */
+static struct block emptied(struct sink *sink)
+{
+	struct block block = { .data = sink->writing.data, .capacity = sink->writing.capacity };
+	char *data;
+
+	if (block.capacity == sink->wanted.queue_bytes)
+		return block;
+	data = realloc(block.data, sink->wanted.queue_bytes + LOSS_LINE_MAX);
+	if (data) {
+		block.data = data;
+		block.capacity = sink->wanted.queue_bytes;
+	}
+	return block;
+}
+
+/* The next lines, or none when there is a piece to compress meanwhile. False when there
+ * are none and none will come. */
 static bool fetch_block(struct sink *sink)
 {
-	struct block empty = { .data = sink->writing.data };
+	struct block empty;
 
 	pthread_mutex_lock(&sink->lock);
-	while (!sink->pending.len && !sink->finish && !sink->reopen) {
+	while (!sink->pending.len && !sink->finish && !sink->reopen && !sink->press) {
 		sink->idle = true;
 		pthread_cond_wait(&sink->changed, &sink->lock);
 		sink->idle = false;
 	}
+	sink->config = sink->wanted;
+	empty = emptied(sink);
 	sink->writing = sink->pending;
 	sink->pending = empty;
 	if (sink->reopen && sink->config.kind != SINK_STDOUT)
@@ -519,25 +577,24 @@ static void *run(void *context)
 
 	/* A file is there from the start, and what is wrong with it is known. */
 	note_result(sink, open_sink(sink));
+	begin_press(sink);
 	while (fetch_block(sink) && write_block(sink))
-		;
+		press_some(sink);
+	press__free(sink->press);
+	pthread_mutex_lock(&sink->lock);
+	sink->over = true;
+	pthread_mutex_unlock(&sink->lock);
 	return NULL;
 }
 
 /* ---- life cycle ---- */
-
-static const char *const kind_names[] = {
-	[SINK_FILE] = "file:",
-	[SINK_STDOUT] = "stdout",
-	[SINK_STREAM] = "unix:",
-	[SINK_DATAGRAM] = "unixgram:",
-};
 
 static void free_sink(struct sink *sink)
 {
 	close_sink(sink);
 	free(sink->pending.data);
 	free(sink->writing.data);
+	strbuf__fini(&sink->packet);
 	pthread_cond_destroy(&sink->changed);
 	pthread_mutex_destroy(&sink->lock);
 	free(sink);
@@ -556,28 +613,42 @@ static int start_thread(struct sink *sink)
 	return err;
 }
 
-struct sink *sink__new(const struct sink_config *config)
+static int init_block(struct block *block, size_t capacity)
 {
-	struct sink *sink = calloc(1, sizeof(*sink));
-	pthread_condattr_t attr;
-	int err;
+	block->data = malloc(capacity + LOSS_LINE_MAX); /* a loss line has room in any case */
+	block->capacity = capacity;
+	return block->data ? 0 : ENOMEM;
+}
 
-	if (!sink)
-		return NULL;
-	sink->config = *config;
-	if (!config->queue_bytes)
-		sink->config.queue_bytes = SINK_QUEUE_BYTES;
-	sink->fd = -1;
-	snprintf(sink->name, sizeof(sink->name), "%s%s", kind_names[config->kind], config->path);
+static void init_lock(struct sink *sink)
+{
+	pthread_condattr_t attr;
+
 	pthread_mutex_init(&sink->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&sink->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	/* A loss line has room in any case. */
-	sink->pending.data = malloc(sink->config.queue_bytes + LOSS_LINE_MAX);
-	sink->writing.data = malloc(sink->config.queue_bytes + LOSS_LINE_MAX);
-	err = sink->pending.data && sink->writing.data ? start_thread(sink) : ENOMEM;
+}
+
+struct sink *sink__new(const struct sink_config *config)
+{
+	struct sink *sink = calloc(1, sizeof(*sink));
+	int err;
+
+	if (!sink)
+		return NULL;
+	sink->wanted = complete(config);
+	sink->config = sink->wanted;
+	sink->fd = -1;
+	sink_config__name(config, sink->name);
+	strbuf__init(&sink->packet);
+	init_lock(sink);
+	err = init_block(&sink->pending, sink->wanted.queue_bytes);
+	if (!err)
+		err = init_block(&sink->writing, sink->wanted.queue_bytes);
+	if (!err)
+		err = start_thread(sink);
 	if (err) {
 		free_sink(sink);
 		errno = err;
@@ -595,17 +666,46 @@ void sink__finish(struct sink *sink)
 	pthread_mutex_unlock(&sink->lock);
 }
 
+static long ms_since_finish(const struct sink *sink)
+{
+	return (long)((clock__boot_ns() - sink->finish_ns) / NS_PER_MS);
+}
+
+/* False when the thread still runs that long after the finish. */
+static bool join_until(struct sink *sink, long ms)
+{
+	long waited_ms = ms_since_finish(sink);
+	struct timespec until = in_ms(waited_ms < ms ? ms - waited_ms : 0);
+
+	return !pthread_clockjoin_np(sink->thread, NULL, CLOCK_MONOTONIC, &until);
+}
+
+/* The write that the thread hangs in fails, and with it the thread ends. */
+static void cut(struct sink *sink)
+{
+	if (is_socket(&sink->wanted))
+		shutdown(sink->fd, SHUT_RDWR);
+}
+
+bool sink__is_over(struct sink *sink)
+{
+	bool over;
+
+	pthread_mutex_lock(&sink->lock);
+	over = sink->over;
+	pthread_mutex_unlock(&sink->lock);
+	if (!over && ms_since_finish(sink) >= SINK_DRAIN_MS)
+		cut(sink);
+	return over || ms_since_finish(sink) >= SINK_DRAIN_MS + RETRY_MS;
+}
+
 void sink__end(struct sink *sink, struct sink_state *state)
 {
-	uint64_t waited_ms = (clock__boot_ns() - sink->finish_ns) / NS_PER_MS;
-	struct timespec until = in_ms(waited_ms < SINK_DRAIN_MS ? SINK_DRAIN_MS - (long)waited_ms : 0);
-	bool hangs = pthread_clockjoin_np(sink->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+	bool hangs = !join_until(sink, SINK_DRAIN_MS);
 
-	if (hangs && is_socket(sink)) {
-		/* The write that it hangs in fails, and with it the thread ends. */
-		shutdown(sink->fd, SHUT_RDWR);
-		until = in_ms(RETRY_MS);
-		hangs = pthread_clockjoin_np(sink->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+	if (hangs && is_socket(&sink->wanted)) {
+		cut(sink);
+		hangs = !join_until(sink, SINK_DRAIN_MS + RETRY_MS);
 	}
 
 	pthread_mutex_lock(&sink->lock);

@@ -65,9 +65,7 @@ struct engine *engine__new(const struct engine_config *config)
 		.sees_waits = config->sees_waits,
 	};
 	engine->misses_answers = config->misses_answers;
-	for (unsigned int r = 0; r < rules_count; r++)
-		for (unsigned int t = 0; t < THRESHOLDS_MAX; t++)
-			engine->values[r][t] = rules[r]->thresholds[t].preset;
+	engine__preset(engine);
 	return engine;
 }
 
@@ -83,6 +81,13 @@ void engine__free(struct engine *engine)
 }
 
 /* ---- thresholds ---- */
+
+void engine__preset(struct engine *engine)
+{
+	for (unsigned int r = 0; r < rules_count; r++)
+		for (unsigned int t = 0; t < THRESHOLDS_MAX; t++)
+			engine->values[r][t] = rules[r]->thresholds[t].preset;
+}
 
 unsigned int rule__thresholds(const struct rule *rule)
 {

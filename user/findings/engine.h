@@ -31,6 +31,9 @@ void engine__free(struct engine *engine);
 /* "close-wait-leak.age=120s". 0, or -EINVAL with one sentence in message. */
 int engine__set(struct engine *engine, const char *text, struct strbuf *message);
 
+/* All thresholds as they are without engine__set(). */
+void engine__preset(struct engine *engine);
+
 /* The present value of a threshold of rules[rule]. */
 double engine__value(const struct engine *engine, unsigned int rule, unsigned int threshold);
 

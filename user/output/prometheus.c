@@ -619,6 +619,28 @@ static void put_sink(struct strbuf *out, const char *name, const struct sink_cou
 	strbuf__printf(out, "\"} %llu\n", (unsigned long long)value);
 }
 
+/* Those beyond the rows are one row, in which one that fails shows. How many there are. */
+static unsigned int fold_sinks(const struct exposition *e, struct sink_count shown[PROMETHEUS_SINKS_MAX])
+{
+	struct sink_count *other = &shown[PROMETHEUS_SINKS_MAX - 1];
+	unsigned int own = e->sink_count;
+
+	if (own > PROMETHEUS_SINKS_MAX) {
+		own = PROMETHEUS_SINKS_MAX - 1;
+		*other = (struct sink_count){ .name = "other", .healthy = true };
+	}
+	for (unsigned int i = 0; i < own; i++)
+		shown[i] = e->sinks[i];
+	for (unsigned int i = own; i < e->sink_count; i++) {
+		other->healthy &= e->sinks[i].healthy;
+		other->offered += e->sinks[i].offered;
+		other->delivered += e->sinks[i].delivered;
+		other->dropped += e->sinks[i].dropped;
+		other->queued_bytes += e->sinks[i].queued_bytes;
+	}
+	return own < e->sink_count ? PROMETHEUS_SINKS_MAX : own;
+}
+
 static void put_sinks(struct strbuf *out, const struct exposition *e)
 {
 	static const struct {
@@ -630,12 +652,13 @@ static void put_sinks(struct strbuf *out, const struct exposition *e)
 		{ "sink_lines_dropped_total", "counter", "Lines that its full queue had no room for." },
 		{ "sink_queued_bytes", "gauge", "Bytes that wait in its queue." },
 	};
-	unsigned int count = e->sink_count < PROMETHEUS_SINKS_MAX ? e->sink_count : PROMETHEUS_SINKS_MAX;
+	struct sink_count shown[PROMETHEUS_SINKS_MAX];
+	unsigned int count = fold_sinks(e, shown);
 
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]) && count; f++) {
 		family(out, families[f].name, families[f].type, families[f].help);
 		for (unsigned int i = 0; i < count; i++) {
-			const struct sink_count *sink = &e->sinks[i];
+			const struct sink_count *sink = &shown[i];
 			const uint64_t values[] = { sink->healthy, sink->offered, sink->delivered,
 						    sink->dropped, sink->queued_bytes };
 

@@ -20,7 +20,7 @@
 enum {
 	PROMETHEUS_SERIES_MAX = 500,
 	PROMETHEUS_WAIT_ROWS = 24, /* of TIME_WAIT groups; one more is "other" */
-	PROMETHEUS_SINKS_MAX = 8,
+	PROMETHEUS_SINKS_MAX = 8,  /* the last one is "other" where there are more */
 };
 
 /* What this process costs. */
@@ -50,7 +50,7 @@ struct exposition {
 	const struct rule_count *findings; /* ends with one without an id */
 	const struct gap *gap;		   /* before this start; NULL: none is known of */
 	const struct sink_count *sinks;
-	unsigned int sink_count; /* at most PROMETHEUS_SINKS_MAX are shown */
+	unsigned int sink_count;
 };
 
 void prometheus__render(struct strbuf *out, const struct exposition *exposition);

@@ -8,8 +8,8 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "findings/engine.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "verbs/agent_sinks.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
 
@@ -25,8 +25,7 @@ enum {
 	KEY_ROTATE_SIZE,
 	KEY_ROTATE_AGE,
 	KEY_ROTATE_KEEP,
-	KEEP_DEFAULT = 5,
-	KEEP_MAX = 1000,
+	KEY_COMPRESS,
 	WORDS_MAX = 256,
 	CONFIG_GROUPS = 3, /* options of these groups can stand in a file, but for -r */
 };
@@ -45,13 +44,15 @@ static const struct argp_option option_table[] = {
 	  "nobody saw; /run/tcpsaga/state is the default where that directory is",
 	  1 },
 	{ "json", KEY_JSON, "SINK[:LEVEL]", 0,
-	  "Write JSON to SINK: a file, - (standard output), unix:PATH or unixgram:PATH. LEVEL is "
-	  "connections (the default), transitions or findings. May be given 8 times",
+	  "Write JSON to SINK: a file, - (standard output), unix:PATH, unixgram:PATH or journald. "
+	  "LEVEL is connections (the default), transitions or findings. May be given several "
+	  "times; sections [sink NAME] of the configuration have a filter of their own each",
 	  2 },
 	{ "rotate-size", KEY_ROTATE_SIZE, "BYTES[K|M|G]", 0, "Begin a new JSON file at this size", 2 },
 	{ "rotate-age", KEY_ROTATE_AGE, "SECONDS", 0, "Begin a new JSON file at this age", 2 },
 	{ "rotate-keep", KEY_ROTATE_KEEP, "N", 0,
 	  "Keep N old JSON files: FILE.1 is the newest; default 5", 2 },
+	{ "compress", KEY_COMPRESS, "zstd|off", 0, "Compress old JSON files: FILE.1.zst", 2 },
 	{ "set", KEY_SET, "RULE.THRESHOLD=VALUE", 0,
 	  "Change a threshold of the findings; diagnose --rules lists them", 3 },
 	{ "read", 'r', "FILE", 0, "Feed from a recording, and end with it: to try things out", 3 },
@@ -67,9 +68,7 @@ static const struct argp_option option_table[] = {
 
 struct parse {
 	struct agent_config config;
-	uint64_t rotate_bytes;
-	uint64_t rotate_ns;
-	unsigned int keep;
+	struct sinks_wanted sinks;
 	const char *words[WORDS_MAX]; /* of the filter */
 	size_t word_count;
 	struct filter *filter; /* owned */
@@ -87,72 +86,17 @@ static int say(struct parse *parse, const char *option, const char *arg, const c
 	return EINVAL;
 }
 
-/* A whole number above 0, and what stands behind it. */
-static bool parse_number(const char *arg, uint64_t *number, const char **behind)
+/* What stands behind an option or a key of that name, for the sinks. */
+static int take_preset(struct parse *parse, const char *key, const char *arg)
 {
-	char *end;
-
-	errno = 0;
-	*number = strtoull(arg, &end, 10);
-	*behind = end;
-	return end != arg && !errno && *arg >= '0' && *arg <= '9' && *number;
-}
-
-static int parse_size(struct parse *parse, const char *arg)
-{
-	static const char units[] = "KMG";
-	const char *unit;
-	uint64_t bytes;
-	unsigned int shift = 0;
-
-	if (!parse_number(arg, &bytes, &unit))
-		return say(parse, "--rotate-size", arg, "bytes above 0");
-	if (*unit && strchr(units, *unit))
-		shift = 10 * ((unsigned int)(strchr(units, *unit) - units) + 1), unit++;
-	if (*unit || bytes > UINT64_MAX >> shift)
-		return say(parse, "--rotate-size", arg, "bytes, or bytes with K, M or G");
-	parse->rotate_bytes = bytes << shift;
-	return 0;
-}
-
-static int parse_age(struct parse *parse, const char *arg)
-{
-	const char *end;
-	uint64_t seconds;
-
-	if (!parse_number(arg, &seconds, &end) || *end || seconds > UINT64_MAX / NS_PER_S)
-		return say(parse, "--rotate-age", arg, "seconds above 0");
-	parse->rotate_ns = seconds * NS_PER_S;
-	return 0;
-}
-
-static int parse_keep(struct parse *parse, const char *arg)
-{
-	const char *end = arg;
-	uint64_t keep = 0;
-
-	if ((!parse_number(arg, &keep, &end) && strcmp(arg, "0") != 0) || *end || keep > KEEP_MAX)
-		return say(parse, "--rotate-keep", arg, "a number up to 1000");
-	parse->keep = (unsigned int)keep;
-	return 0;
+	parse->status = sinks_wanted__preset(&parse->sinks, key, arg, parse->where);
+	return parse->status ? EINVAL : 0;
 }
 
 static int parse_json(struct parse *parse, const char *arg)
 {
-	struct agent_config *config = &parse->config;
-	char message[128];
-
-	if (config->sink_count == FEED_SINKS_MAX) {
-		parse->status =
-			fail(EXIT_USAGE, "%s--json can be given %d times", parse->where, FEED_SINKS_MAX);
-		return EINVAL;
-	}
-	if (sink_config__parse(&config->sinks[config->sink_count], arg, message, sizeof(message))) {
-		parse->status = fail(EXIT_USAGE, "%s--json \"%s\": %s", parse->where, arg, message);
-		return EINVAL;
-	}
-	config->sink_count++;
-	return 0;
+	parse->status = sinks_wanted__add(&parse->sinks, arg, parse->where);
+	return parse->status ? EINVAL : 0;
 }
 
 static int parse_hooks(struct parse *parse, const char *arg)
@@ -223,11 +167,13 @@ static error_t take_setting(struct parse *parse, int key, const char *arg)
 	case KEY_JSON:
 		return parse_json(parse, arg);
 	case KEY_ROTATE_SIZE:
-		return parse_size(parse, arg);
+		return take_preset(parse, "rotate-size", arg);
 	case KEY_ROTATE_AGE:
-		return parse_age(parse, arg);
+		return take_preset(parse, "rotate-age", arg);
 	case KEY_ROTATE_KEEP:
-		return parse_keep(parse, arg);
+		return take_preset(parse, "rotate-keep", arg);
+	case KEY_COMPRESS:
+		return take_preset(parse, "compress", arg);
 	case KEY_SET:
 		return add_set(parse, arg);
 	case KEY_HOOKS:
@@ -294,11 +240,23 @@ static int unknown_key(const char *key, const char *where)
 	return fail(EXIT_USAGE, "%sunknown key \"%s\"; see tcpsaga agent --help", where, key);
 }
 
-static int take_key(void *context, const char *key, const char *value, const char *where)
+/* "sink NAME" */
+static const char *sink_name(const char *section)
+{
+	return strncmp(section, "sink ", 5) ? NULL : section + 5 + strspn(section + 5, " ");
+}
+
+static int take_key(void *context, const char *section, const char *key, const char *value,
+		    const char *where)
 {
 	struct parse *parse = context;
 	int option = config_key(key);
 
+	if (sink_name(section))
+		return sinks_wanted__take(&parse->sinks, sink_name(section), key, value, where);
+	if (strcmp(section, "agent") != 0)
+		return fail(EXIT_USAGE, "%sunknown section [%s]: there are [agent] and [sink NAME]",
+			    where, section);
 	parse->where = where;
 	if (!strcmp(key, "filter"))
 		add_word(parse, value);
@@ -315,56 +273,124 @@ static const char about[] =
 	"metrics as far as the kernel can apply it (ports, addresses, family, network namespace).";
 
 static const char examples[] =
-	"SIGTERM ends it: what is under way is written, then the summary. SIGHUP opens the JSON files "
-	"anew (logrotate), SIGUSR1 logs the counters. A connection is told when its socket closes.\n\n"
+	"SIGTERM ends it: what is under way is written, then the summary. SIGHUP reads the "
+	"configuration again and opens the JSON files anew (logrotate), SIGUSR1 logs the counters. A connection is told when its socket closes.\n\n"
 	"Examples:\n"
 	"  tcpsaga agent                             /metrics on " METRICS_DEFAULT "\n"
 	"  tcpsaga agent --json /var/log/tcpsaga.json --rotate-size 100M\n"
 	"  tcpsaga agent --metrics off --json -:transitions | vector\n"
 	"  tcpsaga agent --textfile /var/lib/prometheus/node-exporter/tcpsaga.prom\n";
 
-static int run(struct parse *parse)
-{
-	struct agent_config *config = &parse->config;
+/* ---- reading it all ---- */
 
-	for (unsigned int i = 0; i < config->sink_count; i++) {
-		config->sinks[i].rotate_bytes = parse->rotate_bytes;
-		config->sinks[i].rotate_ns = parse->rotate_ns;
-		config->sinks[i].keep = parse->keep;
-	}
-	config->filter = parse->filter;
-	return agent__run(config);
+struct command {
+	int argc;
+	char **argv;
+	struct parse *first;  /* owned: what the agent was started with */
+	struct parse *older;  /* owned, unless it is the first: in force until the latest is */
+	struct parse *latest; /* owned, unless it is the first */
+};
+
+static void free_parse(struct parse *parse)
+{
+	if (!parse)
+		return;
+	sinks_wanted__fini(&parse->sinks);
+	filter__free(parse->filter);
+	engine__free(parse->trial);
+	config_files__fini(&parse->files);
+	free(parse);
 }
 
-static int parse_all(struct parse *parse, int argc, char **argv)
+/* The words of the filter that is in force, where the new one would have the kernel tell
+ * of others: what it filters by is part of the programs. */
+static void keep_filter(struct parse *parse, const struct parse *first)
 {
-	const struct argp first = { .options = option_table, .parser = on_config_option };
+	struct kernel_filter wanted, in_force;
+
+	filter__kernel_terms(parse->filter, &wanted);
+	filter__kernel_terms(first->filter, &in_force);
+	if (!memcmp(&wanted, &in_force, sizeof(wanted)))
+		return;
+	log__line("agent: filter: stays as it was; one about other connections needs a restart");
+	memcpy(parse->words, first->words, sizeof(parse->words));
+	parse->word_count = first->word_count;
+}
+
+static int parse_all(struct parse *parse, int argc, char **argv, const struct parse *first)
+{
+	const struct argp looking = { .options = option_table, .parser = on_config_option };
 	struct argp argp = { .options = option_table, .parser = on_option, .args_doc = "[FILTER]" };
 	char doc[4096];
-	int status;
+	int status = 0;
 
 	snprintf(doc, sizeof(doc), "%s\v%s\n%s", about, options__filter_help, examples);
 	argp.doc = doc;
 	/* The usage is told by the second pass. */
-	if (!argp_parse(&first, argc, argv, ARGP_NO_HELP | ARGP_NO_ERRS | ARGP_NO_EXIT, NULL, parse)) {
+	if (!argp_parse(&looking, argc, argv, ARGP_NO_HELP | ARGP_NO_ERRS | ARGP_NO_EXIT, NULL, parse))
 		status = config_files__read(&parse->files, parse->config_path, take_key, parse);
-		if (status)
-			return status;
+	if (!status)
+		status = options__argp(&argp, "agent", argc, argv, parse, &parse->status);
+	if (!status && first)
+		keep_filter(parse, first);
+	parse->config.filter = parse->filter;
+	return status ? status :
+			sinks_wanted__settle(&parse->sinks, parse->words, parse->word_count,
+					     &parse->config);
+}
+
+/* NULL after a line, with *status. */
+static struct parse *new_parse(int argc, char **argv, const struct parse *first, int *status)
+{
+	struct parse *parse = calloc(1, sizeof(*parse));
+
+	if (!parse) {
+		*status = fail(EXIT_FAILED, "out of memory");
+		return NULL;
 	}
-	return options__argp(&argp, "agent", argc, argv, parse, &parse->status);
+	parse->config.metrics = METRICS_DEFAULT;
+	parse->where = "agent: ";
+	sinks_wanted__init(&parse->sinks);
+	*status = parse_all(parse, argc, argv, first);
+	if (!*status)
+		return parse;
+	free_parse(parse);
+	return NULL;
+}
+
+/* The agent has what it borrows from the latest one until this returns another, and from
+ * the first for as long as it runs. */
+static const struct agent_config *reread(void *context)
+{
+	struct command *command = context;
+	int status;
+	struct parse *fresh = new_parse(command->argc, command->argv, command->first, &status);
+
+	if (!fresh)
+		return NULL;
+	if (command->older != command->first)
+		free_parse(command->older);
+	command->older = command->latest;
+	command->latest = fresh;
+	return &fresh->config;
 }
 
 int verb_agent(int argc, char **argv)
 {
-	struct parse parse = { .config.metrics = METRICS_DEFAULT, .keep = KEEP_DEFAULT, .where = "agent: " };
-	int status = parse_all(&parse, argc, argv);
+	struct command command = { .argc = argc, .argv = argv };
+	int status;
 
-	if (!status && parse.check)
-		log__line("agent: the configuration is in order (%u files)", parse.files.files);
-	else if (!status)
-		status = run(&parse);
-	filter__free(parse.filter);
-	engine__free(parse.trial);
-	config_files__fini(&parse.files);
+	command.first = command.older = command.latest = new_parse(argc, argv, NULL, &status);
+	if (!command.first)
+		return status;
+	if (command.first->check)
+		log__line("agent: the configuration is in order (%u files)", command.first->files.files);
+	else
+		status = agent__run(&command.first->config, reread, &command);
+	if (command.older != command.first)
+		free_parse(command.older);
+	if (command.latest != command.first)
+		free_parse(command.latest);
+	free_parse(command.first);
 	return status;
 }
