@@ -199,7 +199,7 @@ check-package: ## the Debian package on a Debian with systemd, in an emulated ma
 	@$(MAKE) --no-print-directory tests-built deb
 	@TCPSAGA=$(abspath $(BINARY)) tests/run package
 
-bench: ## measure the cost on this machine, beside peers; BENCH="full held start idle stages memory"
+bench: ## measure the cost on this machine, beside peers; BENCH="full held bpf start idle stages memory"
 	@user/dist/deps build bench || true
 	@$(MAKE) --no-print-directory all $(TEST_PROGRAMS)
 	@TCPSAGA=$(abspath $(BINARY)) tests/bench/run.py $(BENCH)
@@ -229,7 +229,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/bench/bpf tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture debian package)
+SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture debian package)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \

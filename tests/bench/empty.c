@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Attaches the empty program and prints a line; detaches it at the end of
- * standard input. tests/bench/bpf compares others with it.
+ * standard input. run.py compares others with it.
  */
 #include <stdio.h>
 
