@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define INSN(c, dst, src, o, i) \
 	((struct bpf_insn){ .code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
@@ -48,18 +49,59 @@ void kernel__raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
+static uint32_t hash_of(const char *name)
+{
+	return (uint32_t)XXH3_64bits(name, strlen(name));
+}
+
+static const char *name_of(const struct kernel *kernel, unsigned int id)
+{
+	return btf__name_by_offset(kernel->btf, btf__type_by_id(kernel->btf, id)->name_off);
+}
+
+/* Dozens of functions are asked for, among tens of thousands: each search through
+ * all would take the better part of a millisecond. */
+static int index_functions(struct kernel *kernel)
+{
+	unsigned int count = btf__type_cnt(kernel->btf);
+	int err = posindex__init(&kernel->functions);
+
+	for (unsigned int id = 1; id < count && !err; id++)
+		if (btf_is_func(btf__type_by_id(kernel->btf, id)))
+			err = posindex__add(&kernel->functions, hash_of(name_of(kernel, id)), id);
+	return err;
+}
+
 int kernel__init(struct kernel *kernel)
 {
-	kernel->btf = btf__load_vmlinux_btf();
+	int err;
+
+	*kernel = (struct kernel){ .btf = btf__load_vmlinux_btf() };
 	if (!kernel->btf)
 		return errno ? -errno : -ENOENT;
-	return 0;
+	err = index_functions(kernel);
+	if (err)
+		kernel__fini(kernel);
+	return err;
 }
 
 void kernel__fini(struct kernel *kernel)
 {
+	posindex__fini(&kernel->functions);
 	btf__free(kernel->btf);
 	kernel->btf = NULL;
+}
+
+/* The function's type id, or -ENOENT. */
+static int find_function(const struct kernel *kernel, const char *name)
+{
+	uint32_t hash = hash_of(name), id;
+	size_t at = posindex__start(&kernel->functions, hash);
+
+	while ((id = posindex__next(&kernel->functions, hash, &at)) != POSINDEX_NONE)
+		if (!strcmp(name_of(kernel, id), name))
+			return (int)id;
+	return -ENOENT;
 }
 
 static int load(enum bpf_attach_type attach, int btf_id, const struct bpf_insn *insns, size_t count)
@@ -129,7 +171,7 @@ bool kernel__may_probe_read(const struct kernel *kernel, const char *tracepoint)
 int kernel__try_function(const struct kernel *kernel, const char *function)
 {
 	const struct bpf_insn nothing[] = { MOV_IMM(BPF_REG_0, 0), EXIT() };
-	int id = btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC);
+	int id = find_function(kernel, function);
 	int link, fd = load(BPF_TRACE_FENTRY, id, nothing, COUNT(nothing));
 
 	if (fd < 0)
@@ -169,12 +211,12 @@ bool kernel__preempts_programs(const struct kernel *kernel)
 
 bool kernel__has_function(const struct kernel *kernel, const char *function)
 {
-	return btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC) > 0;
+	return find_function(kernel, function) > 0;
 }
 
 unsigned int kernel__function_args(const struct kernel *kernel, const char *function)
 {
-	int id = btf__find_by_name_kind(kernel->btf, function, BTF_KIND_FUNC);
+	int id = find_function(kernel, function);
 	const struct btf_type *type;
 
 	if (id < 0)

@@ -10,10 +10,13 @@
 
 #include <stdbool.h>
 
+#include "base/posindex.h"
+
 struct btf;
 
 struct kernel {
-	struct btf *btf; /* owned: the running kernel's types */
+	struct btf *btf;	  /* owned: the running kernel's types */
+	struct posindex functions; /* type ids, by the hash of the name */
 };
 
 /* libbpf prints what it meets; from here on only with TCPSAGA_DEBUG set. */
