@@ -111,7 +111,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty eio.so)
 
 UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -128,6 +128,11 @@ $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@
+
+$(BUILD)/tests/eio.so: tests/system/eio.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE= -std=gnu11 $(WARNINGS) -O2 -fPIC -shared $< -o $@
 
 MKREC_OBJECTS := $(addprefix $(BUILD)/,user/source/recording.o user/event/connection.o \
 	user/event/counter.o user/event/setting.o)
@@ -206,10 +211,10 @@ bench: ## measure the cost on this machine, beside peers; BENCH="full held bpf s
 
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/event/*.[ch]) user/source/recording.c
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/event/*.[ch] user/agent/*config.c) user/source/recording.c user/verbs/agent_sinks.c
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined $< -lxxhash -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined $< -lxxhash -linih -o $@
 
 fuzz: $(FUZZERS) ## run each fuzzer for FUZZ_SECONDS
 	@for f in $^; do $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done

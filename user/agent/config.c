@@ -11,7 +11,7 @@
 #include "base/log.h"
 
 /* libinih cuts the names of sections and keys at 50 bytes, without a word. */
-enum { NAME_MAX_BYTES = 48 };
+enum { CONFIG_NAME_MAX = 48 };
 
 /* Where the system's files are, in the order in which they are read. */
 static const char *const system_files[] = {
@@ -70,8 +70,8 @@ static int take_pair(struct reading *reading, const char *section, const char *k
 	format_where(reading, reading->line, where);
 	if (!*section)
 		return fail(EXIT_USAGE, "%sa key before the section [agent]", where);
-	if (strlen(section) > NAME_MAX_BYTES || strlen(key) > NAME_MAX_BYTES)
-		return fail(EXIT_USAGE, "%sa name is longer than %d bytes", where, NAME_MAX_BYTES);
+	if (strlen(section) > CONFIG_NAME_MAX || strlen(key) > CONFIG_NAME_MAX)
+		return fail(EXIT_USAGE, "%sa name is longer than %d bytes", where, CONFIG_NAME_MAX);
 	if (files->count == CONFIG_KEYS_MAX)
 		return fail(EXIT_USAGE, "%smore than %d keys", where, CONFIG_KEYS_MAX);
 	files->values[files->count] = strdup(value);

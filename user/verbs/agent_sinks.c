@@ -12,7 +12,7 @@
 #include "verbs/options.h"
 
 enum {
-	NAME_MAX_BYTES = 40,
+	WISH_NAME_MAX = 40,
 	KEEP_DEFAULT = 5,
 	KEEP_MAX = 1000,
 	FILTER_MAX_BYTES = 4096,
@@ -29,8 +29,8 @@ enum {
 };
 
 struct sink_wish {
-	char name[NAME_MAX_BYTES + 1]; /* of its section; "" for --json */
-	char where[CONFIG_WHERE_MAX];  /* of its place, or its first key */
+	char name[WISH_NAME_MAX + 1]; /* of its section; "" for --json */
+	char where[CONFIG_WHERE_MAX]; /* of its place, or its first key */
 	char filter_where[CONFIG_WHERE_MAX];
 	struct sink_config config;
 	unsigned int said;     /* SAID_* */
@@ -272,9 +272,9 @@ int sinks_wanted__take(struct sinks_wanted *wanted, const char *name, const char
 	struct sink_wish *wish;
 	int status = 0;
 
-	if (!*name || strlen(name) > NAME_MAX_BYTES)
+	if (!*name || strlen(name) > WISH_NAME_MAX)
 		return fail(EXIT_USAGE, "%s[sink NAME] wants a name of up to %d bytes", where,
-			    NAME_MAX_BYTES);
+			    WISH_NAME_MAX);
 	wish = find_wish(wanted, name);
 	if (!wish)
 		wish = new_wish(wanted, name, where, &status);
@@ -310,7 +310,7 @@ static void take_presets(struct sink_wish *wish, const struct sink_config *prese
 		config->queue_bytes = SINK_QUEUE_BYTES;
 }
 
-static char *join(const char *const *words, size_t count)
+static char *join_words(const char *const *words, size_t count)
 {
 	struct strbuf text;
 	char *joined;
@@ -328,7 +328,7 @@ static char *join(const char *const *words, size_t count)
 static int settle_filter(struct sink_wish *wish, const char *const *words, size_t word_count)
 {
 	const char *own = wish->own_filter ? wish->own_filter : "";
-	char where[CONFIG_WHERE_MAX], *common = join(words, word_count);
+	char where[CONFIG_WHERE_MAX], *common = join_words(words, word_count);
 	struct filter *theirs, *mine = NULL;
 	int status, got = common ? asprintf(&wish->filter_text, "%s\n%s", common, own) : -1;
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Unit tests of user/output/table.c: what a process calls itself moves no column and
+ * reaches no terminal as anything but text.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#undef stop /* cmocka 2 has a macro of that name, a printer a function */
+
+#include "base/decimal.c"
+#include "base/clock.c"
+#include "base/histogram.c"
+#include "base/idmap.c"
+#include "base/strbuf.c"
+#include "base/text.c"
+#include "base/wrap.c"
+#include "event/connection.c"
+#include "event/counter.c"
+#include "model/life.c"
+#include "model/cgroups.c"
+#include "model/clients.c"
+#include "model/listeners.c"
+#include "model/namespaces.c"
+#include "model/owners.c"
+#include "model/timewaits.c"
+#include "findings/finding.c"
+#include "output/printer.c"
+#include "output/table.c"
+#include "names.h"
+
+const struct printer_ops json_printer = {0};
+void finding__print(struct printer *printer, const struct finding *finding);
+void finding__print(struct printer *out, const struct finding *finding)
+{
+	(void)out;
+	(void)finding;
+}
+
+static struct printer printer;
+
+static void expect_name(const char name[EV_COMM_BYTES])
+{
+	struct owner owner = {.pid = 1};
+	struct life life = {.conn = 7, .role = ROLE_CLIENT};
+	struct change change = {.kind = CHANGE_TRANSITION,
+				.old_state = EV_SYN_SENT,
+				.new_state = EV_ESTABLISHED,
+				.in_old_ns = NS_PER_MS,
+				.life = &life,
+				.owner = &owner};
+	static int columns;
+	size_t len;
+
+	memcpy(owner.comm, name, EV_COMM_BYTES);
+	strbuf__clear(&printer.out);
+	printer.ops->change(&printer, &change);
+	assert_false(printer.out.failed);
+	len = printer.out.len - 1;
+	assert_int_equal(printer.out.data[len], '\n');
+	if (!columns)
+		columns = count_characters(printer.out.data, len);
+	assert_true(columns > 0);
+	assert_int_equal(count_characters(printer.out.data, len), columns);
+}
+
+static void with_printer(void (*each)(name_fn take))
+{
+	const struct printer_config config = {.of = OF_EVENTS};
+
+	printer__init(&printer, &table_printer, &config, 1700000000 * NS_PER_S);
+	each(expect_name);
+	printer__fini(&printer);
+}
+
+static void every_name_of_two_bytes(void **state)
+{
+	(void)state;
+	with_printer(each_name_of_two_bytes);
+}
+
+static void random_names(void **state)
+{
+	(void)state;
+	with_printer(each_random_name);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_name_of_two_bytes),
+		cmocka_unit_test(random_names),
+	};
+
+	return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+}
