@@ -42,7 +42,8 @@ TOLERANCE_US = 200_000
 # full by then, for the kernel's own table of TIME_WAIT is bounded.
 SETTLED_SHARE = 0.6
 MEMORY_SLACK_KIB = 4096
-TIME_WAIT_MOST = 50_000
+# Full again by a third of the last life at the latest.
+TIME_WAIT_MOST = min(50_000, RATE * SECONDS // 10)
 
 
 class Agent:
