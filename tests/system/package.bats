@@ -27,7 +27,7 @@ property() { systemctl show -P "$1" "$UNIT"; }
 
 is_active() { [ "$(property ActiveState)" = active ]; }
 
-metrics() { curl -sS --max-time 60 127.0.0.1:9788/metrics; }
+metrics() { curl -sS --max-time 60 "127.0.0.1:${METRICS_PORT:-9788}/metrics"; }
 
 metric() { metrics | awk -v s="$1" '$1 == s { print $2; found = 1 } END { exit !found }'; }
 
@@ -86,9 +86,9 @@ counts() { [ "$(metric "$1")" -ge "$2" ]; }
 # An agent of root's without any bound is the measure: what it tells of the same
 # connections, its hooks, its processes with their cgroups.
 @test "package: in its unit it sees what root sees" {
-    tcpsaga agent --config /dev/null --metrics off --state off --json "$PWD/root.json" 2>root.err 3>&- &
+    tcpsaga agent --config /dev/null --metrics 127.0.0.1:9789 --state off --json "$PWD/root.json" 2>root.err 3>&- &
     SAGA_PID=$!
-    until_true "root's agent" grep -q watching root.err
+    METRICS_PORT=9789 until_true "all of them in root's metrics" counts 'tcpsaga_sockets{state="ESTABLISHED"}' 60
     systemctl stop server elsewhere
     until_true "all of them in root's JSON" all_told root.json
     until_true "all of them in the unit's JSON" all_told "$OUT"

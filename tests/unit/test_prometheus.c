@@ -248,6 +248,15 @@ static void wait_for(uint64_t id, uint32_t owner, enum role role, uint16_t local
 	assert_non_null(timewaits__begin(&model->waits, id, &tuple, EV_TIME_WAIT, &charge, id));
 }
 
+static void test_listeners_are_counted_with_or_without_a_life(void **state)
+{
+	(void)state;
+	listen_on(1, 80, OWNER_NONE);
+	listen_on(2, 81, OWNER_NONE);
+	listen_on(3, 82, OWNER_NONE)->flags |= LISTENER_CLOSED;
+	expect_line(render(NULL, 0), "tcpsaga_sockets{state=\"LISTEN\"} 2");
+}
+
 static void test_empty(void **state)
 {
 	const char *text = render(NULL, 0);
@@ -518,7 +527,9 @@ static void test_random_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_listeners_are_counted_with_or_without_a_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listeners_are_counted_with_or_without_a_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_hooks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits, setup, teardown),

@@ -178,6 +178,18 @@ static void put_transitions(struct strbuf *out, const struct tally *tally)
 }
 
 /* A minisocket is counted in the ledger of TIME_WAIT, not as a life. */
+/* Those that were there before the start have no life, and those that the table of
+ * listeners has no room for have. */
+static uint64_t count_listeners(const struct model *model, uint64_t lives)
+{
+	const struct listeners *listeners = model__listeners(model);
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < listeners->used; i++)
+		count += listeners->all[i] && !(listeners->all[i]->flags & LISTENER_CLOSED);
+	return count > lives ? count : lives;
+}
+
 static void count_states(const struct model *model, uint64_t count[EV_STATE_END])
 {
 	const struct flow_table *flows = model__flows(model);
@@ -189,6 +201,7 @@ static void count_states(const struct model *model, uint64_t count[EV_STATE_END]
 		if (life && life->state && life->state < EV_STATE_END && !(life->flags & LIFE_WAITING))
 			count[life->state]++;
 	}
+	count[EV_LISTEN] = count_listeners(model, count[EV_LISTEN]);
 	for (uint32_t i = 0; i < waits->group_count; i++) {
 		count[EV_TIME_WAIT] += waits->groups[i].time_wait;
 		count[EV_FIN_WAIT2] += waits->groups[i].fin_wait2;
