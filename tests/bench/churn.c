@@ -11,6 +11,8 @@
  * Sources are spread over 127.0.0.0/8, over IPv6 over SOURCES6, which wants
  *     ip -6 route add local fd74:6370:7361::/64 dev lo
  *
+ * --seconds ends it after that time, however few there were by then.
+ *
  * With --list PREFIX each worker writes PREFIX.NUMBER, a line per connection: the
  * client's address, its port, the server's, and when it was opened and closed, in
  * microseconds since the epoch: the truth that others are measured by.
@@ -30,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -54,11 +57,13 @@ enum {
 enum closer { CLIENT, SERVER, RESET };
 
 static struct {
-	long connections, rate, workers, sources, port, family;
+	long connections, seconds, rate, workers, sources, port, family;
 	enum closer closer;
 	bool idle;
 	const char *list;
 } opt = { .connections = 1000, .workers = 2, .sources = 64, .port = 18080, .family = 4 };
+
+static long *made; /* connections, by all workers */
 
 union address {
 	struct sockaddr any;
@@ -223,8 +228,9 @@ static void churn(int listener, const union address *to, long worker, long count
 {
 	const struct timespec start = now();
 	FILE *list = open_list(worker);
+	long i;
 
-	for (long i = 0; i < count; i++) {
+	for (i = 0; i < count; i++) {
 		unsigned long long opened_us = 0;
 		union address from;
 		socklen_t size = sizeof(from);
@@ -232,6 +238,8 @@ static void churn(int listener, const union address *to, long worker, long count
 
 		if (opt.rate)
 			keep_rate(&start, i);
+		if (opt.seconds && now().tv_sec - start.tv_sec >= opt.seconds)
+			break;
 		if (list)
 			opened_us = realtime_us();
 		connect_pair(listener, to, worker, i, pair);
@@ -241,6 +249,7 @@ static void churn(int listener, const union address *to, long worker, long count
 		if (list)
 			write_list(list, &from, to, opened_us, realtime_us());
 	}
+	__atomic_add_fetch(made, i, __ATOMIC_RELAXED);
 	if (list && fclose(list))
 		err(1, "%s", opt.list);
 }
@@ -262,6 +271,7 @@ static void keep_open(int listener, const union address *to, long worker, long c
 		err(1, "pairs");
 	for (long i = 0; i < count; i++)
 		connect_pair(listener, to, worker, i, pairs[i]);
+	__atomic_add_fetch(made, count, __ATOMIC_RELAXED);
 	if (write(ready, "", 1) != 1)
 		err(1, "pipe");
 	wait_for_end(hold);
@@ -335,11 +345,11 @@ static void report(const struct timespec *start)
 	getrusage(RUSAGE_CHILDREN, &usage);
 	printf("{\"connections\":%ld,\"elapsed_s\":%.6f,\"cpu_s\":%.6f,\"transitions\":%ld,\"family\":%ld,"
 	       "\"close\":\"%s\",\"workers\":%ld,\"port\":%ld}\n",
-	       opt.connections,
+	       *made,
 	       (double)(end.tv_sec - start->tv_sec) + (double)(end.tv_nsec - start->tv_nsec) / 1e9,
 	       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 		       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-	       opt.connections * (opt.closer == RESET ? 6 : 10), opt.family, closers[opt.closer],
+	       *made * (opt.closer == RESET ? 6 : 10), opt.family, closers[opt.closer],
 	       opt.workers, opt.port);
 	fflush(stdout);
 }
@@ -349,6 +359,9 @@ static int run(void)
 	const struct timespec start = now();
 	int ready[2], hold[2];
 
+	made = mmap(NULL, sizeof(*made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (made == MAP_FAILED)
+		err(1, "mmap");
 	if (pipe(ready) || pipe(hold))
 		err(1, "pipe");
 	for (long worker = 0; worker < opt.workers; worker++) {
@@ -412,7 +425,7 @@ int main(int argc, char **argv)
 		{ "workers", required_argument, NULL, 'w' },     { "sources", required_argument, NULL, 's' },
 		{ "port", required_argument, NULL, 'p' },        { "family", required_argument, NULL, 'f' },
 		{ "close", required_argument, NULL, 'c' },       { "idle", no_argument, NULL, 'i' },
-		{ "list", required_argument, NULL, 'l' },
+		{ "list", required_argument, NULL, 'l' }, { "seconds", required_argument, NULL, 't' },
 		{ 0 },
 	};
 	int which, at;
@@ -420,6 +433,8 @@ int main(int argc, char **argv)
 	while ((which = getopt_long(argc, argv, "", options, &at)) != -1) {
 		if (which == 'n')
 			opt.connections = number("connections", optarg, 1, CONNECTIONS_MAX);
+		else if (which == 't')
+			opt.seconds = number("seconds", optarg, 1, CONNECTIONS_MAX);
 		else if (which == 'r')
 			opt.rate = number("rate", optarg, 0, CONNECTIONS_MAX);
 		else if (which == 'w')
@@ -437,7 +452,7 @@ int main(int argc, char **argv)
 		else if (which == 'i')
 			opt.idle = true;
 		else
-			errx(2, "usage: churn [--connections N] [--rate PER_S] [--workers N] [--sources N] [--port N] "
+			errx(2, "usage: churn [--connections N] [--seconds N] [--rate PER_S] [--workers N] [--sources N] [--port N] "
 				"[--family 4|6] [--close client|server|reset] [--idle] [--list PREFIX]");
 	}
 	return run();

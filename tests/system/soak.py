@@ -117,7 +117,7 @@ def wait_for(what, condition):
 
 def make_load(work, namespace):
     return subprocess.Popen(
-        ["ip", "netns", "exec", namespace, CHURN, "--connections", str(SECONDS * RATE), "--rate", str(RATE),
+        ["ip", "netns", "exec", namespace, CHURN, "--connections", str(SECONDS * RATE), "--seconds", str(SECONDS), "--rate", str(RATE),
          "--workers", str(WORKERS), "--sources", str(SOURCES), "--list", str(work / "list")],
         stdout=open(work / "churn.json", "wb"), start_new_session=True)
 
@@ -264,7 +264,7 @@ class Tap:
 
 def report(tap, work, holds):
     truth, story = Truth(work), Story(work)
-    print(f"# {len(truth.opened)} connections, made at {json.loads((work / 'churn.json').read_text())['elapsed_s']:.0f} s")
+    print(f"# {len(truth.opened)} connections, {len(truth.opened) / SECONDS:.0f} a second of {RATE} that were asked for")
     story.read(truth)
     length = sum(end - start for start, end, _ in story.gaps) / 1e6
     print(f"# {story.lines} lines in {len(story.paths)} files: {story.types}; {story.bad} torn")
