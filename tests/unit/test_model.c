@@ -1246,6 +1246,237 @@ static void the_same_records_give_the_same_changes(void **state)
 	}
 }
 
+/* ---- minisockets that no record tells ---- */
+
+static void begin_guessing(struct saga *saga)
+{
+	struct model_config config = {.seed = 1, .max_lives = 10, .max_ended = 10, .estimate_waits = true};
+
+	*saga = (struct saga){.model = model__new(&config), .now_ns = 1000 * NS_PER_S};
+	assert_non_null(saga->model);
+}
+
+/* From connect() to CLOSE; what the last record said. */
+static const struct changes *closes_first(struct saga *saga, const struct peer *peer)
+{
+	connects(saga, peer);
+	wait_us(saga, 100);
+	step(saga, peer, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	wait_us(saga, 100);
+	owned(saga, peer, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED);
+	step(saga, peer, EV_FIN_WAIT1, EV_FIN_WAIT2, ORPHAN);
+	wait_us(saga, 100);
+	return closed(saga, peer, EV_FIN_WAIT2, ORPHAN);
+}
+
+static void dump_begins(struct saga *saga)
+{
+	struct ev_dump dump = {.header = header(saga, EV_DUMP), .began_ns = saga->now_ns, .netns = 1};
+
+	assert_int_equal(apply(saga, &dump, sizeof(dump)), 0);
+}
+
+static const struct changes *dump_ends(struct saga *saga, uint64_t began_ns)
+{
+	struct ev_dump dump = {.header = header(saga, EV_DUMP), .began_ns = began_ns, .netns = 1,
+			       .states = 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT};
+
+	assert_int_equal(apply(saga, &dump, sizeof(dump)), 0);
+	model__more(saga->model, &saga->changes);
+	return &saga->changes;
+}
+
+/* The client's minisocket in a dump. */
+static void shown(struct saga *saga, uint8_t state, uint32_t expires_ms)
+{
+	struct ev_place of = place(&client);
+	struct ev_socket row = {
+		.header = header(saga, EV_SOCKET),
+		.conn_id = 0x999, /* given by the dump */
+		.netns = 1,
+		.family = AF_INET,
+		.state = state,
+		.kind = EV_SOCKET_MINI,
+		.local_port = client.local_port,
+		.remote_port = client.remote_port,
+		.expires_ms = expires_ms,
+	};
+
+	memcpy(row.local, of.local, sizeof(row.local));
+	memcpy(row.remote, of.remote, sizeof(row.remote));
+	assert_int_equal(apply(saga, &row, sizeof(row)), 0);
+}
+
+/* A dump that shows it or, with expires_ms 0, nothing. */
+static const struct changes *dumped(struct saga *saga, uint8_t state, uint32_t expires_ms)
+{
+	uint64_t began_ns = saga->now_ns;
+
+	dump_begins(saga);
+	if (expires_ms)
+		shown(saga, state, expires_ms);
+	wait_us(saga, 1000);
+	return dump_ends(saga, began_ns);
+}
+
+static const struct wait_group *group_of_client(const struct saga *saga)
+{
+	const struct timewaits *waits = model__timewaits(saga->model);
+
+	assert_int_equal(waits->group_count, 2); /* and "other" */
+	return &waits->groups[1];
+}
+
+/* Its life goes on as what it must be by now, until its minute is over. */
+static void a_life_goes_on_as_an_estimated_minisocket(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+	uint64_t closed_ns;
+
+	(void)state;
+	begin_guessing(&saga);
+	life = only(closes_first(&saga, &client), CHANGE_TRANSITION)->life;
+	closed_ns = saga.now_ns;
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	assert_true(life->wait_estimated);
+	assert_int_equal(group_of_client(&saga)->estimated, 1);
+
+	wait_us(&saga, 10 * 1000 * 1000);
+	assert_int_equal(dumped(&saga, EV_TIME_WAIT, 50000)->count, 0);
+	assert_int_equal(group_of_client(&saga)->estimated, 0);
+
+	model__advance(saga.model, closed_ns + 60 * NS_PER_S);
+	assert_false(model__more(saga.model, &saga.changes));
+	model__advance(saga.model, closed_ns + 62 * NS_PER_S);
+	assert_true(model__more(saga.model, &saga.changes));
+	assert_ptr_equal(only(&saga.changes, CHANGE_LIFE)->life, life);
+	assert_int_equal(life->wait_end, EV_WAIT_EXPIRED);
+	assert_int_equal(life->closed_first, CLOSED_LOCAL);
+	assert_true(life__lasted_ns(life) == TIMEWAIT_LASTS_NS + 300 * US);
+	assert_int_equal(life->flags & LIFE_INCOMPLETE, 0);
+	assert_int_equal(model__timewaits(saga.model)->count, 0);
+	end_saga(&saga);
+}
+
+/* Two dumps without it, before its time: it is gone, and nobody knows why. One is
+ * not enough: a dump may pass over one whose neighbour goes. */
+static void two_dumps_end_an_estimate(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	life = only(closes_first(&saga, &client), CHANGE_TRANSITION)->life;
+	wait_us(&saga, 1000 * 1000);
+	assert_int_equal(dumped(&saga, EV_TIME_WAIT, 59000)->count, 0);
+	wait_us(&saga, 1000 * 1000);
+	assert_int_equal(dumped(&saga, 0, 0)->count, 0);
+	assert_int_equal(model__missed(saga.model), 1U << EV_TIME_WAIT);
+	/* Seen again, it is still its owner's. */
+	assert_int_equal(dumped(&saga, EV_TIME_WAIT, 58000)->count, 0);
+	assert_int_equal(group_of_client(&saga)->time_wait, 1);
+	dumped(&saga, 0, 0);
+	assert_ptr_equal(only(dumped(&saga, 0, 0), CHANGE_LIFE)->life, life);
+	assert_int_equal(life->wait_end, EV_WAIT_END_NONE);
+	assert_int_equal(life->state, EV_STATE_CLOSE);
+	assert_int_equal(life->flags & LIFE_INCOMPLETE, 0);
+	end_saga(&saga);
+}
+
+/* An orphan whose peer does not close is no TIME_WAIT yet. */
+static void a_dump_corrects_an_estimate(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	life = only(closes_first(&saga, &client), CHANGE_TRANSITION)->life;
+	wait_us(&saga, 20 * 1000 * 1000);
+	dumped(&saga, EV_FIN_WAIT2, 40000);
+	assert_int_equal(life->state, EV_FIN_WAIT2);
+	assert_int_equal(history_state(life->history[life->history_count - 1]), EV_FIN_WAIT2);
+	assert_int_equal(group_of_client(&saga)->fin_wait2, 1);
+	/* Its FIN came 5 s before the next dump. */
+	wait_us(&saga, 20 * 1000 * 1000);
+	dumped(&saga, EV_TIME_WAIT, 55000);
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	assert_in_range(saga.now_ns - life->entered_ns, 5 * NS_PER_S, 5 * NS_PER_S + 2000 * US);
+	/* And so it does not end 60 s after CLOSE. */
+	wait_us(&saga, 30 * 1000 * 1000);
+	dumped(&saga, EV_TIME_WAIT, 25000);
+	assert_int_equal(saga.changes.count, 0);
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	wait_us(&saga, 30 * 1000 * 1000);
+	assert_ptr_equal(only(dumped(&saga, 0, 0), CHANGE_LIFE)->life, life);
+	assert_int_equal(life->wait_end, EV_WAIT_EXPIRED);
+	end_saga(&saga);
+}
+
+/* The next connection of the tuple tells its end, exactly. */
+static void a_new_connection_ends_an_estimate(void **state)
+{
+	struct peer again = client;
+	const struct life *first;
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	again.id = 0x11;
+	first = only(closes_first(&saga, &client), CHANGE_TRANSITION)->life;
+	connects(&saga, &again);
+	wait_us(&saga, 100);
+	step(&saga, &again, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(saga.changes.count, 2);
+	assert_ptr_equal(saga.changes.change[0].life, first);
+	assert_int_equal(first->wait_end, EV_WAIT_REUSED);
+	assert_true(first->entered_ns == saga.now_ns - 100 * US);
+	/* A row that was on its way does not bring it back. */
+	assert_int_equal(group_of_client(&saga)->time_wait, 0);
+	assert_int_equal(group_of_client(&saga)->ended[EV_WAIT_REUSED], 1);
+	end_saga(&saga);
+}
+
+/* What a dump shows first is no new connection of its own tuple. */
+static void a_minisocket_from_before_stays(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	assert_int_equal(dumped(&saga, EV_TIME_WAIT, 20000)->count, 0);
+	assert_int_equal(group_of_client(&saga)->time_wait, 1);
+	life = flow_table__open_at(model__flows(saga.model), 0);
+	assert_non_null(life);
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	assert_true(life->wait_estimated);
+	wait_us(&saga, 25 * 1000 * 1000);
+	dumped(&saga, 0, 0);
+	assert_int_equal(group_of_client(&saga)->time_wait, 0);
+	assert_ptr_equal(only(dumped(&saga, 0, 0), CHANGE_LIFE)->life, life);
+	end_saga(&saga);
+}
+
+/* Rows and records are in order (source/scan.h): what a dump shows of a tuple that
+ * is connected by now is older, and no minisocket of it. */
+static void a_late_row_is_no_minisocket(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	dump_begins(&saga);
+	connects(&saga, &client);
+	wait_us(&saga, 100);
+	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	shown(&saga, EV_TIME_WAIT, 20000);
+	assert_int_equal(model__timewaits(saga.model)->count, 0);
+	end_saga(&saga);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1283,6 +1514,12 @@ int main(void)
 		cmocka_unit_test(a_request_without_an_id_is_shown_alike),
 		cmocka_unit_test(a_request_that_came_to_nothing_is_a_life),
 		cmocka_unit_test(losses_and_the_end_are_passed_on),
+		cmocka_unit_test(a_life_goes_on_as_an_estimated_minisocket),
+		cmocka_unit_test(two_dumps_end_an_estimate),
+		cmocka_unit_test(a_dump_corrects_an_estimate),
+		cmocka_unit_test(a_new_connection_ends_an_estimate),
+		cmocka_unit_test(a_minisocket_from_before_stays),
+		cmocka_unit_test(a_late_row_is_no_minisocket),
 		cmocka_unit_test(the_same_records_give_the_same_changes),
 		/* Last: ASan ends the program when this one fails. */
 		cmocka_unit_test(owners_of_one_record_are_valid_together),

@@ -157,6 +157,14 @@ static void estimate(uint64_t id, uint64_t now_ns)
 	timewaits__estimate(&waits, id, &of, &charge, now_ns);
 }
 
+static void expire(uint64_t now_ns)
+{
+	struct wait_entry *entry;
+
+	while ((entry = timewaits__overdue(&waits, now_ns)))
+		timewaits__end(&waits, entry, EV_WAIT_EXPIRED);
+}
+
 /* By the clock, in order, also when one in the middle was ended before. */
 static void test_estimates_expire(void **state)
 {
@@ -165,18 +173,73 @@ static void test_estimates_expire(void **state)
 		estimate(id, id * NS_PER_S);
 	assert_int_equal(group_with(php)->estimated, 10);
 	timewaits__end(&waits, timewaits__find(&waits, 2), EV_WAIT_REUSED);
-	timewaits__expire(&waits, 61 * NS_PER_S);
+	expire(61 * NS_PER_S);
 	assert_int_equal(waits.count, 9);
-	timewaits__expire(&waits, 64 * NS_PER_S);
+	expire(64 * NS_PER_S);
 	assert_int_equal(waits.count, 7);
 	assert_null(timewaits__find(&waits, 3));
 	assert_non_null(timewaits__find(&waits, 4));
 	estimate(11, 64 * NS_PER_S);
-	timewaits__expire(&waits, 200 * NS_PER_S);
+	expire(200 * NS_PER_S);
 	assert_int_equal(waits.count, 0);
 	assert_int_equal(group_with(php)->estimated, 0);
 	estimate(12, 201 * NS_PER_S);
 	assert_int_equal(waits.count, 1);
+}
+
+/* The clock ends none whose timer the kernel shows to have been started anew. */
+static void test_restarted(void **state)
+{
+	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
+	struct wait_tuple of = tuple(1, 80);
+
+	(void)state;
+	for (uint64_t id = 1; id <= 4; id++)
+		estimate(id, 10 * NS_PER_S);
+	timewaits__sample(&waits, 1, &of, EV_TIME_WAIT, 58000, &nobody, 30 * NS_PER_S);
+	timewaits__sample(&waits, 2, &of, EV_FIN_WAIT2, 40000, &nobody, 30 * NS_PER_S);
+	timewaits__sample(&waits, 3, &of, EV_TIME_WAIT, 40100, &nobody, 30 * NS_PER_S);
+	timewaits__sampled(&waits, NETNS, 9 * NS_PER_S);
+	expire(80 * NS_PER_S);
+	assert_int_equal(waits.count, 2);
+	assert_non_null(timewaits__find(&waits, 1));
+	assert_non_null(timewaits__find(&waits, 2));
+	timewaits__sampled(&waits, NETNS, 81 * NS_PER_S);
+	assert_int_equal(waits.count, 0);
+	estimate(5, 90 * NS_PER_S);
+	assert_int_equal(group_with(php)->time_wait, 1);
+}
+
+/* After a loss nothing is exact, in no group, until a dump that began behind it. */
+static void test_doubt(void **state)
+{
+	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
+	struct wait_tuple other = { .local.port = 9, .remote.port = 90, .netns = NETNS + 1 };
+
+	(void)state;
+	begin(1, php, ROLE_CLIENT, UINT64_MAX, NS_PER_S);
+	assert_true(wait_group__is_exact(group_with(php)));
+	timewaits__doubt(&waits, 5 * NS_PER_S);
+	begin(2, nginx, ROLE_SERVER, UINT64_MAX, 6 * NS_PER_S);
+	assert_false(wait_group__is_exact(group_with(php)));
+	assert_false(wait_group__is_exact(group_with(nginx)));
+	timewaits__sampled(&waits, NETNS, 4 * NS_PER_S); /* under way when they were lost */
+	timewaits__sampled(&waits, NETNS + 1, 6 * NS_PER_S);
+	assert_false(wait_group__is_exact(group_with(php)));
+	timewaits__sample(&waits, 1, &other, EV_TIME_WAIT, 1000, &nobody, 7 * NS_PER_S);
+	timewaits__sampled(&waits, NETNS, 7 * NS_PER_S);
+	assert_true(wait_group__is_exact(group_with(php)));
+	assert_true(wait_group__is_exact(group_with(nginx)));
+	/* A group that begins now has all of its own. */
+	begin(3, intern(77, "late"), ROLE_CLIENT, UINT64_MAX, 8 * NS_PER_S);
+	assert_true(wait_group__is_exact(&waits.groups[waits.group_count - 1]));
+	other.netns = NETNS + 2;
+	timewaits__begin(&waits, 4, &other, EV_TIME_WAIT, &nobody, 8 * NS_PER_S);
+	assert_false(wait_group__is_exact(&waits.groups[waits.group_count - 1]));
+	timewaits__doubt(&waits, 9 * NS_PER_S);
+	begin(5, intern(78, "later"), ROLE_CLIENT, UINT64_MAX, 10 * NS_PER_S);
+	assert_false(wait_group__is_exact(&waits.groups[waits.group_count - 1]));
+	assert_false(wait_group__is_exact(group_with(php)));
 }
 
 /* A dump confirms, adds and removes; what began after it is left alone. */
@@ -253,6 +316,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_estimates_expire, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restarted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recharge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_groups, setup, teardown),

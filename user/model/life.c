@@ -54,6 +54,18 @@ void life__wait(struct life *life, uint64_t now_ns)
 		life__enter(life, life->wait_state, now_ns);
 }
 
+void life__wait_on(struct life *life)
+{
+	unsigned int last = life->history_count - 1U;
+
+	life->wait_state = EV_FIN_WAIT2;
+	if (!last || life->state != EV_TIME_WAIT || history_state(life->history[last - 1]) != EV_FIN_WAIT2)
+		return;
+	life->history_count--;
+	life->state = EV_FIN_WAIT2;
+	life->entered_ns = life->start_ns + history_ns(life->history[last - 1]);
+}
+
 uint64_t life__lasted_ns(const struct life *life)
 {
 	if (!life__closed(life) || !(life->flags & LIFE_START_KNOWN))

@@ -116,9 +116,12 @@ struct life {
 	uint64_t bytes_sent;
 	uint64_t bytes_received;
 	uint32_t retransmits;
-	uint8_t error;		 /* sk_err at the end: an errno, or 0 */
-	uint8_t birth_error;	 /* sk_err left over when it began */
-	uint8_t first_old;	 /* the state before history[0], 0 unknown */
+	uint8_t error;	       /* sk_err at the end: an errno, or 0 */
+	uint8_t birth_error;   /* sk_err left over when it began */
+	uint8_t first_old : 7; /* the state before history[0], 0 unknown */
+	/* That it is a minisocket, or what that stands for, or its end, was inferred
+	 * and not told by a record. */
+	uint8_t wait_estimated : 1;
 	uint8_t family;		 /* the socket's own: AF_INET or AF_INET6; 0 unknown */
 	uint32_t accept_wait_us; /* LIFE_ACCEPTED: third ACK to accept() */
 	uint32_t tuple_next;	 /* the flow table's next older life of the same tuple */
@@ -131,6 +134,9 @@ _Static_assert(sizeof(struct life) == 208, "a live connection takes 256 bytes at
 /* Its socket goes to CLOSE, and a minisocket stays: FIN_WAIT2 goes on, or
  * TIME_WAIT begins. */
 void life__wait(struct life *life, uint64_t now_ns);
+
+/* The minisocket that was taken for TIME_WAIT is still FIN_WAIT2. */
+void life__wait_on(struct life *life);
 
 /* Appends a state. When the history is full its last entry is replaced, so
  * that it always ends with the present state. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "model/children.h"
 #include "model/departed.h"
 
@@ -32,6 +33,7 @@ struct model {
 	bool ids_are_addresses; /* conn_id of records is no cookie: 5.10 */
 	struct departed departed;
 	bool whole;
+	uint64_t now_ns;
 	uint64_t dump_began_ns; /* of the dump under way */
 	struct sweep sweep;
 	struct healed healed;
@@ -150,9 +152,19 @@ const struct ev_settings *model__settings(const struct model *model, uint32_t ne
 	return NULL;
 }
 
+void model__advance(struct model *model, uint64_t now_ns)
+{
+	if (now_ns > model->now_ns)
+		model->now_ns = now_ns;
+}
+
 void model__measure(struct model *model, uint64_t now_ns)
 {
-	timewaits__expire(&model->waits, now_ns);
+	struct changes not_fetched;
+
+	model__advance(model, now_ns);
+	while (model__more(model, &not_fetched))
+		;
 	timewaits__measure(&model->waits, now_ns);
 }
 
@@ -278,18 +290,23 @@ static void learn_place(struct life *life, const struct record *record)
 		life->remote.port = t->remote_port;
 }
 
-static void end_wait_before(struct model *model, const struct life *life);
+static void end_wait_before(struct model *model, const struct life *life, struct changes *changes);
+
+static bool lacks_tuple(const struct life *life)
+{
+	return !life->ordinal;
+}
 
 /* Once its tuple is complete, which for a client is after its first record. */
 static void settle_tuple(struct model *model, struct life *life)
 {
-	if (life->ordinal || !(life->flags & LIFE_PLACE_KNOWN) || !life->local.port || !life->remote.port)
+	if (!lacks_tuple(life) || !(life->flags & LIFE_PLACE_KNOWN) || !life->local.port ||
+	    !life->remote.port)
 		return;
 	if (life->role == ROLE_CLIENT && life->local.port == life->remote.port &&
 	    !memcmp(life->local.addr, life->remote.addr, sizeof(life->local.addr)))
 		life->role = ROLE_BOTH;
 	flow_table__join_tuple(&model->flows, life);
-	end_wait_before(model, life);
 }
 
 /* Decided at ESTABLISHED: there a fallback to TCP clears the socket's mark. */
@@ -303,10 +320,15 @@ static void learn_mptcp(struct life *life, const struct ev_transition *t)
 		life->flags |= LIFE_MPTCP;
 }
 
-static void learn(struct model *model, struct life *life, const struct record *record)
+static void learn(struct model *model, struct life *life, const struct record *record,
+		  struct changes *changes)
 {
+	bool lacked = lacks_tuple(life);
+
 	learn_place(life, record);
 	settle_tuple(model, life);
+	if (lacked && !lacks_tuple(life))
+		end_wait_before(model, life, changes);
 	if (record->owner && life->owner == OWNER_NONE)
 		life->owner = intern(model, record);
 	learn_mptcp(life, record->transition);
@@ -421,7 +443,7 @@ static struct life *begin_child(struct model *model, const struct record *record
 	if (!life)
 		return NULL;
 	life->first_old = EV_LISTEN;
-	learn(model, life, record);
+	learn(model, life, record, changes);
 	if (children__fetch(&model->children, record->place->socket_id, &held_ns)) {
 		tell_first(model, life, held_ns, changes);
 		if (fresh) {
@@ -803,16 +825,14 @@ static void begin_wait(struct model *model, const struct ev_timewait *wait, stru
 	life->wait_state = wait->substate;
 }
 
-static void end_wait(struct model *model, const struct ev_timewait *wait, struct life *life,
+static void end_wait(struct model *model, struct life *life, unsigned int end, uint64_t time_ns,
 		     struct changes *changes)
 {
-	if (!life)
-		return;
 	life->flags &= (uint16_t)~LIFE_WAITING;
 	life->flags |= LIFE_WAITED;
-	life->wait_end = wait->end;
-	life__enter(life, EV_STATE_CLOSE, wait->header.time_ns);
-	end_life(model, life, wait->header.time_ns, changes);
+	life->wait_end = (uint8_t)end;
+	life__enter(life, EV_STATE_CLOSE, time_ns);
+	end_life(model, life, time_ns, changes);
 }
 
 static void follow_wait(struct model *model, const struct ev_timewait *wait, struct change *change,
@@ -838,7 +858,8 @@ static void follow_wait(struct model *model, const struct ev_timewait *wait, str
 	if (entry)
 		timewaits__end(&model->waits, entry, wait->end);
 	departed__add(&model->departed, key);
-	end_wait(model, wait, life, changes);
+	if (life)
+		end_wait(model, life, wait->end, wait->header.time_ns, changes);
 }
 
 static void apply_timewait(struct model *model, const struct ev_timewait *wait, struct changes *changes)
@@ -855,7 +876,7 @@ static void apply_timewait(struct model *model, const struct ev_timewait *wait, 
 /* No record will tell of its minisocket, if it leaves one. Without an error the
  * way from these states to CLOSE is tcp_time_wait(), but for an orphan whose
  * peer never sends its FIN: the next dump shows that. */
-static void estimate_wait(struct model *model, const struct life *life, const struct ev_transition *t)
+static void estimate_wait(struct model *model, struct life *life, const struct ev_transition *t)
 {
 	struct wait_tuple tuple = tuple_of_life(life);
 	struct wait_charge charge;
@@ -864,22 +885,61 @@ static void estimate_wait(struct model *model, const struct life *life, const st
 		return;
 	charge = charge_of(model, &tuple, life, t->header.time_ns);
 	timewaits__estimate(&model->waits, wait_key(model, &tuple), &tuple, &charge, t->header.time_ns);
+	if (model->ends_at_close)
+		return;
+	life->flags |= LIFE_WAITING;
+	life->wait_state = EV_TIME_WAIT;
+	life->wait_estimated = 1;
 }
 
-/* A new connection on the tuple of a minisocket: that is no more. */
-static void end_wait_before(struct model *model, const struct life *life)
+/* Why a new connection has the tuple of a minisocket. */
+static enum ev_wait_end end_before(const struct wait_entry *entry, const struct life *life)
+{
+	if (wait_entry__held_ns(entry, life->start_ns) >= TIMEWAIT_LASTS_NS)
+		return EV_WAIT_EXPIRED;
+	return life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED;
+}
+
+/* A new connection on the tuple of a minisocket: that is no more, and no row
+ * brings it back. */
+static void end_wait_before(struct model *model, const struct life *life, struct changes *changes)
 {
 	struct wait_tuple tuple = tuple_of_life(life);
+	uint64_t key = wait_key(model, &tuple);
 	struct wait_entry *entry;
+	struct life *waiting;
+	enum ev_wait_end end;
 
 	if (!model->estimate_waits) /* its end has a record of its own */
 		return;
-	entry = timewaits__find(&model->waits, wait_key(model, &tuple));
-	/* A dump may be faster than the records, and show what comes of this life. */
-	if (!entry || !wait_entry__began_before(entry, life->start_ns))
+	departed__add(&model->departed, key);
+	entry = timewaits__find(&model->waits, key);
+	/* A record told of it, and so before those of this life; but a dump may have been
+	 * faster than these, and show what comes of this life. */
+	if (!entry ||
+	    (entry->flags & WAIT_PREEXISTING && !wait_entry__began_before(entry, life->start_ns)))
 		return;
-	departed__add(&model->departed, wait_key(model, &tuple));
-	timewaits__end(&model->waits, entry, life->role == ROLE_SERVER ? EV_WAIT_NEW_SYN : EV_WAIT_REUSED);
+	end = end_before(entry, life);
+	timewaits__end(&model->waits, entry, end);
+	waiting = flow_table__find(&model->flows, key);
+	if (waiting)
+		end_wait(model, waiting, end, life->start_ns, changes);
+}
+
+/* Whose time must be over. */
+static void end_overdue(struct model *model, struct changes *changes)
+{
+	struct wait_entry *entry;
+
+	while (changes->count < CHANGES_MAX && (entry = timewaits__overdue(&model->waits, model->now_ns))) {
+		struct life *life =
+			model->ends_at_close ? NULL : flow_table__find(&model->flows, entry->id);
+
+		timewaits__end(&model->waits, entry, EV_WAIT_EXPIRED);
+		if (life)
+			end_wait(model, life, EV_WAIT_EXPIRED, life->entered_ns + TIMEWAIT_LASTS_NS,
+				 changes);
+	}
 }
 
 static struct wait_tuple tuple_of_socket(const struct ev_socket *socket)
@@ -1030,8 +1090,23 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	model->healed.corrected++;
 	life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE | LIFE_INCOMPLETE;
 	life->wait_state = socket->state;
+	life->wait_estimated = model->estimate_waits;
 	life__wait(life, socket->header.time_ns);
 	return life;
+}
+
+/* What was inferred gives way to what the kernel shows. */
+static void correct_estimate(struct life *life, const struct ev_socket *socket)
+{
+	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S, left_ns = socket->expires_ms * NS_PER_MS;
+
+	if (life->state == socket->state)
+		return;
+	if (socket->state == EV_FIN_WAIT2)
+		life__wait_on(life);
+	else
+		life__enter(life, EV_TIME_WAIT,
+			    socket->header.time_ns - (left_ns < len_ns ? len_ns - left_ns : 0));
 }
 
 /* The life that goes on as this minisocket. None is begun for what is left of
@@ -1051,7 +1126,10 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 			return;
 		life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE;
 		life->wait_state = socket->state;
+		life->wait_estimated = model->estimate_waits;
 	}
+	if (life && life->wait_estimated)
+		correct_estimate(life, socket);
 	if (life)
 		life->seen = socket->state;
 }
@@ -1065,10 +1143,10 @@ static void see_minisocket(struct model *model, const struct record *record)
 
 	if (!timewaits__find(&model->waits, key) && departed__has(&model->departed, key))
 		return;
-	charge = charge_of(model, &tuple, NULL, socket->header.time_ns);
+	charge = charge_of(model, &tuple, flow_table__find(&model->flows, key), socket->header.time_ns);
 	timewaits__sample(&model->waits, key, &tuple, socket->state, socket->expires_ms, &charge,
 			  socket->header.time_ns);
-	if (model->waits_told && !model->ends_at_close)
+	if ((model->waits_told || model->estimate_waits) && !model->ends_at_close)
 		see_waiting_life(model, record, key);
 }
 
@@ -1080,20 +1158,28 @@ static void apply_socket(struct model *model, const struct record *record)
 		see_socket(model, record);
 }
 
+/* Its time was over when the dump began, which does not show it. */
+static bool is_due(const struct life *life, const struct ev_dump *dump)
+{
+	return life->wait_estimated && life->flags & LIFE_WAITING && life->state == EV_TIME_WAIT &&
+	       dump->began_ns - life->entered_ns >= TIMEWAIT_LEN_S * NS_PER_S;
+}
+
 /*
  * Compares a life with the dump that is over. Whatever records have told since it
  * began is newer. True when it is over: two dumps in a row did not show it.
  */
 static bool sweep_life(struct model *model, struct life *life, const struct ev_dump *dump)
 {
+	bool covered = dump->states & 1U << life->state;
 	unsigned int seen = life->seen;
 
 	if (life->netns != dump->netns || life->role == ROLE_LISTENER || !(life->flags & LIFE_PLACE_KNOWN))
 		return false;
-	life->seen = 0;
-	if (life->entered_ns >= dump->began_ns || !(dump->states & 1U << life->state))
+	life->seen = covered ? 0 : seen & SEEN_MISSED;
+	if (life->entered_ns >= dump->began_ns || !covered)
 		return false;
-	if (seen & SEEN_MISSED)
+	if (seen & SEEN_MISSED || (!seen && is_due(life, dump)))
 		return true;
 	if (!seen) {
 		life->seen = SEEN_MISSED;
@@ -1106,12 +1192,27 @@ static bool sweep_life(struct model *model, struct life *life, const struct ev_d
 	return false;
 }
 
+/* Whoever has gone before its time was reset or killed: a dump does not say which. */
+static void end_swept(struct model *model, struct life *life, const struct ev_dump *dump,
+		      struct changes *changes)
+{
+	if (life->wait_estimated && life->flags & LIFE_WAITING) {
+		end_wait(model, life, is_due(life, dump) ? EV_WAIT_EXPIRED : EV_WAIT_END_NONE,
+			 dump->began_ns, changes);
+		return;
+	}
+	model->healed.closed++;
+	life->flags |= LIFE_INCOMPLETE;
+	end_life(model, life, dump->header.time_ns, changes);
+}
+
 bool model__more(struct model *model, struct changes *changes)
 {
 	struct sweep *sweep = &model->sweep;
 	struct flow_table *flows = &model->flows;
 
 	changes->count = 0;
+	end_overdue(model, changes);
 	while (sweep->active && changes->count < CHANGES_MAX) {
 		struct life *life = sweep->at < flows->used ?
 					    (struct life *)flow_table__open_at(flows, sweep->at) :
@@ -1120,9 +1221,7 @@ bool model__more(struct model *model, struct changes *changes)
 		sweep->active = ++sweep->at < flows->used;
 		if (!life || !sweep_life(model, life, &sweep->dump))
 			continue;
-		model->healed.closed++;
-		life->flags |= LIFE_INCOMPLETE;
-		end_life(model, life, sweep->dump.header.time_ns, changes);
+		end_swept(model, life, &sweep->dump, changes);
 	}
 	return changes->count > 0;
 }
@@ -1150,10 +1249,9 @@ static void apply_dump(struct model *model, const struct ev_dump *dump)
 	departed__rest(&model->departed);
 	if (dump->states & 1U << EV_TIME_WAIT)
 		timewaits__sampled(&model->waits, dump->netns, dump->began_ns);
-	if (dump->states & 1U << EV_ESTABLISHED) {
-		model->whole = true;
+	model->whole |= dump->states & 1U << EV_ESTABLISHED;
+	if (dump->states & 1U << EV_ESTABLISHED || (model->estimate_waits && !model->ends_at_close))
 		model->sweep = (struct sweep){ .active = true, .dump = *dump };
-	}
 }
 
 /* Namespaces come and go: the settings that were told longest ago give way. */
@@ -1179,11 +1277,11 @@ static void move_life(struct model *model, struct life *life, const struct ev_tr
 {
 	uint64_t now_ns = t->header.time_ns;
 
+	if (t->new_state == EV_STATE_CLOSE && model->estimate_waits)
+		estimate_wait(model, life, t);
 	if (t->new_state == EV_STATE_CLOSE && life->flags & LIFE_WAITING && !model->ends_at_close &&
 	    !become_minisocket(model, life, now_ns, changes))
 		return;
-	if (t->new_state == EV_STATE_CLOSE && model->estimate_waits)
-		estimate_wait(model, life, t);
 	life__enter(life, t->new_state, now_ns);
 	if (t->new_state == EV_STATE_CLOSE)
 		end_life(model, life, now_ns, changes);
@@ -1213,7 +1311,7 @@ static int apply_transition(struct model *model, const struct record *record, st
 	/* 5.10 tells of every transition with a full record. */
 	if (record->birth && !life->history_count && t->old_state == EV_STATE_CLOSE)
 		life->birth_error = (uint8_t)record->birth->error;
-	learn(model, life, record);
+	learn(model, life, record, changes);
 	life__judge(life, t, record->totals);
 	follow_listener(model, record, life);
 	add_transition(model, record, life, changes);
@@ -1233,10 +1331,9 @@ int model__apply(struct model *model, const struct record *record, struct change
 	uint64_t now_ns = record->header->time_ns;
 	struct change *change;
 
+	model__advance(model, now_ns);
 	while (model__more(model, changes))
 		; /* not fetched */
-	if (model->estimate_waits)
-		timewaits__expire(&model->waits, now_ns);
 	if (record->transition)
 		return apply_transition(model, record, changes);
 	if (record->header->kind == EV_ADMITTED) {
@@ -1270,6 +1367,7 @@ int model__apply(struct model *model, const struct record *record, struct change
 	} else if (record->loss) {
 		change = add_change(changes, CHANGE_LOSS, now_ns);
 		change->loss = record->loss;
+		timewaits__doubt(&model->waits, now_ns);
 		model->lost |= 1U << (record->loss->of_kind < 32 ? record->loss->of_kind : 0);
 	} else if (record->stop) {
 		change = add_change(changes, CHANGE_STOP, now_ns);

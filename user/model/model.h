@@ -55,9 +55,9 @@ struct change {
 	const struct ev_stop *stop;
 };
 
-/* One record gives at most: the end of a life whose close was lost, the two
- * first transitions of a child, and its end. */
-enum { CHANGES_MAX = 4 };
+/* One record gives at most: the end of a life whose close was lost, that of the
+ * one which had the tuple before, the two first transitions of a child, and its end. */
+enum { CHANGES_MAX = 5 };
 
 struct changes {
 	unsigned int count;
@@ -88,10 +88,15 @@ void model__free(struct model *model);
  * no effect, changes is empty). */
 int model__apply(struct model *model, const struct record *record, struct changes *changes);
 
+/* It is now_ns, whether or not there are records: what ends by itself does so with
+ * the model__more() that follows. Each record does the same. */
+void model__advance(struct model *model, uint64_t now_ns);
+
 /*
  * A record that ends a dump may set many lives right: those that it did not show
- * are over, unseen. Call until it is false; each time fills changes. The next
- * model__apply() passes over what was not fetched.
+ * are over, unseen; and where no record tells it minisockets end by the clock.
+ * Call until it is false; each time fills changes. The next model__apply() passes
+ * over what was not fetched.
  */
 bool model__more(struct model *model, struct changes *changes);
 

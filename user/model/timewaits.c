@@ -139,6 +139,14 @@ static uint32_t place_for_group(struct timewaits *waits, uint64_t second)
 	return NO_PLACE;
 }
 
+static bool is_confirmed(const struct timewaits *waits, uint32_t netns)
+{
+	for (uint32_t i = 0; i < waits->confirmed_count; i++)
+		if (waits->confirmed[i] == netns)
+			return true;
+	return false;
+}
+
 static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple,
 			 const struct wait_charge *charge, uint64_t now_ns)
 {
@@ -157,6 +165,7 @@ static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple
 	index = place_for_group(waits, wanted.rate_second);
 	if (index == NO_PLACE)
 		return OTHER;
+	wanted.in_doubt = waits->loss_ns && !is_confirmed(waits, tuple->netns);
 	first = idmap__find(&waits->by_key, hash); /* the place may have come from its chain */
 	wanted.next = first;
 	waits->groups[index] = wanted;
@@ -338,10 +347,6 @@ void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_w
 
 /* ---- without function hooks ---- */
 
-/* A minisocket's timer is one of a wheel that gets coarser with the distance:
- * measured 60.85 s (6.12). */
-#define ESTIMATED_LEN_NS (60850 * NS_PER_MS)
-
 struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 				       const struct wait_tuple *tuple, const struct wait_charge *charge,
 				       uint64_t now_ns)
@@ -363,24 +368,38 @@ struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 	return entry;
 }
 
-void timewaits__expire(struct timewaits *waits, uint64_t now_ns)
+struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns)
 {
 	while (waits->oldest != NO_PLACE) {
 		uint32_t index = waits->oldest;
 		struct wait_entry *entry = wait_at(waits, index);
+		bool by_clock = entry->id && !(entry->flags & WAIT_RESTARTED);
 
 		/* Its age wraps after 52 days; nothing stays here so long. */
-		if (entry->id && wait_entry__held_ns(entry, now_ns) < ESTIMATED_LEN_NS)
-			return;
+		if (by_clock && wait_entry__held_ns(entry, now_ns) < TIMEWAIT_LASTS_NS)
+			return NULL;
 		waits->oldest = entry->next;
 		if (waits->oldest == NO_PLACE)
 			waits->newest = NO_PLACE;
 		entry->flags &= (uint8_t)~WAIT_QUEUED;
-		if (entry->id)
-			timewaits__end(waits, entry, EV_WAIT_EXPIRED);
-		else
+		if (by_clock)
+			return entry;
+		if (!entry->id)
 			free_wait(waits, index);
 	}
+	return NULL;
+}
+
+/* Whether a row contradicts the clock. An ACK beyond the window starts the timer
+ * anew (tcp_timewait_state_process()), and so does the FIN that FIN_WAIT2 waits for. */
+static bool is_restarted(const struct wait_entry *entry, unsigned int substate, uint64_t left_ns,
+			 uint64_t now_ns)
+{
+	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S;
+	uint64_t held_ns = wait_entry__held_ns(entry, now_ns);
+	uint64_t expected_ns = held_ns < len_ns ? len_ns - held_ns : 0;
+
+	return substate == EV_FIN_WAIT2 || left_ns > expected_ns + NS_PER_S;
 }
 
 void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
@@ -407,6 +426,8 @@ void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_t
 		entry->substate = (uint8_t)substate;
 		++*counter_of(waits, entry);
 	}
+	if (entry->flags & WAIT_QUEUED && is_restarted(entry, substate, left_ns, now_ns))
+		entry->flags |= WAIT_RESTARTED;
 	entry->flags |= WAIT_SEEN;
 }
 
@@ -418,10 +439,47 @@ static enum ev_wait_end why_gone(const struct wait_entry *entry, uint64_t now_ns
 										EV_WAIT_EXPIRED;
 }
 
+void timewaits__doubt(struct timewaits *waits, uint64_t now_ns)
+{
+	waits->loss_ns = now_ns;
+	waits->confirmed_count = 0;
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		waits->groups[i].in_doubt = true;
+}
+
+bool wait_group__is_exact(const struct wait_group *group)
+{
+	return !group->estimated && !group->in_doubt;
+}
+
+bool timewaits__are_exact(const struct timewaits *waits, uint32_t netns)
+{
+	if (waits->loss_ns && !is_confirmed(waits, netns))
+		return false;
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		if (waits->groups[i].netns == netns && waits->groups[i].estimated)
+			return false;
+	return true;
+}
+
+/* With more namespaces than are remembered, the new groups of the others stay in
+ * doubt until their next dump. */
+static void confirm(struct timewaits *waits, uint32_t netns, uint64_t began_ns)
+{
+	if (!waits->loss_ns || began_ns < waits->loss_ns)
+		return;
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		if (waits->groups[i].netns == netns)
+			waits->groups[i].in_doubt = false;
+	if (!is_confirmed(waits, netns) && waits->confirmed_count < TIMEWAIT_NETNS_MAX)
+		waits->confirmed[waits->confirmed_count++] = netns;
+}
+
 void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns)
 {
 	uint32_t began = (uint32_t)(began_ns >> TIME_SHIFT);
 
+	confirm(waits, netns, began_ns);
 	for (uint32_t i = 0; i < waits->used; i++) {
 		struct wait_entry *entry = wait_at(waits, i);
 

@@ -25,7 +25,12 @@ enum {
 	TIMEWAIT_RATE_SECONDS = 10, /* over which a rate is taken */
 	TIMEWAIT_SHORT_MS = 1000,   /* a connection shorter than this is "short" */
 	TIMEWAIT_LEN_S = 60,	    /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
+	TIMEWAIT_NETNS_MAX = 256,   /* remembered as confirmed after a loss */
 };
+
+/* A minisocket's timer is one of a wheel that gets coarser with the distance:
+ * measured 60.85 s (6.12). */
+#define TIMEWAIT_LASTS_NS (60850ULL * 1000 * 1000)
 
 /* The tuple of a minisocket. */
 struct wait_tuple {
@@ -54,6 +59,8 @@ enum {
 	WAIT_PREEXISTING = 1 << 1, /* found by a dump: its begin was not seen */
 	WAIT_QUEUED = 1 << 2,	   /* in the queue of those to expire by the clock */
 	WAIT_SEEN = 1 << 3,	   /* by the dump in progress */
+	/* Its timer was started anew, or is that of FIN_WAIT2: only a dump tells its end. */
+	WAIT_RESTARTED = 1 << 4,
 };
 
 _Static_assert(sizeof(struct wait_entry) == 64, "200,000 of them must fit in 24 MiB");
@@ -62,7 +69,8 @@ struct wait_group {
 	uint32_t netns; /* 0 in the group "other" */
 	uint32_t owner; /* a reference; OWNER_NONE: not known */
 	uint8_t role;	/* enum role */
-	uint8_t pad[3];
+	bool in_doubt;	/* records were lost since its namespace was last dumped */
+	uint8_t pad[2];
 	struct endpoint service; /* client: the remote end; server: the local one */
 	uint32_t time_wait;	 /* now */
 	uint32_t fin_wait2;	 /* now: minisockets that wait for the peer's FIN */
@@ -95,6 +103,9 @@ struct timewaits {
 	struct idmap by_key;
 	struct owners *owners; /* borrowed */
 	uint64_t seed;
+	uint64_t loss_ns;			/* when records were lost last; 0: none were */
+	uint32_t confirmed[TIMEWAIT_NETNS_MAX]; /* the namespaces that were dumped since then */
+	uint32_t confirmed_count;
 };
 
 int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries);
@@ -118,8 +129,9 @@ struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 				       const struct wait_tuple *tuple, const struct wait_charge *charge,
 				       uint64_t now_ns);
 
-/* Ends what must have expired by now. Cheap when nothing has. */
-void timewaits__expire(struct timewaits *waits, uint64_t now_ns);
+/* One that must have expired by now, which the caller ends; NULL when there is
+ * none any more. Cheap. */
+struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns);
 
 /* A dump shows this one, which expires in expires_ms. */
 void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
@@ -129,6 +141,15 @@ void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_t
 /* A dump of this namespace, begun at began_ns, is over: what it did not show
  * has ended. */
 void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns);
+
+/* Records were lost: until a dump that begins later no count is exact. */
+void timewaits__doubt(struct timewaits *waits, uint64_t now_ns);
+
+/* Each of its entries was told by a record or shown by a dump, and none is missing. */
+bool wait_group__is_exact(const struct wait_group *group);
+
+/* The same of all of a namespace, whether or not it has groups. */
+bool timewaits__are_exact(const struct timewaits *waits, uint32_t netns);
 
 /* None was made, for the kernel's table was full. */
 void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,

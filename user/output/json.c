@@ -404,6 +404,8 @@ static void put_life(struct printer *printer, const struct change *change)
 		put_word(out, ",\"wait_end\":\"", wait_end__name(life->wait_end));
 	if (life->flags & LIFE_WAIT_REFUSED)
 		put_word(out, ",\"wait_end\":\"", "refused");
+	if (life->wait_estimated)
+		put_word(out, ",\"wait_quality\":\"", "estimated");
 	if (handshake_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"handshake_us\":");
 		strbuf__u64(out, handshake_ns / NS_PER_US);
@@ -794,7 +796,7 @@ static void json_waits(struct printer *printer, const struct wait_group *group,
 	strbuf__char(out, '}');
 	if (group->refused)
 		put_count(out, ",\"refused\":", group->refused);
-	put_word(out, ",\"quality\":\"", group->estimated ? "estimated" : "exact");
+	put_word(out, ",\"quality\":\"", wait_group__is_exact(group) ? "exact" : "estimated");
 	close_object(printer);
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "source/snapshot.h"
+#include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
 
@@ -131,32 +131,18 @@ static void count_listeners(struct session *session, struct census *census)
 static void show_census(struct session *session)
 {
 	const struct timewaits *waits = model__timewaits(session->model);
-	bool estimated = false;
 	struct census census;
 
-	for (uint32_t i = 0; i < waits->group_count; i++)
-		estimated |= waits->groups[i].estimated != 0;
 	census__init(&census);
 	count_lives(session, &census);
 	if (!session->options->at_close) /* then nobody follows them */
 		count_waits(session, &census);
 	count_listeners(session, &census);
 	for (uint32_t i = 0; i < census.used; i++)
-		session->printer.ops->census(&session->printer, &census.rows[i], estimated,
+		session->printer.ops->census(&session->printer, &census.rows[i],
+					     !timewaits__are_exact(waits, census.rows[i].netns),
 					     session->last_ns);
 	census__fini(&census);
-}
-
-/* --once: there is nothing but the tables. */
-static void look_once(struct session *session)
-{
-	int err;
-
-	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
-	if (err)
-		log__line("the kernel's tables cannot be read: %s",
-			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
-					   strerror(-err));
 }
 
 /* Once, for machines: what was there when tcpsaga began. */
@@ -164,12 +150,9 @@ static void look(struct session *session, uint64_t now_ns, bool due)
 {
 	(void)now_ns;
 	(void)due;
-	if (session->sampled)
-		return;
 	if (session->options->once) {
-		session->sampled = true;
-		look_once(session);
-	} else if (session->options->json && model__is_whole(session->model)) {
+		samples__once(session);
+	} else if (!session->sampled && session->options->json && model__is_whole(session->model)) {
 		session->sampled = true;
 		show_census(session);
 	}
@@ -184,7 +167,7 @@ static void tell_the_rest(struct session *session)
 
 static const struct view lives_view = {
 	.of = OF_LIVES,
-	.heals = true,
+	.heals = HEALS | HEALS_REGULARLY | HEALS_WAITS,
 	.look = look,
 	.hooks = lives_hooks,
 	.changes = lives_changes,

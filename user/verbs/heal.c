@@ -18,7 +18,14 @@ enum {
 	PAUSE_TIMES = 4,
 	PAUSE_MS_LEAST = 200,
 	PAUSE_MS_MOST = 800,
+	/* Minisockets: a hundredth of a core for reading them, and no more than that
+	 * while most of them stay. */
+	WAITS_SHARE = 20,
+	WAITS_TIMES = WAITS_SHARE,
+	WAITS_MS_LEAST = 1000,
 };
+
+#define WAIT_STATES (1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT)
 
 /* The many TIME_WAITs only where one of them is in doubt. */
 static uint32_t states_to_confirm(uint32_t missed)
@@ -28,22 +35,49 @@ static uint32_t states_to_confirm(uint32_t missed)
 	return missed & waits ? SOCKET_STATES : SOCKET_STATES & ~waits;
 }
 
-static void start(struct heal *heal, struct source *source, uint64_t losses, bool soon)
+static void start(struct heal *heal, struct source *source, struct scan_config *config)
 {
-	struct scan_config config = { .terms = heal->terms, .share = soon ? SHARE_SOON : SHARE_REGULAR };
+	config->terms = heal->terms;
+	heal->began_ns = clock__boot_ns();
+	heal->scan = scan__new(config);
+	source->hurry = heal->scan != NULL;
+	if (!heal->scan) {
+		heal->off = true;
+		log__line("the kernel's tables cannot be read: %s", strerror(errno));
+	}
+}
+
+static void start_whole(struct heal *heal, struct source *source, uint64_t losses, bool soon)
+{
+	struct scan_config config = { .share = soon ? SHARE_SOON : SHARE_REGULAR };
 
 	if (!heal->begun)
 		config.extras = SNAPSHOT_OWNERS;
 	if (heal->missed)
 		config.states = states_to_confirm(heal->missed);
 	heal->losses = losses;
-	heal->began_ns = clock__boot_ns();
-	heal->scan = scan__new(&config);
-	source->hurry = heal->scan != NULL;
-	if (!heal->scan) {
-		heal->off = true;
-		log__line("the kernel's tables cannot be read: %s", strerror(errno));
-	}
+	heal->only_waits = false;
+	start(heal, source, &config);
+}
+
+static void start_waits(struct heal *heal, struct source *source)
+{
+	struct scan_config config = { .states = WAIT_STATES, .share = WAITS_SHARE };
+
+	heal->only_waits = true;
+	start(heal, source, &config);
+}
+
+/* The next one, which decides about those that this one missed, is soon. */
+static void finish_waits(struct heal *heal, struct model *model, uint64_t now_ns)
+{
+	bool missed = model__missed(model) != 0, soon = missed && !heal->wait_missed;
+	uint64_t pause_ns = (now_ns - heal->began_ns) * WAITS_TIMES;
+
+	if (soon || pause_ns < WAITS_MS_LEAST * NS_PER_MS)
+		pause_ns = WAITS_MS_LEAST * NS_PER_MS;
+	heal->next_waits_ns = now_ns + pause_ns;
+	heal->wait_missed = missed;
 }
 
 static void finish(struct heal *heal, struct source *source, struct model *model, int result)
@@ -53,11 +87,15 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 
 	heal__stop(heal);
 	source->hurry = false;
+	heal->off = result == -ENOENT;
+	if (heal->only_waits) {
+		finish_waits(heal, model, now_ns);
+		return;
+	}
 	if (result < 0 && !heal->begun)
 		log__line("connections that existed before are not known: %s",
 			  result == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
 					      strerror(-result));
-	heal->off = result == -ENOENT;
 	heal->begun = true;
 	if (pause_ns < PAUSE_MS_LEAST * NS_PER_MS)
 		pause_ns = PAUSE_MS_LEAST * NS_PER_MS;
@@ -67,6 +105,10 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 	heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
 	/* Who was not shown is looked for once more before it is given up. */
 	missed = model__missed(model);
+	if (heal->waits) {
+		heal->wait_missed |= missed & 1U << EV_TIME_WAIT;
+		missed &= ~(1U << EV_TIME_WAIT);
+	}
 	heal->missed = heal->missed ? 0 : missed;
 }
 
@@ -96,7 +138,10 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 	now_ns = clock__boot_ns();
 	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns);
 	if (soon || now_ns >= heal->next_ns)
-		start(heal, source, losses, soon);
+		start_whole(heal, source, losses, soon);
+	else if (heal->waits && now_ns >= heal->next_waits_ns &&
+		 (heal->wait_missed || model__timewaits(model)->count))
+		start_waits(heal, source);
 	return 0;
 }
 

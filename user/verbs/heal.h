@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * When the kernel's tables are read: at the start for what existed before, after
- * a loss so that the model is right again, and now and then in case of what
- * nobody noticed.
+ * a loss so that the model is right again, now and then in case of what nobody
+ * noticed; and where no record tells of minisockets these again and again.
  */
 #ifndef TCPSAGA_VERBS_HEAL_H
 #define TCPSAGA_VERBS_HEAL_H
@@ -13,13 +13,17 @@
 struct heal {
 	const struct kernel_filter *terms; /* borrowed */
 	bool regular;			   /* also without a loss, each minute */
+	bool waits;			   /* no record tells of minisockets: as long as there are any */
 	struct scan *scan;		   /* owned; NULL: none is under way */
 	bool begun;			   /* the first one has been */
-	uint32_t missed; /* states of what the last one missed, for the one under way; 0: it is whole */
-	bool off;	 /* it cannot be done here */
-	uint64_t losses; /* that had been told when the last one began */
+	uint32_t missed;  /* states of what the last one missed, for the one under way; 0: it is whole */
+	bool only_waits;  /* the one under way reads nothing else */
+	bool wait_missed; /* the last one of those missed some: another has to decide */
+	bool off;	  /* it cannot be done here */
+	uint64_t losses;  /* that had been told when the last one began */
 	uint64_t began_ns;
-	uint64_t next_ns;     /* when the next regular one is due */
+	uint64_t next_ns; /* when the next regular one is due */
+	uint64_t next_waits_ns;
 	uint64_t earliest_ns; /* no other one begins before */
 };
 

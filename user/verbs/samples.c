@@ -28,6 +28,20 @@ void samples__listeners(struct session *session)
 	session->sampled = true;
 }
 
+void samples__once(struct session *session)
+{
+	int err;
+
+	if (session->sampled)
+		return;
+	session->sampled = true;
+	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
+	if (err)
+		log__line("the kernel's tables cannot be read: %s",
+			  err == -ENOENT ? "this kernel has no tcp_diag (modprobe tcp_diag)" :
+					   strerror(-err));
+}
+
 void samples__sockets(struct session *session, uint64_t now_ns)
 {
 	bool first = !session->sampled;

@@ -11,6 +11,9 @@
 /* The listeners: limits, and the depths that no event tells. */
 void samples__listeners(struct session *session);
 
+/* All of them: for --once, which has nothing else. */
+void samples__once(struct session *session);
+
 /*
  * Listeners, connections and minisockets: once at the start, for what was there
  * before; where no record tells of minisockets again and again, the more seldom

@@ -143,6 +143,16 @@ static void show_changes(struct session *session, const struct changes *changes)
 		select__change(&session->select, &changes->change[i], show, session);
 }
 
+/* What ends by itself has ended by now. */
+static void pass_time(struct session *session, uint64_t now_ns)
+{
+	struct changes changes;
+
+	model__advance(session->model, now_ns);
+	while (model__more(session->model, &changes))
+		show_changes(session, &changes);
+}
+
 /* Keeps it, applies it and shows what has changed. */
 static int take_record(struct session *session, const void *data, size_t len, const struct record *record)
 {
@@ -158,6 +168,7 @@ static int take_record(struct session *session, const void *data, size_t len, co
 	session->losses += record->loss != NULL;
 	if (session->view->pass)
 		session->view->pass(session, record->header->time_ns);
+	pass_time(session, record->header->time_ns);
 	err = model__apply(session->model, record, &changes);
 	if (err)
 		return err;
@@ -308,6 +319,7 @@ static int init_model(struct session *session)
 		session->view->tune(session, &config);
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		return fail(EXIT_FAILED, "no random numbers: %s", strerror(errno));
+	session->estimates_waits = config.estimate_waits;
 	session->model = model__new(&config);
 	if (!session->model || select__init(&session->select, session->options->filter, session->model))
 		return fail(EXIT_FAILED, "out of memory");
@@ -363,15 +375,23 @@ static void show_snapshot(struct session *session, uint64_t now_ns)
 	session->view->show(session, now_ns);
 }
 
+/* A first snapshot without what existed before would be a lie. */
+static bool is_ready(const struct session *session)
+{
+	return !session->view->heals || session->options->once || session->heal.begun || session->heal.off;
+}
+
 /* A recording has a time of its own, and brings its own samples: it is shown
  * as it is in the end. */
 static void look(struct session *session)
 {
 	uint64_t now_ns = clock__boot_ns();
-	bool due = session->view->show && now_ns >= session->next_snapshot_ns;
+	bool due = session->view->show && now_ns >= session->next_snapshot_ns && is_ready(session);
 
 	if (session->options->replay)
 		return;
+	if (!session->options->once)
+		pass_time(session, now_ns);
 	if (session->view->look)
 		session->view->look(session, now_ns, due);
 	if (!due)
@@ -389,7 +409,8 @@ static int heal(struct session *session)
 	if (!session->view->heals || session->options->replay || session->options->once)
 		return 0;
 	session->heal.terms = &session->terms;
-	session->heal.regular = !session->writer;
+	session->heal.regular = session->view->heals & HEALS_REGULARLY && !session->writer;
+	session->heal.waits = session->view->heals & HEALS_WAITS && session->estimates_waits;
 	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
 }
 

@@ -37,10 +37,12 @@ static void waits_tune(const struct session *session, struct model_config *confi
 	config->ends_at_close = true;
 }
 
-static void look_at_sockets(struct session *session, uint64_t now_ns, bool due)
+static void look(struct session *session, uint64_t now_ns, bool due)
 {
+	(void)now_ns;
 	(void)due;
-	samples__sockets(session, now_ns);
+	if (session->options->once)
+		samples__once(session);
 }
 
 static bool group_wanted(const struct session *session, const struct wait_group *group,
@@ -126,7 +128,8 @@ static const struct view waits_view = {
 	.of = OF_WAITS,
 	.hooks = waits_hooks,
 	.tune = waits_tune,
-	.look = look_at_sockets,
+	.heals = HEALS | HEALS_WAITS,
+	.look = look,
 	.show = show_waits,
 };
 

@@ -40,7 +40,7 @@ static uint32_t events_changes(const struct options *options)
 
 const struct view events_view = {
 	.of = OF_EVENTS,
-	.heals = true,
+	.heals = HEALS | HEALS_REGULARLY,
 	.hooks = events_hooks,
 	.changes = events_changes,
 };

@@ -18,13 +18,20 @@
 
 struct session;
 
+/* When the tables are read: verbs/heal.c. */
+enum {
+	HEALS = 1 << 0,		  /* at the start, for what existed before, and after a loss */
+	HEALS_REGULARLY = 1 << 1, /* also each minute */
+	HEALS_WAITS = 1 << 2,	  /* minisockets, where no record tells of them */
+};
+
 /* All but of and hooks may be left out (NULL). */
 struct view {
 	enum subject_matter of;
 
-	/* It needs every connection, also those that existed before, and to be
-	 * right again after a loss: verbs/heal.c. */
-	bool heals;
+	/* HEALS_*: it needs every connection, also those that existed before, and to
+	 * be right again after a loss. */
+	unsigned int heals;
 
 	/* Bit (1 << HOOK_*) of each hook behind what is to be seen. HOOK_STATE is
 	 * always among them. */
@@ -75,6 +82,7 @@ struct session {
 	uint64_t next_dump_ns; /* boot time */
 
 	/* session.c */
+	bool estimates_waits;		 /* so the model does */
 	struct recording_writer *writer; /* owned; NULL: not recording */
 	const char *record_to;
 	bool prints;
