@@ -516,49 +516,126 @@ static void waits_heading(struct printer *printer)
 {
 	struct strbuf *out = &printer->out;
 
+	if (narrow(printer)) {
+		put_heading(out, "ROLE", 6);
+		put_heading(out, "SERVICE", END_WIDTH_NARROW);
+		strbuf__str(out, "TIME_WAIT   RATE/s  STEADY OLDEST PROCESS\n");
+		return;
+	}
 	put_process_heading(printer);
 	put_heading(out, "ROLE", 6);
 	put_heading(out, "SERVICE", END_WIDTH);
 	strbuf__str(out, "TIME_WAIT FIN_WAIT2  RATE/s  STEADY OLDEST  SHORT ENDED EARLY\n");
 }
 
-static void table_waits(struct printer *printer, const struct wait_group *group,
-			const struct owner *owner, uint64_t time_ns)
+/* " 12 reused, 3 reset": each a piece that stays together. */
+static void put_ends(struct wrap *wrap, struct strbuf *out, const struct wait_group *group)
 {
-	struct strbuf *out = &printer->out;
-	double rate = wait_group__rate(group, time_ns);
 	const char *gap = " ";
+	char piece[64];
+	int len;
 
-	put_process_column(printer, owner);
-	put_heading(out, role__name(group->role) ? role__name(group->role) : "-", 6);
-	put_end(out, group->service.addr, group->service.port, group->service.port, END_WIDTH);
-	strbuf__printf(out, "%8u%c %9u %7.1f %7.0f %5.1fs ", group->time_wait,
-		       group->estimated ? '~' : ' ', group->fin_wait2, rate, rate * TIMEWAIT_LEN_S,
-		       (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
-	if (group->measured)
-		strbuf__printf(out, "%5.0f%%",
-			       100.0 * (double)group->short_lived / (double)group->measured);
-	else
-		strbuf__printf(out, "%6s", "-");
 	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {
 		if (end == EV_WAIT_EXPIRED || !group->ended[end])
 			continue;
-		strbuf__printf(out, "%s%llu %s", gap, (unsigned long long)group->ended[end],
+		len = snprintf(piece, sizeof(piece), "%s%llu %s", gap,
+			       (unsigned long long)group->ended[end],
 			       end ? wait_end__name(end) : "unseen");
+		wrap__piece(wrap, out, piece, (size_t)len);
 		gap = ", ";
 	}
-	if (group->refused)
-		strbuf__printf(out, "%s%llu refused (table full)", gap,
-			       (unsigned long long)group->refused);
+	if (!group->refused)
+		return;
+	len = snprintf(piece, sizeof(piece), "%s%llu refused (table full)", gap,
+		       (unsigned long long)group->refused);
+	wrap__piece(wrap, out, piece, (size_t)len);
+}
+
+static void put_waits_place(struct printer *printer, const struct wait_group *group, unsigned int width)
+{
+	struct strbuf *out = &printer->out;
+
+	put_heading(out, role__name(group->role) ? role__name(group->role) : "-", 6);
+	put_end(out, group->service.addr, group->service.port, group->service.port, width);
+	strbuf__printf(out, "%8u%c ", group->time_wait, wait_group__is_exact(group) ? ' ' : '~');
+}
+
+static double short_share(const struct wait_group *group)
+{
+	return 100.0 * (double)group->short_lived / (double)group->measured;
+}
+
+static void put_waits_rate(struct strbuf *out, const struct wait_group *group, uint64_t time_ns)
+{
+	double rate = wait_group__rate(group, time_ns);
+
+	strbuf__printf(out, "%7.1f %7.0f %5.1fs ", rate, rate * TIMEWAIT_LEN_S,
+		       (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
+}
+
+/* What has no room beside it stands below it. */
+static void put_narrow_waits(struct printer *printer, const struct wait_group *group,
+			     const struct owner *owner, uint64_t time_ns)
+{
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
+	struct strbuf *out = &printer->out, below;
+	char text[64];
+
+	put_waits_place(printer, group, END_WIDTH_NARROW);
+	put_waits_rate(out, group, time_ns);
+	put_process(out, owner);
+	finish_line(out);
+	strbuf__init(&below);
+	wrap.used = INDENT;
+	if (group->fin_wait2)
+		wrap__piece(&wrap, &below, text,
+			    (size_t)snprintf(text, sizeof(text), " %u FIN_WAIT2;", group->fin_wait2));
+	if (group->measured)
+		wrap__piece(&wrap, &below, text,
+			    (size_t)snprintf(text, sizeof(text), " %.0f%% short;", short_share(group)));
+	put_ends(&wrap, &below, group);
+	if (below.len && below.data[below.len - 1] == ';')
+		below.len--;
+	if (below.len) {
+		pad_to(out, out->len, INDENT - 1);
+		strbuf__append(out, below.data, below.len);
+		strbuf__char(out, '\n');
+	}
+	strbuf__fini(&below);
+}
+
+static void table_waits(struct printer *printer, const struct wait_group *group,
+			const struct owner *owner, uint64_t time_ns)
+{
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
+	struct strbuf *out = &printer->out;
+	size_t start = out->len;
+
+	if (narrow(printer)) {
+		put_narrow_waits(printer, group, owner, time_ns);
+		return;
+	}
+	put_process_column(printer, owner);
+	put_waits_place(printer, group, END_WIDTH);
+	strbuf__printf(out, "%9u ", group->fin_wait2);
+	put_waits_rate(out, group, time_ns);
+	if (group->measured)
+		strbuf__printf(out, "%5.0f%%", short_share(group));
+	else
+		strbuf__printf(out, "%6s", "-");
+	wrap.used = (unsigned int)(out->len - start);
+	put_ends(&wrap, out, group);
 	finish_line(out);
 }
 
 static void table_ports(struct printer *printer, const struct port_use *use,
 			const struct ev_dump *settings, uint64_t time_ns)
 {
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
 	struct strbuf *out = &printer->out;
 	uint32_t range = settings ? settings->ephemeral_ports : 0;
-	char text[ADDR_TEXT_MAX];
+	size_t start = out->len;
+	char text[ADDR_TEXT_MAX], piece[64];
 
 	(void)time_ns;
 	strbuf__str(out, "ports of ");
@@ -566,10 +643,15 @@ static void table_ports(struct printer *printer, const struct port_use *use,
 	strbuf__str(out, " to ");
 	put_end(out, use->destination.addr, use->destination.port, true, 0);
 	strbuf__printf(out, "%u in use, %u of them TIME_WAIT", use->in_use, use->time_wait);
+	wrap.used = (unsigned int)(out->len - start);
 	if (range)
-		strbuf__printf(out, ", %u of %u left", port_use__left(use, range), range);
+		wrap__piece(&wrap, out, piece,
+			    (size_t)snprintf(piece, sizeof(piece), ", %u of %u left",
+					     port_use__left(use, range), range));
 	if (range && port_use__seconds_left(use, range) >= 0)
-		strbuf__printf(out, ", none in %.0f s at this rate", port_use__seconds_left(use, range));
+		wrap__piece(&wrap, out, piece,
+			    (size_t)snprintf(piece, sizeof(piece), ", none in %.0f s at this rate",
+					     port_use__seconds_left(use, range)));
 	finish_line(out);
 }
 
@@ -606,14 +688,37 @@ static void lives_heading(struct printer *printer)
 	}
 }
 
-/* "ESTABLISHED 2.10ms": a state with the time spent in it. */
+/* "ESTABLISHED 2.10ms": a state with the time spent in it, "~60.9s" when that was
+ * inferred. */
 static void put_step(struct strbuf *out, const struct life *life, unsigned int i)
 {
-	strbuf__str(out, state__name(history_state(life->history[i])));
+	unsigned int state = history_state(life->history[i]);
+
+	strbuf__str(out, state__name(state));
 	if (i + 1 < life->history_count) {
-		strbuf__char(out, ' ');
+		strbuf__str(out, life->wait_estimated && state == EV_TIME_WAIT ? " ~" : " ");
 		put_duration(out, life__step_ns(life, i), 0);
 	}
+}
+
+/* From its first sign to its end; "~" when that was inferred, ">" when it goes on. */
+static void put_lasted(struct strbuf *out, const struct change *change, unsigned int width)
+{
+	const struct life *life = change->life;
+	size_t before = out->len;
+
+	if (life__closed(life) && life->flags & LIFE_START_KNOWN) {
+		strbuf__str(out, life->wait_estimated ? "~" : "");
+		put_duration(out, life__lasted_ns(life), 0);
+	} else if (!(life->flags & LIFE_ENDED) && life->flags & LIFE_START_KNOWN &&
+		   change->time_ns > life->start_ns) {
+		strbuf__char(out, '>');
+		put_duration(out, change->time_ns - life->start_ns, 0);
+	} else {
+		strbuf__char(out, '-');
+	}
+	if (width)
+		end_column(out, (unsigned int)(out->len - before), width);
 }
 
 static unsigned int timeline_columns(const struct printer *printer)
@@ -723,11 +828,11 @@ static void put_life(struct printer *printer, const struct change *change)
 	put_end(out, life->local.addr, life->local.port, known, width);
 	put_end(out, life->remote.addr, life->remote.port, known, width);
 	if (lives_narrow(printer)) {
-		put_duration(out, life__lasted_ns(life), LASTED_WIDTH);
+		put_lasted(out, change, LASTED_WIDTH);
 		put_process(out, change->owner);
 	} else {
 		put_process_column(printer, change->owner);
-		put_duration(out, life__lasted_ns(life), 0);
+		put_lasted(out, change, 0);
 	}
 	finish_line(out);
 	put_timeline(printer, life);
