@@ -57,6 +57,7 @@ enum ev_kind {
 	EV_CGROUP,     /* struct ev_cgroup: before the first record that names it */
 	EV_SETTINGS,   /* struct ev_settings: how a namespace is set */
 	EV_HOLDER,     /* struct ev_holder: who was in the way of a refused bind() */
+	EV_UNREAD,     /* struct ev_unread: what lies unread at a connection in CLOSE_WAIT */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -488,6 +489,21 @@ struct ev_holder {
 	struct ev_owner owner;
 };
 
+/* A connection in CLOSE_WAIT, from sock_diag: those of one look have one time. */
+struct ev_unread {
+	struct ev_header header;
+	__u32 netns;
+	__u8 family;
+	__u8 pad[3];
+	__u16 local_port;
+	__u16 remote_port;
+	/* Bytes that its process has not read; the end of file counts as one. So 0:
+	 * it has read that, too; 1: only that is left. */
+	__u32 unread;
+	__u8 local[16];
+	__u8 remote[16];
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -572,6 +588,9 @@ EV_ASSERT_OFFSET(ev_holder, protocol, 44);
 EV_ASSERT_OFFSET(ev_holder, asked, 56);
 EV_ASSERT_OFFSET(ev_holder, local, 72);
 EV_ASSERT_OFFSET(ev_holder, owner, 104);
+EV_ASSERT_SIZE(ev_unread, 64);
+EV_ASSERT_OFFSET(ev_unread, local_port, 24);
+EV_ASSERT_OFFSET(ev_unread, local, 32);
 EV_ASSERT_SIZE(ev_loss, 40);
 EV_ASSERT_OFFSET(ev_loss, since_ns, 16);
 EV_ASSERT_OFFSET(ev_loss, reason, 32);

@@ -597,6 +597,7 @@ union any_record {
 	struct ev_netstat netstat;
 	struct ev_settings settings;
 	struct ev_holder holder;
+	struct ev_unread unread;
 	struct ev_loss loss;
 	struct ev_stop stop;
 	uint8_t bytes[sizeof(struct ev_cgroup)];
@@ -843,6 +844,22 @@ static void put_socket(struct scenario *scenario, struct line *line, union any_r
 	put_owner(scenario, line, &socket->owner);
 }
 
+/* id= is for this tool only. */
+static void put_unread(struct scenario *scenario, struct line *line, union any_record *record)
+{
+	struct ev_unread *unread = &record->unread;
+	struct known *known = get_known(scenario, line, take_id(line, "id"));
+
+	take_place(scenario, line, known);
+	unread->netns = known->place.netns;
+	unread->family = known->place.family;
+	unread->local_port = known->local_port;
+	unread->remote_port = known->remote_port;
+	memcpy(unread->local, known->place.local, sizeof(unread->local));
+	memcpy(unread->remote, known->place.remote, sizeof(unread->remote));
+	unread->unread = take_number(line, "bytes", 0, UINT32_MAX);
+}
+
 static void put_dump(struct scenario *scenario, struct line *line, union any_record *record)
 {
 	struct ev_dump *dump = &record->dump;
@@ -996,6 +1013,7 @@ static const struct verb {
 	{"netstat", EV_NETSTAT, put_netstat},
 	{"settings", EV_SETTINGS, put_settings},
 	{"holder", EV_HOLDER, put_holder},
+	{"unread", EV_UNREAD, put_unread},
 	{"loss", EV_LOSS, put_loss},
 	{"stop", EV_STOP, put_stop},
 	{"future", 0, put_future},

@@ -5,6 +5,8 @@
 bats_require_minimum_version 1.5.0
 load lib.bash
 
+PLAYER=${PLAYER:-$TOP/build/tests/player}
+
 # Where a machine is slow a narrow range makes a storm of few connections.
 RATE=80
 RANGE="40000 41999"
@@ -140,6 +142,31 @@ is_about() { # ID SIDE
     kill "$holder"
     wait "$holder" || true
     TRAFFIC_PID=''
+    ends_with 4
+}
+
+# What is counted as unread is the kernel's: the end of file is one, until it is read.
+@test "a leak of CLOSE_WAITs says whether data, the end of file, or nothing is unread" {
+    not_in_brief
+    local port pids=()
+    watch diagnose --set close-wait-leak.age=9s --set close-wait-leak.spread=0 --set close-wait-leak.count=6
+    for port in "8081 read=0" "8082 read=0" "8083 end=never"; do
+        # shellcheck disable=SC2086 # a port and words
+        ip netns exec "$NETNS" "$PLAYER" serve 127.0.0.1 $port 3>&- &
+        pids+=($!)
+        until_true "a server at $port" listens_at "${port%% *}"
+    done
+    inside "$PLAYER" call 127.0.0.1 8081 count=6 burst=6 send=300 mute=1 >"$WORK/calls"
+    inside "$PLAYER" call 127.0.0.1 8082 count=6 burst=6 requests=0 >>"$WORK/calls"
+    inside "$PLAYER" call 127.0.0.1 8083 count=6 burst=6 >>"$WORK/calls"
+    all_three() { [ "$(findings raised close-wait-leak | wc -l)" = 3 ]; }
+    until_true "three leaks" all_three
+    findings raised close-wait-leak | jq -es 'sort_by(.local.port) | map(.evidence |
+        [.looked_at, .data_unread, .end_unread, .all_read, .most_unread_bytes]) ==
+        [[6, 6, 0, 0, 300], [6, 0, 6, 0, 0], [6, 0, 0, 6, 0]]' >/dev/null ||
+        fail "$(findings raised close-wait-leak)"
+    kill "${pids[@]}"
+    wait "${pids[@]}" || true
     ends_with 4
 }
 

@@ -75,3 +75,20 @@ END' "$TCPSAGA" python3) || fail "$output"
     [[ $(words) == *"waits for connections. Now 1."* ]] || fail "$output"
     [[ $(words) == *"both may send. Now 2."* ]] || fail "$output"
 }
+
+@test "in JSON: topics and explanations are as the schema says, with the numbers that were filled in" {
+    local topics topic
+    "$TCPSAGA" explain -o json >"$BATS_TEST_TMPDIR/lines"
+    topics=$(jq -r .topic "$BATS_TEST_TMPDIR/lines")
+    [ "$topics" = "$("$TCPSAGA" explain | cut -d' ' -f1)" ]
+    for topic in $topics; do
+        "$TCPSAGA" explain -o json "$topic" >>"$BATS_TEST_TMPDIR/lines"
+    done
+    "$TCPSAGA" schema >"$BATS_TEST_TMPDIR/schema"
+    /usr/bin/python3 "$HERE/../replay/validate.py" "$BATS_TEST_TMPDIR/schema" <"$BATS_TEST_TMPDIR/lines"
+    explain -o json TIME_WAIT
+    jq -e --argjson buckets "$(</proc/sys/net/ipv4/tcp_max_tw_buckets)" \
+        '.numbers | .tcp_max_tw_buckets == $buckets and .TIME_WAIT >= 0 and .ports > 0' <<<"$output"
+    explain -o yaml TIME_WAIT
+    [ "$status" = 2 ] && [[ $stderr == *'table or json, not "yaml"'* ]]
+}

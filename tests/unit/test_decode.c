@@ -30,6 +30,7 @@ union sample {
 	struct ev_sampled sampled;
 	struct ev_netstat netstat;
 	struct ev_settings settings;
+	struct ev_unread unread;
 	struct ev_holder holder;
 	struct ev_loss loss;
 	struct ev_stop stop;
@@ -160,6 +161,15 @@ static void put_holder(struct ev_holder *holder)
 	put_owner(&holder->owner);
 }
 
+static void put_unread(struct ev_unread *unread)
+{
+	unread->netns = 4026531840u;
+	unread->family = AF_INET6;
+	unread->local_port = 8080;
+	unread->remote_port = 40000;
+	unread->unread = 301;
+}
+
 static union sample make_sample(unsigned int kind)
 {
 	union sample sample = {0};
@@ -210,6 +220,8 @@ static union sample make_sample(unsigned int kind)
 	}
 	if (kind == EV_HOLDER)
 		put_holder(&sample.holder);
+	if (kind == EV_UNREAD)
+		put_unread(&sample.unread);
 	if (kind == EV_LOSS) {
 		sample.loss.since_ns = 900;
 		sample.loss.count = 17;
@@ -227,7 +239,7 @@ static const unsigned int kinds[] = {
 	EV_TRANSITION, EV_TRANSITION_OWNED, EV_BIRTH, EV_CLOSE, EV_SYN,
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
-	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,	EV_HOLDER,
+	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,	EV_HOLDER, EV_UNREAD,
 };
 
 static int decode(const union sample *sample)
@@ -255,6 +267,7 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_SAMPLED), sizeof(struct ev_sampled));
 	assert_int_equal(record__size(EV_NETSTAT), sizeof(struct ev_netstat));
 	assert_int_equal(record__size(EV_SETTINGS), sizeof(struct ev_settings));
+	assert_int_equal(record__size(EV_UNREAD), sizeof(struct ev_unread));
 	assert_int_equal(record__size(0), 0);
 	assert_int_equal(record__size(EV_TIMEWAIT), sizeof(struct ev_timewait));
 	assert_int_equal(record__size(EV_SOCKET), sizeof(struct ev_socket));
@@ -324,6 +337,7 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.netstat, kind == EV_NETSTAT ? &s : NULL);
 		assert_ptr_equal(r.settings, kind == EV_SETTINGS ? &s : NULL);
 		assert_ptr_equal(r.holder, kind == EV_HOLDER ? &s : NULL);
+		assert_ptr_equal(r.unread, kind == EV_UNREAD ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
@@ -695,6 +709,13 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_HOLDER, ev_holder, reuseport, 0xff),
 	SPOIL_BYTE(EV_HOLDER, ev_holder, pad, 5, 1),
 	SPOIL_OWNER(EV_HOLDER, ev_holder),
+	SPOIL(EV_UNREAD, ev_unread, netns, 0),
+	SPOIL(EV_UNREAD, ev_unread, family, AF_INET), /* not v4-mapped */
+	SPOIL(EV_UNREAD, ev_unread, family, 0),
+	SPOIL(EV_UNREAD, ev_unread, local_port, 0),
+	SPOIL(EV_UNREAD, ev_unread, remote_port, 0),
+	SPOIL_BYTE(EV_UNREAD, ev_unread, pad, 0, 1),
+	SPOIL_BYTE(EV_UNREAD, ev_unread, pad, 2, 0x80),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),

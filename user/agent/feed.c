@@ -116,6 +116,7 @@ void feed__tick(struct feed *feed, uint64_t now_ns)
 	if (!is_live(feed))
 		return;
 	holdups__look(&feed->holdups, take, feed, now_ns);
+	unread__look(&feed->unread, feed->model, feed->heal.terms, take, feed, now_ns);
 	if (now_ns >= feed->look_ns) {
 		feed__look_at_listeners(feed, now_ns);
 		feed->look_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;

@@ -13,6 +13,7 @@
 #include "source/source.h"
 #include "verbs/heal.h"
 #include "verbs/holdups.h"
+#include "verbs/unread.h"
 
 struct feed {
 	struct source *source; /* owned */
@@ -20,6 +21,7 @@ struct feed {
 	struct tally tally;
 	struct engine *engine; /* owned */
 	struct holdups holdups;
+	struct unread unread;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	struct ledger ledger;
 	uint64_t unapplied; /* records for which there was no memory */

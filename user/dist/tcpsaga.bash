@@ -12,7 +12,7 @@ _tcpsaga() {
         words=$("$program" "$verb" --help 2>/dev/null | grep -o -- '--[a-z0-9-]*' | sort -u)
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     elif [[ $verb == explain ]]; then
-        words=$("$program" explain 2>/dev/null | sed -n 's/^  \([A-Za-z0-9_-]*\) .*/\1/p')
+        words=$("$program" explain 2>/dev/null | sed -n 's/^\([A-Za-z0-9_-]*\) .*/\1/p')
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     else
         case ${COMP_WORDS[COMP_CWORD - 1]} in

@@ -43,6 +43,7 @@ struct layout {
 	uint8_t cgroup;
 	uint8_t settings;
 	uint8_t holder;
+	uint8_t unread;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -133,6 +134,10 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 	[EV_SETTINGS] = {
 		.size = sizeof(struct ev_settings),
 		.settings = WHOLE,
+	},
+	[EV_UNREAD] = {
+		.size = sizeof(struct ev_unread),
+		.unread = WHOLE,
 	},
 	[EV_HOLDER] = {
 		.size = sizeof(struct ev_holder),
@@ -274,6 +279,15 @@ static bool is_nobody(const struct ev_holder *holder)
 	       is_zero(holder->local, (sizeof(*holder) - offsetof(struct ev_holder, local)) / 8);
 }
 
+static bool unread_ok(const struct ev_unread *unread)
+{
+	static const uint8_t no_pad[sizeof(unread->pad)];
+
+	return unread->netns && unread->local_port && unread->remote_port &&
+	       address_ok(unread->family, unread->local) && address_ok(unread->family, unread->remote) &&
+	       !memcmp(unread->pad, no_pad, sizeof(no_pad));
+}
+
 static bool holder_ok(const struct ev_holder *holder)
 {
 	static const uint8_t no_pad[sizeof(holder->pad)];
@@ -386,6 +400,7 @@ static void find_others(struct record *record, const struct layout *layout, cons
 	record->cgroup = part(data, layout->cgroup);
 	record->settings = part(data, layout->settings);
 	record->holder = part(data, layout->holder);
+	record->unread = part(data, layout->unread);
 }
 
 static bool other_parts_ok(const struct record *record)
@@ -399,6 +414,7 @@ static bool other_parts_ok(const struct record *record)
 	       (!record->netstat || netstat_ok(record->netstat)) &&
 	       (!record->settings || settings_ok(record->settings)) &&
 	       (!record->holder || holder_ok(record->holder)) &&
+	       (!record->unread || unread_ok(record->unread)) &&
 	       (!record->socket || socket_ok(record->socket)) &&
 	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->cgroup || cgroup_ok(record->cgroup)) &&

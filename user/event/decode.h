@@ -38,6 +38,7 @@ struct record {
 	const struct ev_cgroup *cgroup;
 	const struct ev_settings *settings;
 	const struct ev_holder *holder;
+	const struct ev_unread *unread;
 };
 
 /*

@@ -17,6 +17,54 @@ static bool goes_on(const struct look *look, const struct service *service)
 	       look->values[SPREAD] * NS_PER_S;
 }
 
+enum { UNREAD_FRESH_S = 60 };
+
+static void show_ages(struct finding *finding, const struct service *service)
+{
+	static const char *const keys[AGES_COUNT] = { "below_10_s", "below_1_min", "below_10_min", "older" };
+
+	for (unsigned int i = 0; i < AGES_COUNT; i++)
+		finding__count(finding, keys[i], service->close_wait_ages[i]);
+	finding__value(finding, "youngest_s", (double)service->close_wait_shortest_ns / NS_PER_S);
+}
+
+/* What it does not read says where it hangs. */
+static void advise_by_unread(struct look *look, struct finding *finding, const struct service *service)
+{
+	const struct unread_sum *sum = &service->unread;
+	uint32_t read = sum->looked - sum->data - sum->end;
+
+	if (!sum->looked || sum->look_ns + UNREAD_FRESH_S * NS_PER_S < look->now_ns) {
+		finding__advise(finding,
+				"It is a bug of {process}: where read() gives the end of file, or a request is "
+				"over or has failed, the descriptor must be closed. A thread that hangs "
+				"elsewhere does the same: look at its stacks.");
+		return;
+	}
+	finding__count(finding, "looked_at", sum->looked);
+	finding__count(finding, "data_unread", sum->data);
+	finding__count(finding, "end_unread", sum->end);
+	finding__count(finding, "all_read", read);
+	finding__count(finding, "most_unread_bytes", sum->most);
+	if (sum->data >= sum->end && sum->data >= read)
+		finding__advise(finding,
+				"{process} does not read: at {data_unread} of the {looked_at} that were "
+				"looked at data lies unread, up to {most_unread_bytes} bytes. It hangs in "
+				"something else (a lock, a slow backend, a full pool of workers): look at "
+				"its stacks.");
+	else if (sum->end >= read)
+		finding__advise(finding,
+				"{process} has read all data, and not the end of file, at {end_unread} of "
+				"the {looked_at} that were looked at: it does not wait for input there any "
+				"more. A pool that does not check what it holds does this, or a request "
+				"that is over and whose descriptor was forgotten.");
+	else
+		finding__advise(finding,
+				"{process} has read the end of file at {all_read} of the {looked_at} that "
+				"were looked at, and gone on without close(): it is a bug in what it does "
+				"when read() returns nothing.");
+}
+
 static void say(struct look *look, struct finding *finding, const struct service *service)
 {
 	uint32_t before = service->close_wait_past[7];
@@ -41,10 +89,8 @@ static void say(struct look *look, struct finding *finding, const struct service
 			"of them for more than {age_s} s: the other side has closed, and it has "
 			"never called close(). A minute ago there were {minute_ago}; the oldest is "
 			"{oldest_s} s old.";
-	finding__advise(finding,
-			"It is a bug of {process}: where read() gives the end of file, or a request is "
-			"over or has failed, the descriptor must be closed. A thread that hangs "
-			"elsewhere does the same: look at its stacks.");
+	show_ages(finding, service);
+	advise_by_unread(look, finding, service);
 	finding__advise(finding,
 			"Until that is mended, a restart of {process} sets them free, and so does ss -K "
 			"for single ones; a raised limit of open files only puts off the end.");

@@ -20,12 +20,13 @@ static void say(struct look *look, struct finding *finding, const struct service
 	finding__count(finding, "old", service->fin_wait2_old);
 	finding__value(finding, "age_s", look->values[AGE]);
 	finding__value(finding, "oldest_s", (double)service->fin_wait2_longest_ns / NS_PER_S);
+	finding__count(finding, "minute_ago", service->fin_wait2_past[7]);
 	finding->weight = service->fin_wait2;
 	if (service->role == ROLE_SERVER) {
 		finding->verdict =
 			"{process} has closed {fin_wait2} connections at {service} whose clients do "
 			"not close: {old} wait for the clients' FIN for more than {age_s} s, the "
-			"oldest for {oldest_s} s.";
+			"oldest for {oldest_s} s. A minute ago there were {minute_ago}.";
 		finding__advise(finding,
 				"The clients are at fault: they were told the end and keep their side "
 				"open. A client that leaks descriptors, or a proxy between, is the "
@@ -34,7 +35,7 @@ static void say(struct look *look, struct finding *finding, const struct service
 		finding->verdict =
 			"{process} has closed {fin_wait2} connections to {service}, which does not "
 			"close: {old} wait for its FIN for more than {age_s} s, the oldest for "
-			"{oldest_s} s.";
+			"{oldest_s} s. A minute ago there were {minute_ago}.";
 		finding__advise(finding,
 				"{service} is at fault: it was told the end and keeps its side open. "
 				"On its host these connections are in CLOSE_WAIT: it never calls "

@@ -343,9 +343,46 @@ static void see_refused_wait(struct services *services, const struct change *cha
 		tick_at(service, change->time_ns)->n[S_WAIT_REFUSED]++;
 }
 
+static struct service *known_service(struct services *services, uint32_t netns, enum role role,
+				     const uint8_t addr[16], uint16_t port)
+{
+	struct endpoint end = { .port = port };
+	uint32_t index;
+
+	memcpy(end.addr, addr, sizeof(end.addr));
+	index = idmap__find(&services->by_key, key_of(netns, role, &end));
+	return index == IDMAP_NONE ? NULL : &services->all[index];
+}
+
+/* Whose it is: that of its local end if clients are served there, else that of
+ * its remote one. */
+static void see_unread(struct services *services, const struct ev_unread *unread)
+{
+	struct service *service = known_service(services, unread->netns, ROLE_SERVER, unread->local,
+						unread->local_port);
+	struct unread_sum *sum;
+
+	if (!service || !service->close_wait)
+		service = known_service(services, unread->netns, ROLE_CLIENT, unread->remote,
+					unread->remote_port);
+	if (!service)
+		return;
+	sum = &service->unread;
+	if (sum->look_ns != unread->header.time_ns)
+		*sum = (struct unread_sum){ .look_ns = unread->header.time_ns };
+	sum->looked++;
+	sum->data += unread->unread > 1;
+	sum->end += unread->unread == 1;
+	/* The end of file is no byte that anybody misses. */
+	if (unread->unread > 1 && unread->unread - 1 > sum->most)
+		sum->most = unread->unread - 1;
+}
+
 void services__see(struct services *services, const struct model *model, const struct change *change)
 {
-	if (change->kind == CHANGE_LIFE)
+	if (change->kind == CHANGE_UNREAD)
+		see_unread(services, change->unread);
+	else if (change->kind == CHANGE_LIFE)
 		see_end(services, model, change);
 	else if (change->kind == CHANGE_TRANSITION && change->new_state == EV_ESTABLISHED)
 		see_open(services, change);
@@ -359,6 +396,16 @@ static void longest(uint64_t *longest_ns, uint64_t ns)
 {
 	if (ns > *longest_ns)
 		*longest_ns = ns;
+}
+
+static unsigned int age_class(uint64_t age_ns)
+{
+	static const uint64_t below_s[AGES_COUNT - 1] = { 10, 60, 600 };
+	unsigned int i = 0;
+
+	while (i < AGES_COUNT - 1 && age_ns >= below_s[i] * NS_PER_S)
+		i++;
+	return i;
 }
 
 static void measure_life(struct services *services, const struct model *model, const struct life *life,
@@ -376,6 +423,7 @@ static void measure_life(struct services *services, const struct model *model, c
 	if (life->state == EV_CLOSE_WAIT) {
 		service->close_wait++;
 		service->close_wait_old += age_ns >= ages->close_wait_ns;
+		service->close_wait_ages[age_class(age_ns)]++;
 		longest(&service->close_wait_longest_ns, age_ns);
 		if (age_ns < service->close_wait_shortest_ns)
 			service->close_wait_shortest_ns = age_ns;
@@ -420,6 +468,7 @@ static void clear_gauges(struct service *service)
 	service->close_wait_longest_ns = service->fin_wait2_longest_ns = 0;
 	service->unanswered_longest_ns = 0;
 	service->close_wait_shortest_ns = UINT64_MAX;
+	memset(service->close_wait_ages, 0, sizeof(service->close_wait_ages));
 	service->leakers = service->waiters = (struct crowd){ 0 };
 }
 

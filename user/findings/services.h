@@ -16,6 +16,7 @@ enum {
 	SERVICES_MAX = 4096,
 	WINDOW_SECONDS = 16, /* kept; a rule looks at 10 at most */
 	CROWD_MAX = 4,
+	AGES_COUNT = 4, /* younger than 10 s, than a minute, than ten, and older */
 };
 
 /* What is counted in each second. */
@@ -38,6 +39,15 @@ enum service_count {
 	S_NOT_ACCEPTED,	 /* its listener closed first */
 	S_WAIT_REFUSED,	 /* the kernel's table of TIME_WAITs was full */
 	S_COUNT
+};
+
+/* What a look has found unread at connections in CLOSE_WAIT. */
+struct unread_sum {
+	uint64_t look_ns; /* 0: nobody has looked */
+	uint32_t looked;
+	uint32_t data; /* of those: data is unread */
+	uint32_t end;  /* only the end of file is */
+	uint32_t most; /* bytes */
 };
 
 struct tick_counts {
@@ -77,11 +87,13 @@ struct service {
 	uint64_t fin_wait2_longest_ns;
 	uint32_t unanswered; /* in SYN_SENT for longer than the patience asked for */
 	uint64_t unanswered_longest_ns;
+	uint32_t close_wait_ages[AGES_COUNT];
 	struct crowd waiters;	     /* of unanswered */
 	struct crowd leakers;	     /* of close_wait */
 	uint32_t close_wait_past[8]; /* close_wait_old, every TREND_SECONDS */
 	uint32_t fin_wait2_past[8];
 	uint64_t past_second;
+	struct unread_sum unread;
 	uint32_t next; /* same hash */
 };
 

@@ -1348,6 +1348,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 		change = add_change(changes, CHANGE_BIND, now_ns);
 		change->bind = record->bind;
 		change->owner = actor(model, record, NULL);
+	} else if (record->unread) {
+		add_change(changes, CHANGE_UNREAD, now_ns)->unread = record->unread;
 	} else if (record->holder) {
 		add_change(changes, CHANGE_HOLDER, now_ns)->holder = record->holder;
 	} else if (record->socket) {

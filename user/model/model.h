@@ -22,6 +22,7 @@ enum change_kind {
 	CHANGE_ACCEPT,	   /* accept(): accept, listener and life if they are known */
 	CHANGE_TIMEWAIT,   /* a step of a minisocket: timewait, life if it is known */
 	CHANGE_BIND,	   /* a bind() or listen() was refused: bind */
+	CHANGE_UNREAD,	   /* what lies unread at a connection in CLOSE_WAIT: unread */
 	CHANGE_HOLDER,	   /* who was in the way of a refused bind() or listen(): holder */
 	CHANGE_LOSS,	   /* records were lost: loss */
 	CHANGE_STOP,	   /* the source has ended: stop */
@@ -51,6 +52,7 @@ struct change {
 	const struct ev_timewait *timewait;
 	const struct ev_bind *bind;
 	const struct ev_holder *holder;
+	const struct ev_unread *unread;
 	const struct ev_loss *loss;
 	const struct ev_stop *stop;
 };

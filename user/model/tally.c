@@ -196,6 +196,7 @@ void tally__count(struct tally *tally, const struct change *change)
 			change->loss->count;
 		break;
 	case CHANGE_BIND:
+	case CHANGE_UNREAD:
 	case CHANGE_HOLDER:
 	case CHANGE_STOP:
 		break;

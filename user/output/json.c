@@ -975,6 +975,7 @@ static void json_change(struct printer *printer, const struct change *change)
 		put_loss(printer, change);
 		break;
 	case CHANGE_HOLDER: /* for a diagnosis */
+	case CHANGE_UNREAD:
 	case CHANGE_STOP:   /* told by stop(), with the ledger */
 		break;
 	}

@@ -901,6 +901,7 @@ static void table_change(struct printer *printer, const struct change *change)
 	case CHANGE_LOSS:
 		put_loss(printer, change);
 		break;
+	case CHANGE_UNREAD:
 	case CHANGE_HOLDER: /* for a diagnosis */
 	case CHANGE_STOP:   /* the verb says it on stderr */
 		break;

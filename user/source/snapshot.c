@@ -440,6 +440,78 @@ int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsign
 	return err;
 }
 
+/* ---- what lies unread ---- */
+
+struct unread_tour {
+	const struct kernel_filter *terms;
+	uint64_t began_ns;
+	unsigned int left; /* so many more are told of this namespace */
+	unsigned int max;
+	uint32_t netns;
+	source_take_fn take;
+	void *context;
+};
+
+static int take_unread(void *context, const struct socket_entry *entry)
+{
+	struct unread_tour *tour = context;
+	struct ev_socket socket = { .netns = tour->netns,
+				    .family = entry->family,
+				    .local_port = entry->local.port,
+				    .remote_port = entry->remote.port };
+	struct ev_unread unread = {
+		.header = { .len = sizeof(unread),
+			    .version = EV_VERSION,
+			    .kind = EV_UNREAD,
+			    .time_ns = tour->began_ns },
+		.netns = tour->netns,
+		.family = entry->family,
+		.local_port = entry->local.port,
+		.remote_port = entry->remote.port,
+		.unread = entry->rqueue,
+	};
+
+	memcpy(socket.local, entry->local.addr, sizeof(socket.local));
+	memcpy(socket.remote, entry->remote.addr, sizeof(socket.remote));
+	if (entry->state != EV_CLOSE_WAIT || !terms__pass(tour->terms, &socket))
+		return 0;
+	memcpy(unread.local, entry->local.addr, sizeof(unread.local));
+	memcpy(unread.remote, entry->remote.addr, sizeof(unread.remote));
+	if (tour->take(tour->context, &unread, sizeof(unread)))
+		return -ECANCELED;
+	return --tour->left ? 0 : 1;
+}
+
+static int look_for_unread(void *context, const struct netns *netns)
+{
+	struct unread_tour *tour = context;
+	struct sockdiag *diag;
+	int err;
+
+	if (tour->terms->netns && netns->inode != tour->terms->netns)
+		return 0;
+	diag = sockdiag__new();
+	if (!diag)
+		return -errno;
+	tour->netns = netns->inode;
+	tour->left = tour->max;
+	err = sockdiag__dump(diag, 1U << EV_CLOSE_WAIT, 0, take_unread, tour);
+	sockdiag__free(diag);
+	return err == -EAGAIN || err == 1 ? 0 : err;
+}
+
+int snapshot__unread(const struct kernel_filter *terms, unsigned int max, source_take_fn take, void *context)
+{
+	struct unread_tour tour = { .terms = terms,
+				    .began_ns = clock__boot_ns(),
+				    .max = max,
+				    .take = take,
+				    .context = context };
+	struct netns_visitor visitor = { .inside = look_for_unread, .context = &tour };
+
+	return netns__walk(&visitor, NULL);
+}
+
 int snapshot__all(const struct kernel_filter *terms, unsigned int extras, source_take_fn take,
 		  void *context)
 {

@@ -42,6 +42,13 @@ int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, voi
 int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsigned int extras,
 		      source_take_fn take, void *context);
 
+/*
+ * Hands out an EV_UNREAD record for each connection in CLOSE_WAIT that the terms let
+ * pass, at most max of a namespace. Returns as above.
+ */
+int snapshot__unread(const struct kernel_filter *terms, unsigned int max, source_take_fn take,
+		     void *context);
+
 /* Both: the listeners and counters, then everything else. */
 int snapshot__all(const struct kernel_filter *terms, unsigned int extras, source_take_fn take,
 		  void *context);

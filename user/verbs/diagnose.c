@@ -8,6 +8,7 @@
 #include "verbs/holdups.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
+#include "verbs/unread.h"
 #include "verbs/verbs.h"
 
 static const struct verb_syntax syntax = {
@@ -39,6 +40,7 @@ struct diagnosis {
 	uint8_t worst; /* enum severity; 0: nothing was found */
 	uint64_t next_sample_ns;
 	struct holdups holdups;
+	struct unread unread;
 };
 
 static uint32_t diagnose_hooks(const struct options *options)
@@ -134,6 +136,7 @@ static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
 	(void)due;
 	samples__sockets(session, now_ns);
 	holdups__look(&diagnosis->holdups, session__take_rest, session, now_ns);
+	unread__look(&diagnosis->unread, session->model, &session->terms, session__take_rest, session, now_ns);
 	if (now_ns >= diagnosis->next_sample_ns) {
 		uint64_t began_ns = clock__boot_ns(), took_ns;
 

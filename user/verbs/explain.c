@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "base/wrap.h"
 #include "event/connection.h"
 #include "source/netstat.h"
@@ -30,6 +31,8 @@ enum {
 struct explain {
 	const char *word; /* borrowed from argv; NULL: list the topics */
 	int status;	  /* not 0: what was wrong has been said */
+	bool json;
+	struct strbuf numbers; /* what was filled in, as members of a JSON object */
 
 	struct sysctls *sysctls; /* owned */
 	uint32_t sockets[EV_STATE_END];
@@ -37,6 +40,7 @@ struct explain {
 };
 
 static const struct argp_option option_table[] = {
+	{ "output", 'o', "table|json", 0, "Output format; table is the default", 1 },
 	HELP_OPTION,
 	{ 0 },
 };
@@ -46,6 +50,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	struct explain *explain = state->input;
 
 	switch (key) {
+	case 'o':
+		explain->json = !strcmp(arg, "json");
+		if (explain->json || !strcmp(arg, "table"))
+			return 0;
+		explain->status = fail(EXIT_USAGE, "explain: -o is table or json, not \"%s\"", arg);
+		return EINVAL;
 	case ARGP_KEY_ARG:
 		if (!explain->word) {
 			explain->word = arg;
@@ -200,8 +210,20 @@ static bool number(const struct explain *explain, const char *name, uint64_t *va
 
 /* ---- telling ----------------------------------------------------------------------- */
 
+/* A state's name, or a setting's. Each once. */
+static void note_number(struct explain *explain, const char *name, uint64_t value)
+{
+	char member[NAME_BYTES + 4];
+
+	snprintf(member, sizeof(member), "\"%s\":", *name == '#' ? name + 1 : name);
+	if (explain->numbers.len && strstr(strbuf__text(&explain->numbers), member))
+		return;
+	strbuf__printf(&explain->numbers, "%s%s", explain->numbers.len ? "," : "", member);
+	strbuf__u64(&explain->numbers, value);
+}
+
 /* Copies the text and fills in its braces. */
-static void fill(const struct explain *explain, const char *text, struct strbuf *out)
+static void fill(struct explain *explain, const char *text, struct strbuf *out)
 {
 	while (*text) {
 		size_t len = strcspn(text, "{");
@@ -215,10 +237,12 @@ static void fill(const struct explain *explain, const char *text, struct strbuf 
 		len = strcspn(text, "}");
 		if (len - 1 < sizeof(name))
 			memcpy(name, text + 1, len - 1);
-		if (number(explain, name, &value))
+		if (number(explain, name, &value)) {
 			strbuf__u64(out, value);
-		else
+			note_number(explain, name, value);
+		} else {
 			strbuf__str(out, "(not known)");
+		}
 		text += len + (text[len] == '}');
 	}
 }
@@ -273,15 +297,38 @@ static int write_out(struct strbuf *out)
 	return EXIT_DONE;
 }
 
-static int list_topics(void)
+/* The names and summaries are ours: no byte in them needs an escape, but quotes. */
+static void put_head_json(struct strbuf *out, const char *type, const struct explain_topic *topic)
+{
+	const char *also = topic->also ? topic->also : "";
+
+	strbuf__printf(out, "{\"v\":1,\"type\":\"%s\",\"topic\":\"%s\",\"summary\":", type, topic->name);
+	text__json(out, topic->summary, strlen(topic->summary));
+	strbuf__str(out, ",\"also\":[");
+	for (const char *word = also; *word; word += strspn(word, " ")) {
+		size_t len = strcspn(word, " ");
+
+		strbuf__printf(out, "%s\"%.*s\"", word == also ? "" : ",", (int)len, word);
+		word += len;
+	}
+	strbuf__char(out, ']');
+}
+
+static int list_topics(bool json)
 {
 	struct strbuf out;
 	int status;
 
 	strbuf__init(&out);
-	for (size_t i = 0; i < explain_topic_count; i++)
-		strbuf__printf(&out, "%-*s %s\n", NAME_COLUMNS, explain_topics[i].name,
-			       explain_topics[i].summary);
+	for (size_t i = 0; i < explain_topic_count; i++) {
+		if (json) {
+			put_head_json(&out, "topic", &explain_topics[i]);
+			strbuf__str(&out, "}\n");
+		} else {
+			strbuf__printf(&out, "%-*s %s\n", NAME_COLUMNS, explain_topics[i].name,
+				       explain_topics[i].summary);
+		}
+	}
 	status = write_out(&out);
 	strbuf__fini(&out);
 	return status;
@@ -299,10 +346,19 @@ static int tell(struct explain *explain, const struct explain_topic *topic)
 	count_sockets(explain);
 	strbuf__init(&filled);
 	strbuf__init(&out);
+	strbuf__init(&explain->numbers);
 	fill(explain, topic->text, &filled);
-	strbuf__printf(&out, "%s: %s\n", topic->name, topic->summary);
-	put_text(&out, strbuf__text(&filled));
-	out.failed |= filled.failed;
+	if (explain->json) {
+		put_head_json(&out, "explanation", topic);
+		strbuf__str(&out, ",\"text\":");
+		text__json(&out, strbuf__text(&filled), filled.len);
+		strbuf__printf(&out, ",\"numbers\":{%s}}\n", strbuf__text(&explain->numbers));
+	} else {
+		strbuf__printf(&out, "%s: %s\n", topic->name, topic->summary);
+		put_text(&out, strbuf__text(&filled));
+	}
+	out.failed |= filled.failed || explain->numbers.failed;
+	strbuf__fini(&explain->numbers);
 	status = write_out(&out);
 	strbuf__fini(&filled);
 	strbuf__fini(&out);
@@ -336,6 +392,7 @@ int verb_explain(int argc, char **argv)
 		       "  tcpsaga explain\n"
 		       "  tcpsaga explain TIME_WAIT\n"
 		       "  tcpsaga explain somaxconn\n"
+		       "  tcpsaga explain -o json CLOSE_WAIT | jq .numbers\n"
 		       "  ip netns exec blue tcpsaga explain queues\n",
 	};
 	struct explain explain = { 0 };
@@ -343,5 +400,5 @@ int verb_explain(int argc, char **argv)
 
 	if (status)
 		return status;
-	return explain.word ? explain_word(&explain) : list_topics();
+	return explain.word ? explain_word(&explain) : list_topics(explain.json);
 }

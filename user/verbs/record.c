@@ -8,6 +8,7 @@
 #include "verbs/holdups.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
+#include "verbs/unread.h"
 #include "verbs/verbs.h"
 
 static const struct verb_syntax syntax = {
@@ -36,12 +37,20 @@ static bool same_file(const char *a, const char *b)
 
 enum { SAMPLE_EVERY_S = 10 };
 
+struct looks {
+	struct holdups holdups;
+	struct unread unread;
+};
+
 /* What a diagnosis of the recording needs and no event tells: the listeners that
  * were there before, and how their namespaces are set. */
 static void sample(struct session *session, uint64_t now_ns, bool due)
 {
+	struct looks *looks = session->context;
+
 	(void)due;
-	holdups__look(session->context, session__take_rest, session, now_ns);
+	holdups__look(&looks->holdups, session__take_rest, session, now_ns);
+	unread__look(&looks->unread, session->model, &session->terms, session__take_rest, session, now_ns);
 	if (now_ns < session->next_dump_ns)
 		return;
 	samples__listeners(session);
@@ -50,17 +59,19 @@ static void sample(struct session *session, uint64_t now_ns, bool due)
 
 static void see(struct session *session, const struct change *change)
 {
-	holdups__see(session->context, change);
+	struct looks *looks = session->context;
+
+	holdups__see(&looks->holdups, change);
 }
 
 static int run(const struct options *options)
 {
 	struct view view = events_view;
-	struct holdups holdups = { 0 };
+	struct looks looks = { 0 };
 	const struct session_config config = {
 		.options = options,
 		.view = &view,
-		.context = &holdups,
+		.context = &looks,
 		.record_to = options->file,
 		.silent = !options->print,
 	};

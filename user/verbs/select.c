@@ -246,6 +246,7 @@ void select__change(struct select *select, const struct change *change, select_s
 			show(context, change);
 		break;
 	case CHANGE_HOLDER: /* for a diagnosis */
+	case CHANGE_UNREAD:
 		break;
 	case CHANGE_LOSS:
 	case CHANGE_STOP:

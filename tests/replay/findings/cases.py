@@ -171,6 +171,21 @@ def leak_of_a_server():
 
 
 @case("close-wait-leak", cleared=[])
+def leak_with_unread_data():
+    "a look at the kernel's tables tells that app does not read, either"
+    story = Story()
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:8080", APP)
+    peers = [f"10.1.0.1:{20000 + i}" for i in range(15)]
+    for i, peer in enumerate(peers):
+        story.serve(2 + i, listener, "10.0.0.1:8080", peer, APP, first=False, after=None)
+    for time in every(20, 80, 1 / 10):
+        for i, peer in enumerate(peers):
+            story.add(time, f"unread id={0x900000 + i} 10.0.0.1:8080 {peer} bytes={301 if i % 5 else i % 2}")
+    return story.text(1)
+
+
+@case("close-wait-leak", cleared=[])
 def leak_of_a_client():
     "app forgets close() for connections to its database"
     story = Story()

@@ -473,18 +473,18 @@ benign-database-pool() {
     call pool 5432 count=12 burst=12 requests=16 gap=500
 }
 
-a_case benign-nginx-keep-alive - needs=nginx -- "nginx from its package, 20 connections of wrk that stay open"
+a_case benign-nginx-keep-alive - needs=nginx -- "nginx from its package, ten connections of wrk that stay open"
 benign-nginx-keep-alive() {
     web_server 8080
-    load 8080 20 6
+    load 8080 10 4
 }
 
 a_case benign-nginx-restart - needs=nginx -- "nginx is told to read its files again, under load"
 benign-nginx-restart() {
     web_server 8080
-    load 8080 20 3
+    load 8080 10 2
     web_server_again
-    load 8080 20 3
+    load 8080 10 2
 }
 
 a_case benign-restart-on-the-port - -- "a server with SO_REUSEADDR is restarted between its clients"
