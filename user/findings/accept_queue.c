@@ -128,6 +128,8 @@ static void look_for_overflow(struct look *look)
 const struct rule accept_queue_overflow = {
 	.id = "accept-queue-overflow",
 	.raised_when = "SYNs or third ACKs are dropped because accept() is too slow for the backlog",
+	.hook = "syn",
+	.without = "told by each listener's own counter of drops, once a second",
 	.thresholds = {
 		{ "drops", UNIT_COUNT, 3,
 		  "within 10 s: each delays a client by a second at least; one may be chance" },
@@ -213,6 +215,8 @@ static void look_for_slow(struct look *look)
 const struct rule slow_acceptor = {
 	.id = "slow-acceptor",
 	.raised_when = "connections wait long for accept(), while nothing overflows yet",
+	.hook = "accept",
+	.without = "told only of queues that nobody takes anything from",
 	.thresholds = {
 		{ "wait", UNIT_SECONDS, 0.1,
 		  "third ACK to accept(): a loop that is not busy takes well below a millisecond" },

@@ -256,6 +256,8 @@ static void look_for_refusals(struct look *look)
 const struct rule bind_conflict = {
 	.id = "bind-conflict",
 	.raised_when = "bind() or listen() was refused, and the process has not got another port since",
+	.hook = "bind",
+	.without = "not told",
 	.thresholds = {
 		{ "count", UNIT_COUNT, 1, "refusals of one address and port: each is a service that did not start" },
 		{ "patience", UNIT_SECONDS, 1, "since the first: who tries again or takes another port at once is served" },

@@ -21,7 +21,8 @@ enum { UNREAD_FRESH_S = 60 };
 
 static void show_ages(struct finding *finding, const struct service *service)
 {
-	static const char *const keys[AGES_COUNT] = { "below_10_s", "below_1_min", "below_10_min", "older" };
+	static const char *const keys[AGES_COUNT] = { "below_10_s", "below_1_min", "below_10_min",
+						      "older" };
 
 	for (unsigned int i = 0; i < AGES_COUNT; i++)
 		finding__count(finding, keys[i], service->close_wait_ages[i]);

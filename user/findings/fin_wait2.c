@@ -69,6 +69,8 @@ static void look_at(struct look *look)
 const struct rule fin_wait2_pileup = {
 	.id = "fin-wait2-pileup",
 	.raised_when = "many closed connections wait for a peer that does not close",
+	.hook = "timewait",
+	.without = "closed sockets are found in the kernel's tables only: not in a recording",
 	.thresholds = {
 		{ "age", UNIT_SECONDS, 10, "a peer that closes at all does so within its round trip, or its last answer" },
 		{ "count", UNIT_COUNT, 50, "of that age, at one service: single ones are lost peers" },

@@ -110,6 +110,8 @@ static void look_at(struct look *look)
 const struct rule handshake_slow = {
 	.id = "handshake-slow",
 	.raised_when = "handshakes need a second SYN or SYN-ACK",
+	.hook = "handshake",
+	.without = "told of this host's clients only, not of its servers",
 	.thresholds = {
 		{ "count", UNIT_COUNT, 5, "within 10 s: single losses are everyday" },
 		{ "share", UNIT_PERCENT, 5, "of the handshakes: a good path loses well below one in a hundred" },

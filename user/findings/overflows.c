@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "findings/overflows.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static struct overflow *place_of(struct overflows *overflows, uint32_t netns)
@@ -17,32 +19,32 @@ static struct overflow *place_of(struct overflows *overflows, uint32_t netns)
 }
 
 /* The ticks of the seconds since the last look begin empty. */
-static uint32_t *tick_of(struct overflow *overflow, uint64_t now_ns)
+static uint32_t *ticks_of(struct overflow *overflow, uint64_t now_ns)
 {
 	uint64_t second = now_ns / NS_PER_S, before = overflow->now_ns / NS_PER_S;
 
 	if (second - before > OVERFLOW_WINDOW_S)
 		before = second - OVERFLOW_WINDOW_S;
 	while (before < second)
-		overflow->ticks[++before % OVERFLOW_WINDOW_S] = 0;
+		memset(overflow->ticks[++before % OVERFLOW_WINDOW_S], 0, sizeof(overflow->ticks[0]));
 	overflow->now_ns = now_ns;
-	return &overflow->ticks[second % OVERFLOW_WINDOW_S];
+	return overflow->ticks[second % OVERFLOW_WINDOW_S];
 }
 
 static void measure(struct overflows *overflows, const struct namespace *ns, uint64_t now_ns)
 {
 	struct overflow *overflow = place_of(overflows, ns->netns);
-	uint64_t count = ns->last[EV_COUNT_TIMEWAIT_OVERFLOWS];
-	uint32_t *tick;
+	uint32_t *ticks;
 
 	if (!overflow)
 		return;
 	/* What was counted before the first look is no news. */
 	if (!overflow->now_ns)
-		overflow->last = ns->first[EV_COUNT_TIMEWAIT_OVERFLOWS];
-	tick = tick_of(overflow, now_ns);
-	*tick += (uint32_t)(count - overflow->last);
-	overflow->last = count;
+		memcpy(overflow->last, ns->first, sizeof(overflow->last));
+	ticks = ticks_of(overflow, now_ns);
+	for (unsigned int i = 0; i < EV_COUNTER_END; i++)
+		ticks[i] += (uint32_t)(ns->last[i] - overflow->last[i]);
+	memcpy(overflow->last, ns->last, sizeof(overflow->last));
 }
 
 void overflows__measure(struct overflows *overflows, const struct model *model, uint64_t now_ns)
@@ -50,16 +52,15 @@ void overflows__measure(struct overflows *overflows, const struct model *model, 
 	const struct namespaces *namespaces = model__namespaces(model);
 
 	for (uint32_t i = 0; i < namespaces->used; i++)
-		if (!namespaces->all[i].gone &&
-		    namespace__knows(&namespaces->all[i], EV_COUNT_TIMEWAIT_OVERFLOWS))
+		if (!namespaces->all[i].gone)
 			measure(overflows, &namespaces->all[i], now_ns);
 }
 
-uint64_t overflow__sum(const struct overflow *overflow)
+uint64_t overflow__sum(const struct overflow *overflow, enum ev_counter counter)
 {
 	uint64_t sum = 0;
 
 	for (unsigned int i = 0; i < OVERFLOW_WINDOW_S; i++)
-		sum += overflow->ticks[i];
+		sum += overflow->ticks[i][counter];
 	return sum;
 }

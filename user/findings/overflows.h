@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How often the kernel's table of TIME_WAITs was full, of each namespace, by its
- * own counter (TCPTimeWaitOverflow): for hosts on which no record tells it. Pure.
+ * What each namespace has counted of late, by the kernel's own counters, for hosts
+ * on which no record tells it: a full table of TIME_WAITs, full SYN queues, cookies.
+ * Pure.
  *
  * Bounded: OVERFLOWS_MAX namespaces; those beyond are not looked at.
  */
@@ -15,9 +16,10 @@ enum { OVERFLOWS_MAX = 256, OVERFLOW_WINDOW_S = 10 };
 
 struct overflow {
 	uint32_t netns; /* 0: a free place */
-	uint64_t last;	/* the counter */
+	uint64_t last[EV_COUNTER_END];
 	uint64_t now_ns;
-	uint32_t ticks[OVERFLOW_WINDOW_S]; /* by how much it rose in each of the last seconds */
+	/* By how much each rose in each of the last seconds. */
+	uint32_t ticks[OVERFLOW_WINDOW_S][EV_COUNTER_END];
 };
 
 struct overflows {
@@ -27,6 +29,7 @@ struct overflows {
 /* Once a second: what the model's samples of the counters have come to. */
 void overflows__measure(struct overflows *overflows, const struct model *model, uint64_t now_ns);
 
-uint64_t overflow__sum(const struct overflow *overflow);
+/* How much it has risen in OVERFLOW_WINDOW_S. */
+uint64_t overflow__sum(const struct overflow *overflow, enum ev_counter counter);
 
 #endif

@@ -29,7 +29,9 @@ struct rule {
 	const char *id;
 	const char *raised_when;
 	struct threshold thresholds[THRESHOLDS_MAX]; /* the first without a name ends them */
-	unsigned int quiet_s;			     /* cleared when it has not held for so long */
+	const char *hook;     /* without it the rule sees less, or nothing; NULL: with each */
+	const char *without;  /* what it does then */
+	unsigned int quiet_s; /* cleared when it has not held for so long */
 	void (*look)(struct look *look);
 };
 

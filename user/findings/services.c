@@ -358,8 +358,8 @@ static struct service *known_service(struct services *services, uint32_t netns, 
  * its remote one. */
 static void see_unread(struct services *services, const struct ev_unread *unread)
 {
-	struct service *service = known_service(services, unread->netns, ROLE_SERVER, unread->local,
-						unread->local_port);
+	struct service *service =
+		known_service(services, unread->netns, ROLE_SERVER, unread->local, unread->local_port);
 	struct unread_sum *sum;
 
 	if (!service || !service->close_wait)

@@ -5,6 +5,7 @@
  * were answered go on, and by how many there are.
  */
 #include "findings/rules.h"
+#include "findings/syn_counters.h"
 
 enum { WINDOW_S = 10 };
 
@@ -128,6 +129,9 @@ static void look_for_flood(struct look *look)
 {
 	const struct listeners *listeners = model__listeners(look->model);
 
+	if (!look->sees_syns)
+		syn_counters__flood(look, look->values[FULL_FLOOD], look->values[SYNS_FLOOD],
+				    look->values[COMPLETED_FLOOD]);
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		const struct listener *listener = listeners->all[i];
 		const struct door *door = listener ? doors__find(look->doors, listener->key) : NULL;
@@ -151,6 +155,8 @@ static void look_for_flood(struct look *look)
 const struct rule syn_flood = {
 	.id = "syn-flood",
 	.raised_when = "half-open requests fill the SYN queue, and those who sent them do not go on",
+	.hook = "syn",
+	.without = "told by the counters of the network namespace and sampled queues: neither the listener nor the sources are sure",
 	.thresholds = {
 		{ "full", UNIT_COUNT, 10, "cookies or drops for want of room within 10 s" },
 		{ "syns", UNIT_COUNT, 100, "within 10 s: fewer are no flood" },
@@ -196,6 +202,9 @@ static void look_for_overflow(struct look *look)
 {
 	const struct listeners *listeners = model__listeners(look->model);
 
+	if (!look->sees_syns)
+		syn_counters__overflow(look, look->values[FULL_OVERFLOW],
+				       look->values[COMPLETED_OVERFLOW]);
 	for (uint32_t i = 0; i < listeners->used; i++) {
 		const struct listener *listener = listeners->all[i];
 		const struct door *door = listener ? doors__find(look->doors, listener->key) : NULL;
@@ -219,6 +228,8 @@ static void look_for_overflow(struct look *look)
 const struct rule syn_queue_overflow = {
 	.id = "syn-queue-overflow",
 	.raised_when = "half-open requests of real clients fill the SYN queue: cookies or drops",
+	.hook = "syn",
+	.without = "told by the counters of the network namespace and sampled queues: neither the listener nor the sources are sure",
 	.thresholds = {
 		{ "full", UNIT_COUNT, 10, "cookies or drops for want of room within 10 s: a single burst may do so" },
 		{ "completed", UNIT_PERCENT, 20,

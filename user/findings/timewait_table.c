@@ -62,7 +62,8 @@ static void hold(struct look *look, uint32_t netns, uint64_t refused)
 static void look_at_counters(struct look *look)
 {
 	for (unsigned int i = 0; i < OVERFLOWS_MAX && look->overflows->all[i].netns; i++)
-		hold(look, look->overflows->all[i].netns, overflow__sum(&look->overflows->all[i]));
+		hold(look, look->overflows->all[i].netns,
+		     overflow__sum(&look->overflows->all[i], EV_COUNT_TIMEWAIT_OVERFLOWS));
 }
 
 static void look_at(struct look *look)
@@ -82,6 +83,8 @@ static void look_at(struct look *look)
 const struct rule timewait_table_full = {
 	.id = "timewait-table-full",
 	.raised_when = "the kernel refused a TIME_WAIT: more than tcp_max_tw_buckets of them",
+	.hook = "timewait",
+	.without = "told by the counter of the network namespace",
 	.thresholds = {
 		{ "refused", UNIT_COUNT, 1, "within 10 s: none is in order" },
 	},

@@ -500,13 +500,12 @@ static int look_for_unread(void *context, const struct netns *netns)
 	return err == -EAGAIN || err == 1 ? 0 : err;
 }
 
-int snapshot__unread(const struct kernel_filter *terms, unsigned int max, source_take_fn take, void *context)
+int snapshot__unread(const struct kernel_filter *terms, unsigned int max, source_take_fn take,
+		     void *context)
 {
-	struct unread_tour tour = { .terms = terms,
-				    .began_ns = clock__boot_ns(),
-				    .max = max,
-				    .take = take,
-				    .context = context };
+	struct unread_tour tour = {
+		.terms = terms, .began_ns = clock__boot_ns(), .max = max, .take = take, .context = context
+	};
 	struct netns_visitor visitor = { .inside = look_for_unread, .context = &tour };
 
 	return netns__walk(&visitor, NULL);

@@ -71,6 +71,21 @@ static int set_thresholds(struct engine *engine, const struct options *options)
 	return status;
 }
 
+/* Which rules see less here than they could. */
+static void tell_what_is_missing(const struct session *session)
+{
+	struct strbuf ids;
+
+	strbuf__init(&ids);
+	for (unsigned int r = 0; r < rules_count; r++)
+		if (rules[r]->hook && !session__has_hook(session, rules[r]->hook))
+			strbuf__printf(&ids, "%s%s", ids.len ? ", " : "", rules[r]->id);
+	if (ids.len)
+		log__line("for want of hooks these rules see less, diagnose --rules says what: %s",
+			  strbuf__text(&ids));
+	strbuf__fini(&ids);
+}
+
 static int diagnose_begin(struct session *session)
 {
 	struct diagnosis *diagnosis = session->context;
@@ -82,6 +97,7 @@ static int diagnose_begin(struct session *session)
 		.misses_answers = session__has_hook(session, "answers"),
 	};
 
+	tell_what_is_missing(session);
 	if (config.misses_answers)
 		log__line("a filter of local ports keeps out what becomes of a connect(): connect-timeout "
 			  "does not count those that wait");
@@ -136,7 +152,8 @@ static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
 	(void)due;
 	samples__sockets(session, now_ns);
 	holdups__look(&diagnosis->holdups, session__take_rest, session, now_ns);
-	unread__look(&diagnosis->unread, session->model, &session->terms, session__take_rest, session, now_ns);
+	unread__look(&diagnosis->unread, session->model, &session->terms, session__take_rest, session,
+		     now_ns);
 	if (now_ns >= diagnosis->next_sample_ns) {
 		uint64_t began_ns = clock__boot_ns(), took_ns;
 
@@ -209,6 +226,8 @@ static const struct view diagnose_view = {
 static void put_rule(struct strbuf *out, const struct engine *engine, unsigned int r)
 {
 	strbuf__printf(out, "%s\n    %s\n", rules[r]->id, rules[r]->raised_when);
+	if (rules[r]->hook)
+		strbuf__printf(out, "    without the hook %s: %s\n", rules[r]->hook, rules[r]->without);
 	for (unsigned int t = 0; t < rule__thresholds(rules[r]); t++) {
 		const struct threshold *threshold = &rules[r]->thresholds[t];
 		struct strbuf value;
@@ -228,6 +247,10 @@ static void put_rule_json(struct strbuf *out, const struct engine *engine, unsig
 	strbuf__str(out, "{\"v\":1,\"type\":\"rule\",\"id\":\"");
 	strbuf__printf(out, "%s\",\"raised_when\":", rules[r]->id);
 	text__json(out, rules[r]->raised_when, strlen(rules[r]->raised_when));
+	if (rules[r]->hook) {
+		strbuf__printf(out, ",\"hook\":\"%s\",\"without\":", rules[r]->hook);
+		text__json(out, rules[r]->without, strlen(rules[r]->without));
+	}
 	strbuf__str(out, ",\"thresholds\":[");
 	for (unsigned int t = 0; t < rule__thresholds(rules[r]); t++) {
 		const struct threshold *threshold = &rules[r]->thresholds[t];

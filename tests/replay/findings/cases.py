@@ -1198,3 +1198,70 @@ def answers_kept_out_by_a_filter():
         ident = story.new_id()
         story.add(2 + i / 10, f"birth id={ident} CLOSE>SYN_SENT {HERE}:0 {DB} {PHP} flags=in_syscall")
     return story.text(15)
+
+
+def counted(story, seconds, listener=None, queue=0, **rises):
+    """What the namespace counts, once a second from 2 on; rises are by the second."""
+    for i in range(seconds):
+        words = " ".join(f"{name}={rise * i}" for name, rise in rises.items())
+        if listener:
+            story.add(2 + i, f"listener id={listener} 0.0.0.0:80 limit=128 somaxconn=4096 syn_queue={queue} {NGINX}")
+        story.add(2 + i, f"netstat netns={NETNS} {words}")
+        story.add(2 + i, f"sampled netns={NETNS}")
+
+
+@case("syn-flood", cleared=[])
+def flood_by_counters():
+    "tracepoints only: the namespace sends 50 cookies a second, and none comes back"
+    story = Story(FEW_HOOKS)
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    counted(story, 15, listener, 129, TCPReqQFullDoCookies=50, SyncookiesSent=50, SyncookiesRecv=0)
+    return story.text()
+
+
+@case("syn-queue-overflow")
+def small_syn_queue_by_counters():
+    "tracepoints only: of 20 cookies a second nearly all come back, for five seconds"
+    story = Story(FEW_HOOKS)
+    story.settings()
+    listener = story.listen(1.5, "0.0.0.0:80", NGINX)
+    counted(story, 6, listener, 9, TCPReqQFullDoCookies=20, SyncookiesSent=20, SyncookiesRecv=19)
+    return story.text(20)
+
+
+@case("syn-queue-overflow", cleared=[])
+def dropped_syns_by_counters():
+    "tracepoints only, no cookies: SYNs are dropped; a flood or not, nobody can say"
+    story = Story(FEW_HOOKS)
+    story.settings(tcp_syncookies=0)
+    counted(story, 12, TCPReqQFullDrop=5)
+    return story.text()
+
+
+@case()
+def no_flood_by_counters_cookies_for_all():
+    "tracepoints only: tcp_syncookies is 2, and each SYN counts as if its queue were full"
+    story = Story(FEW_HOOKS)
+    story.settings(tcp_syncookies=2)
+    counted(story, 12, TCPReqQFullDoCookies=50, SyncookiesSent=50, SyncookiesRecv=0)
+    return story.text()
+
+
+@case()
+def no_flood_by_counters_of_long_ago():
+    "tracepoints only: the counters are high since yesterday, and rest"
+    story = Story(FEW_HOOKS)
+    story.settings()
+    for i in range(12):
+        story.add(2 + i, f"netstat netns={NETNS} TCPReqQFullDoCookies=90000 SyncookiesSent=90000 SyncookiesRecv=5")
+    return story.text()
+
+
+@case()
+def flood_by_counters_where_syns_are_seen():
+    "all hooks: the counters are not asked, for the SYNs themselves tell"
+    story = Story()
+    story.settings()
+    counted(story, 12, TCPReqQFullDoCookies=50, SyncookiesSent=50, SyncookiesRecv=0)
+    return story.text()
