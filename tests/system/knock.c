@@ -78,7 +78,7 @@
 struct options {
 	const char *scenario;
 	const char *via, *peers, *call, *after;
-	long port, backlog, callers, blocked, tries, late, serve, hold, tell;
+	long port, backlog, callers, blocked, tries, late, stay, serve, hold, tell;
 	long syns, rate, requests, children, sockets;
 };
 
@@ -1593,6 +1593,7 @@ static void play_crowd(void)
 		answer_well(&callers[i]);
 		accept_all();
 	}
+	wait_until_us(now_us() + opt.stay * 1000LL);
 	close_house();
 }
 
@@ -1887,6 +1888,7 @@ static const struct option_row {
 	{"--peers", PEERS, MEMBER(peers), "raw", "raw real", "who completes handshakes"},
 	{"--callers", CALLERS, MEMBER(callers), "3", NULL, "how many"},
 	{"--late", LATE, MEMBER(late), "0", NULL, "1: they go on after a second SYN-ACK"},
+	{"--stay", LATE, MEMBER(stay), "0", NULL, "ms that the listener stays when all have come"},
 	{"--call", ACCEPT, MEMBER(call), "accept", "accept accept4", "how children are taken"},
 	{"--blocked", BLOCK, MEMBER(blocked), "2", NULL, "callers that are dropped"},
 	{"--tries", BLOCK, MEMBER(tries), "2", NULL, "times each of them is dropped"},

@@ -211,12 +211,12 @@ no-slow-acceptor() {
 
 a_case forged-syns syn-flood needs=syn -- "150 SYNs from everywhere, and no third ACK"
 forged-syns() {
-    knock syn-flood --syns 150 --backlog 16
+    knock syn-flood --syns 150 --backlog 16 --rate 40
 }
 
 a_case forged-syns-without-cookies syn-flood needs=syn -- "tcp_syncookies is off: they are dropped"
 forged-syns-without-cookies() {
-    knock tcp_syncookies=0 syn-flood --syns 150 --backlog 16
+    knock tcp_syncookies=0 syn-flood --syns 150 --backlog 16 --rate 40
 }
 
 a_case no-flood-room-for-all - needs=syn -- "60 SYNs that never go on, into a queue of 128"
@@ -226,12 +226,12 @@ no-flood-room-for-all() {
 
 a_case syn-queue-too-small syn-queue-overflow needs=syn -- "30 clients knock before the first one goes on; the backlog is eight"
 syn-queue-too-small() {
-    knock crowd --callers 30 --backlog 8
+    knock crowd --callers 30 --backlog 8 --stay 2500
 }
 
 a_case no-syn-overflow-few-cookies - needs=syn -- "15 clients: a few get a cookie"
 no-syn-overflow-few-cookies() {
-    knock crowd --callers 15 --backlog 8
+    knock crowd --callers 15 --backlog 8 --stay 2500
 }
 
 a_case no-syn-overflow-cookies-for-all - needs=syn -- "tcp_syncookies is 2: each SYN gets a cookie, though the queue is empty"
@@ -243,12 +243,12 @@ no-syn-overflow-cookies-for-all() {
 
 a_case slow-handshakes handshake-slow needs=syn -- "the answers of seven clients come after a second SYN-ACK"
 slow-handshakes() {
-    knock crowd --callers 7 --backlog 64 --late 1
+    knock crowd --callers 7 --backlog 64 --late 1 --stay 2500
 }
 
 a_case no-slow-handshakes-few - needs=syn -- "those of three clients"
 no-slow-handshakes-few() {
-    knock crowd --callers 3 --backlog 64 --late 1
+    knock crowd --callers 3 --backlog 64 --late 1 --stay 2500
 }
 
 # ---- connect() -------------------------------------------------------------------
