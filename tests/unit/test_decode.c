@@ -278,7 +278,7 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_BIND + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
 	assert_int_equal(record__size(EV_HOLDER), sizeof(struct ev_holder));
-	assert_int_equal(record__size(EV_HOLDER + 1), 0);
+	assert_int_equal(record__size(EV_UNREAD + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -834,7 +834,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_BIND + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_HOLDER + 1;
+	sample.header.kind = EV_UNREAD + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
