@@ -11,6 +11,7 @@
 #include <wctype.h>
 
 #include "bpf/event.h"
+#include "output/printer.h"
 
 enum { NAMES_OF_TWO_BYTES = 65536, RANDOM_NAMES = 100000 };
 
@@ -63,6 +64,35 @@ static void each_random_name(name_fn take)
 		}
 		take(name);
 	}
+}
+
+static struct printer printer;
+
+/* A transition of a process of that name; the line is in the printer. */
+static void print_name(const char name[EV_COMM_BYTES])
+{
+	struct owner owner = {.pid = 1};
+	struct life life = {.conn = 7, .role = ROLE_CLIENT};
+	const struct change change = {.kind = CHANGE_TRANSITION,
+				      .old_state = EV_SYN_SENT,
+				      .new_state = EV_ESTABLISHED,
+				      .in_old_ns = NS_PER_MS,
+				      .life = &life,
+				      .owner = &owner};
+
+	memcpy(owner.comm, name, EV_COMM_BYTES);
+	strbuf__clear(&printer.out);
+	printer.ops->change(&printer, &change);
+	assert_false(printer.out.failed);
+}
+
+static void with_printer(const struct printer_ops *ops, void (*each)(name_fn take), name_fn expect)
+{
+	const struct printer_config config = {.of = OF_EVENTS};
+
+	printer__init(&printer, ops, &config, 1700000000 * NS_PER_S);
+	each(expect);
+	printer__fini(&printer);
 }
 
 #endif

@@ -178,6 +178,9 @@ static void test_parse(void **state)
 	assert_int_equal(sink_config__parse(&config, "unix:", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, "/tmp/x:finding", message, sizeof(message)), -EINVAL);
 	assert_string_equal(message, "no level \"finding\": findings, connections or transitions");
+	assert_int_equal(sink_config__parse(&config, "journald:findngs", message, sizeof(message)), -EINVAL);
+	assert_string_equal(message, "no level \"findngs\": findings, connections or transitions");
+	assert_int_equal(sink_config__parse(&config, "journald:", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, "unix:s:x", message, sizeof(message)), -EINVAL);
 	assert_int_equal(sink_config__parse(&config, ":findings", message, sizeof(message)), -EINVAL);
 	memset(text + 5, 'x', 108);

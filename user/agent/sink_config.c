@@ -100,6 +100,9 @@ int sink_config__parse(struct sink_config *config, const char *text, char *messa
 	len = parse_level(config, path, message, size);
 	if (len < 0)
 		return len;
+	/* Nobody means a socket "findngs". */
+	if (config->kind == SINK_JOURNAL && len && *path != '/')
+		return sink_level__parse(path, message, size);
 	if (config->kind != SINK_FILE)
 		limit = sizeof(((struct sockaddr_un *)NULL)->sun_path);
 	if (!len || (size_t)len >= limit) {
