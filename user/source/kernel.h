@@ -15,7 +15,7 @@
 struct btf;
 
 struct kernel {
-	struct btf *btf;	  /* owned: the running kernel's types */
+	struct btf *btf;	   /* owned: the running kernel's types */
 	struct posindex functions; /* type ids, by the hash of the name */
 };
 
