@@ -173,11 +173,15 @@ class Truth:
         self.closed.append(int(words[4]))
 
     def find(self, key, at):
-        """Of those with this tuple the one that was there at that time; -1: none."""
-        i = self.last.get(key, -1)
-        while i >= 0 and not self.opened[i] - TOLERANCE_US <= at <= self.closed[i] + TOLERANCE_US:
+        """Of those with this tuple the one that was there at that time; -1: none. A port
+        may be taken again at once: then it is the nearest."""
+        i, best, least = self.last.get(key, -1), -1, TOLERANCE_US + 1
+        while i >= 0:
+            away = max(self.opened[i] - at, at - self.closed[i], 0)
+            if away < least:
+                best, least = i, away
             i = self.before[i]
-        return i
+        return best
 
     def tell(self, line):
         local, remote = line["local"], line["remote"]
