@@ -15,6 +15,7 @@ PATIENCE_S=120
 setup() { cd "$BATS_FILE_TMPDIR" || return; }
 
 teardown() {
+    end_process "${SAGA_PID:-}"
     [ -n "${BATS_TEST_COMPLETED:-}" ] || journalctl -q --no-pager -u "$UNIT" | tail -n 30 >&2
 }
 
@@ -65,7 +66,7 @@ installed() { apt-get install -q -y --no-install-recommends "$@" "$DEB" >apt.log
     until_true "a status" has_status
     journalctl -q --no-pager -u "$UNIT" >journal
     grep -q 'watching the live kernel' journal
-    ! grep 'cannot\|not known\|not be told' journal || fail "there is something that it cannot do"
+    ! grep 'cannot\|not known\|not be told\|failed' journal || fail "there is something that it cannot do"
 }
 
 established() { "$@" ss -Htn state established 'sport >= 7000 and sport <= 7001' | wc -l; }
@@ -90,10 +91,11 @@ counts() { [ "$(metric "$1")" -ge "$2" ]; }
     SAGA_PID=$!
     METRICS_PORT=9789 until_true "all of them in root's metrics" counts 'tcpsaga_sockets{state="ESTABLISHED"}' 60
     systemctl stop server elsewhere
-    until_true "all of them in root's JSON" all_told root.json
+    until_true "all of them in root's JSON" all_told root.json || fail "$(told root.json | wc -l) there: $(cat root.err)"
     until_true "all of them in the unit's JSON" all_told "$OUT"
     kill "$SAGA_PID"
     await_end "$SAGA_PID"
+    SAGA_PID=''
     told root.json >root.told
     told "$OUT" >unit.told
     diff root.told unit.told || fail "root sees another world"
