@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I.
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(SANITIZE)
-LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd -linih -lzstd -ljansson
+LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd -linih -lzstd -ljansson -lseccomp -lcap-ng
 
 # SAN=1 builds everything of userspace with ASan and UBSan, in a tree of its own.
 ifeq ($(SAN),1)
@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-soak check-package check-valgrind bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-findings check-soak check-package check-valgrind bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -122,7 +122,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
-		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lm -o $@
+		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lseccomp -lcap-ng -lm -o $@
 
 $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)
@@ -142,7 +142,7 @@ $(BUILD)/tests/mkrec: tests/replay/mkrec.c $(MKREC_OBJECTS)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -o $@
 
 SNAPSHOT_OBJECTS := $(addprefix $(BUILD)/user/,source/sockdiag.o source/netns.o source/netstat.o \
-	source/procs.o source/cgroup_teller.o base/clock.o base/decimal.o base/idmap.o base/strbuf.o event/connection.o)
+	source/procs.o source/cgroup_root.o base/clock.o base/decimal.o base/idmap.o base/strbuf.o event/connection.o)
 $(BUILD)/tests/snapshot: tests/system/snapshot.c $(SNAPSHOT_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -154,7 +154,7 @@ STAGES_OBJECTS := $(filter-out $(BUILD)/user/main.o $(BUILD)/user/verbs/% $(BUIL
 $(BUILD)/tests/stages: tests/bench/stages.c $(STAGES_OBJECTS)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -ljansson -lm -lpthread -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $^ -lxxhash -ljansson -lseccomp -lcap-ng -lm -lpthread -o $@
 
 $(BUILD)/tests/churn: tests/bench/churn.c
 	$(call say,CC,$<)
@@ -196,7 +196,7 @@ check-valgrind: ## unit and replay tests under valgrind; minutes
 	@VALGRIND="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		tests/run valgrind
 
-check-unit check-replay check-system check-vm check-queues check-flood check-storm check-findings check-soak: check-%: tests-built ## one layer of the tests
+check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-findings check-soak: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
 check-package: ## the Debian package on a Debian with systemd, in an emulated machine

@@ -13,7 +13,7 @@
 
 #include "holders.h"
 
-const volatile __u16 port; /* user/source/holders.c writes it before the load */
+volatile __u16 port; /* user/source/holders.c writes it before each look */
 
 static __always_inline int tell(struct bpf_iter_meta *meta, struct sock_common *sk)
 {

@@ -5,11 +5,12 @@ says_port() { grep -q 'metrics on port' "$WORK/saga.err"; }
 
 agent_started() { is_gone "$SAGA_PID" || says_port; }
 
-# agent [OPTION...]: on the namespace, from outside; its metrics on $PORT. What an agent
-# left before it, this host's own maybe, is not for a test.
+# agent [OPTION...]: on the namespace, from outside, or on what WHERE says; its metrics
+# on $PORT. What an agent left before it, this host's own maybe, is not for a test.
 agent() {
+    local where=${WHERE-netns /run/netns/$NETNS}
     set -m
-    "$TCPSAGA" agent --metrics 127.0.0.1:0 --state off "$@" netns "/run/netns/$NETNS" \
+    "$TCPSAGA" agent --metrics 127.0.0.1:0 --state off "$@" $where \
         >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &
     SAGA_PID=$!
     set +m

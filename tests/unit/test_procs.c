@@ -31,7 +31,7 @@ static void *limited_reallocarray(void *old, size_t count, size_t size)
 #include "base/decimal.c"
 #include "base/clock.c"
 #include "base/idmap.c"
-#include "source/cgroup_teller.c"
+#include "source/cgroup_root.c"
 #include "source/procs.c"
 #undef reallocarray
 

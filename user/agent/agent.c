@@ -13,12 +13,14 @@
 #include "agent/heartbeat.h"
 #include "agent/http.h"
 #include "agent/notify.h"
+#include "agent/privileges.h"
 #include "agent/reload.h"
 #include "agent/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "source/live.h"
 #include "source/replay.h"
+#include "source/tables.h"
 
 enum {
 	TICK_MS = 1000,
@@ -40,6 +42,11 @@ struct agent {
 	struct http *http; /* owned; NULL: none */
 	struct heartbeat heartbeat;
 	struct gap gap; /* before this start */
+	struct identity user;
+	/* Owned; NULL: a recording. One for what is asked now and then and answered at
+	 * once, one for scans, which take their time. */
+	struct tables *looks, *scans;
+	bool readers_missed; /* told once */
 	int epoll_fd;
 	int signal_fd;
 	bool ending;
@@ -152,15 +159,49 @@ static int set_thresholds(struct agent *agent)
 	return status;
 }
 
+/* Before anything is open that is not theirs. */
+static int open_readers(struct agent *agent)
+{
+	struct tables_config looks = { .title = "tcpsaga-looks", .holders = true };
+	struct tables_config scans = { .title = "tcpsaga-scans" };
+	int status = privileges__choose(&agent->user, agent->config->user);
+
+	if (status || agent->config->replay)
+		return status;
+	looks.user = scans.user = &agent->user;
+	agent->looks = tables__fork(&looks);
+	agent->scans = tables__fork(&scans);
+	if (!agent->looks || !agent->scans)
+		return fail(EXIT_FAILED, "agent: cannot start what reads the kernel's tables: %m");
+	return 0;
+}
+
+/* All is open, and no thread is there yet. */
+static int give_up_privileges(struct agent *agent)
+{
+	int err = 0;
+
+	if (agent->looks)
+		err = tables__await(agent->looks);
+	if (agent->scans && !err)
+		err = tables__await(agent->scans);
+	if (err)
+		return fail(EXIT_CANNOT, "agent: the kernel's tables cannot be read: %s", strerror(-err));
+	feed__use_readers(&agent->feed, agent->looks, agent->scans);
+	privileges__make_files(agent->config, &agent->user);
+	return privileges__give_up(agent->config, &agent->user);
+}
+
 /* The port first: whose port is taken is told before the probes are loaded. */
 static int open_agent(struct agent *agent)
 {
 	struct source *source;
-	int status, err = open_signals(agent);
+	int status = open_readers(agent), err = status ? 0 : open_signals(agent);
 
 	if (err)
 		return fail(EXIT_FAILED, "agent: cannot wait for signals: %s", strerror(-err));
-	status = open_http(agent);
+	if (!status)
+		status = open_http(agent);
 	if (!status)
 		status = open_heartbeat(agent);
 	if (status)
@@ -176,6 +217,8 @@ static int open_agent(struct agent *agent)
 		return fail(EXIT_FAILED, "agent: %s", strerror(-err));
 	board__init(&agent->board, &agent->feed);
 	status = set_thresholds(agent);
+	if (!status)
+		status = give_up_privileges(agent);
 	if (!status &&
 	    outlets__set(&agent->feed.outlets, agent->config->outlets, agent->config->outlet_count, NULL))
 		status = EXIT_FAILED;
@@ -196,12 +239,13 @@ static uint64_t sum_lost(const struct ledger *ledger)
 static void say_start(const struct agent *agent)
 {
 	const struct source *source = agent->feed.source;
-	char where[64] = "";
+	char where[64] = "", who[128];
 
+	privileges__describe(&agent->user, who, sizeof(who));
 	if (agent->http)
 		snprintf(where, sizeof(where), "; metrics on port %u", http__port(agent->http));
-	log__line("agent: watching %s %s%s%s%s",
-		  agent->config->replay ? "a recording of" : "the live kernel", source->info.kernel,
+	log__line("agent: watching %s %s as %s%s%s%s",
+		  agent->config->replay ? "a recording of" : "the live kernel", source->info.kernel, who,
 		  source->note[0] ? "; cannot see " : "", source->note, where);
 }
 
@@ -354,6 +398,20 @@ static bool is_due(uint64_t *next_ns, uint64_t now_ns, uint64_t every_ns)
 	return true;
 }
 
+/* A reader that ended has taken its privileges with it: there is no other. */
+static void watch_readers(struct agent *agent)
+{
+	int err = feed__readers_error(&agent->feed);
+
+	if (!err || agent->readers_missed)
+		return;
+	agent->readers_missed = true;
+	log__line("agent: the process that reads the kernel's tables %s: depths of queues, what "
+		  "namespaces count, who holds a port and what a loss has left wrong are not known "
+		  "from here on; start the agent anew",
+		  err == -EPIPE ? "has ended" : "does not answer");
+}
+
 static void tick(struct agent *agent, uint64_t now_ns)
 {
 	if (is_due(&agent->next_watchdog_ns, now_ns, agent->watchdog_ns))
@@ -363,6 +421,7 @@ static void tick(struct agent *agent, uint64_t now_ns)
 	feed__tick(&agent->feed, now_ns);
 	outlets__reap(&agent->feed.outlets);
 	board__watch(&agent->board, now_ns);
+	watch_readers(agent);
 	if (is_due(&agent->next_textfile_ns, now_ns, TEXTFILE_S * NS_PER_S))
 		write_textfile(agent);
 	if (is_due(&agent->next_status_ns, now_ns, STATUS_S * NS_PER_S))
@@ -452,6 +511,8 @@ int agent__run(const struct agent_config *config, agent_reread_fn reread, void *
 	http__free(agent.http);
 	if (agent.feed.source)
 		feed__fini(&agent.feed);
+	tables__free(agent.looks);
+	tables__free(agent.scans);
 	if (agent.epoll_fd >= 0)
 		close(agent.epoll_fd);
 	if (agent.signal_fd >= 0)

@@ -16,8 +16,10 @@ enum { AGENT_SETS_MAX = 64 };
 struct agent_config {
 	const char *metrics;  /* ADDR:PORT; NULL: none */
 	const char *textfile; /* NULL: none */
-	const char *state;  /* where the heartbeat is kept; NULL: where it is by default, "": nowhere */
-	const char *replay; /* a recording in place of the live kernel; NULL: live */
+	const char *state; /* where the heartbeat is kept; NULL: where it is by default, "": nowhere */
+	const char *user;  /* who it becomes; NULL: privileges__choose() */
+	const char *config_path; /* which is read again; NULL: the system's */
+	const char *replay;	 /* a recording in place of the live kernel; NULL: live */
 	enum hook_choice hooks;
 	const struct filter *filter; /* borrowed */
 	struct outlet_config outlets[OUTLETS_MAX];

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "output/prometheus.h"
+#include "source/tables.h"
 
 enum {
 	HTTP_OK = 200,
@@ -56,7 +57,20 @@ static uint64_t us_of(const struct timeval *time)
 	return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
 }
 
-static struct self_cost cost_now(void)
+static void add_reader(struct self_cost *cost, const struct tables *tables)
+{
+	struct tables_cost reader;
+
+	if (!tables)
+		return;
+	tables__cost(tables, &reader);
+	cost->user_us += reader.user_us;
+	cost->system_us += reader.system_us;
+	cost->resident_bytes += reader.resident_bytes;
+}
+
+/* Of all its processes. */
+static struct self_cost cost_now(const struct feed *feed)
 {
 	struct self_cost cost = { .resident_bytes = resident_bytes(), .open_fds = open_fds() };
 	struct rusage usage;
@@ -65,6 +79,8 @@ static struct self_cost cost_now(void)
 		cost.user_us = us_of(&usage.ru_utime);
 		cost.system_us = us_of(&usage.ru_stime);
 	}
+	add_reader(&cost, feed->looks);
+	add_reader(&cost, feed->scans);
 	return cost;
 }
 
@@ -95,7 +111,7 @@ void board__metrics(struct board *board, struct strbuf *out)
 	uint64_t now_ns = clock__boot_ns();
 	struct sink_count sinks[OUTLETS_MAX];
 	struct rule_count findings[RULES_MAX + 1];
-	struct self_cost self = cost_now();
+	struct self_cost self = cost_now(feed);
 	struct exposition exposition = {
 		.model = feed->model,
 		.tally = &feed->tally,
@@ -104,6 +120,7 @@ void board__metrics(struct board *board, struct strbuf *out)
 		.findings = findings,
 		.sinks = sinks,
 		.gap = board->gap,
+		.tables_gone = feed__readers_error(feed) != 0,
 	};
 
 	feed__look_at_listeners(feed, now_ns);
@@ -209,6 +226,17 @@ static bool put_sink(struct strbuf *out, const struct outlet *outlet)
 	return good;
 }
 
+static bool put_readers(struct strbuf *out, int err)
+{
+	strbuf__printf(out, ",\"readers\":{\"status\":\"%s\"", word(!err));
+	if (err)
+		strbuf__printf(out, ",\"error\":\"%s\"",
+			       err == -EPIPE ? "what reads the kernel's tables has ended" :
+					       "what reads the kernel's tables does not answer");
+	strbuf__char(out, '}');
+	return !err;
+}
+
 static unsigned int health_page(void *context, struct strbuf *out)
 {
 	struct board *board = context;
@@ -221,6 +249,7 @@ static unsigned int health_page(void *context, struct strbuf *out)
 	good = put_watched(&parts, "ring", "lost", &board->ring);
 	strbuf__char(&parts, ',');
 	good &= put_watched(&parts, "tables", "not_kept", &board->tables);
+	good &= put_readers(&parts, feed__readers_error(feed));
 	strbuf__str(&parts, ",\"sinks\":[");
 	for (unsigned int i = 0; i < feed->outlets.count; i++) {
 		if (i)

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bpf/ledger.h"
-#include "source/snapshot.h"
+#include "source/tables.h"
 
 enum {
 	/* Scrapes from several places show the same sample. */
@@ -93,6 +93,9 @@ int feed__poll(struct feed *feed)
 
 	if (verdict == SOURCE_MORE && is_live(feed))
 		verdict = heal__step(&feed->heal, feed->source, feed->model, feed->losses, take, feed);
+	/* Before the rules speak of a refusal. */
+	if (verdict == SOURCE_MORE && is_live(feed))
+		holdups__look(&feed->holdups, take, feed, clock__boot_ns());
 	outlets__offer(&feed->outlets);
 	return verdict;
 }
@@ -105,7 +108,7 @@ void feed__look_at_listeners(struct feed *feed, uint64_t now_ns)
 
 	if (!is_live(feed) || now_ns - feed->looked_ns < LOOK_MS * NS_PER_MS)
 		return;
-	err = snapshot__take(feed->heal.terms->netns, 0, take, feed);
+	err = tables__take(feed->looks, feed->heal.terms->netns, 0, take, feed);
 	if (err && !feed->looked_ns)
 		log__line("the queues of listeners cannot be read: %s", strerror(-err));
 	feed->looked_ns = now_ns;
@@ -115,7 +118,6 @@ void feed__tick(struct feed *feed, uint64_t now_ns)
 {
 	if (!is_live(feed))
 		return;
-	holdups__look(&feed->holdups, take, feed, now_ns);
 	unread__look(&feed->unread, feed->model, feed->heal.terms, take, feed, now_ns);
 	if (now_ns >= feed->look_ns) {
 		feed__look_at_listeners(feed, now_ns);
@@ -152,7 +154,7 @@ int feed__init(struct feed *feed, struct source *source, const struct kernel_fil
 					* more than there is room for lives. */
 				       .ends_at_close = true };
 
-	*feed = (struct feed){ .source = source, .cgroups.root_fd = -1 };
+	*feed = (struct feed){ .source = source, .cgroups.root.fd = -1 };
 	if (is_live(feed) && cgroup_teller__init(&feed->cgroups))
 		return -ENOMEM;
 	config.estimate_waits = !capture_info__has_hook(&source->info, "timewait");
@@ -185,6 +187,19 @@ void feed__fini(struct feed *feed)
 	model__free(feed->model);
 	source__free(feed->source);
 	cgroup_teller__fini(&feed->cgroups);
+}
+
+void feed__use_readers(struct feed *feed, struct tables *looks, struct tables *scans)
+{
+	feed->looks = feed->holdups.tables = feed->unread.tables = feed->cgroups.tables = looks;
+	feed->scans = feed->heal.tables = scans;
+}
+
+int feed__readers_error(const struct feed *feed)
+{
+	int err = feed->looks ? tables__error(feed->looks) : 0;
+
+	return err || !feed->scans ? err : tables__error(feed->scans);
 }
 
 void feed__begin(struct feed *feed)

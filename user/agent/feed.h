@@ -24,13 +24,14 @@ struct feed {
 	struct unread unread;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	struct ledger ledger;
-	uint64_t unapplied; /* records for which there was no memory */
-	uint64_t last_ns;   /* of the last record, boot time */
-	bool stopped;	    /* EV_STOP has come */
-	struct heal heal;   /* live only */
-	uint64_t losses;    /* loss records */
-	uint64_t looked_ns; /* when listeners were sampled last */
-	uint64_t look_ns;   /* when the rules want them sampled again */
+	uint64_t unapplied;	      /* records for which there was no memory */
+	uint64_t last_ns;	      /* of the last record, boot time */
+	bool stopped;		      /* EV_STOP has come */
+	struct heal heal;	      /* live only */
+	uint64_t losses;	      /* loss records */
+	uint64_t looked_ns;	      /* when listeners were sampled last */
+	uint64_t look_ns;	      /* when the rules want them sampled again */
+	struct tables *looks, *scans; /* borrowed: who reads the kernel's tables; NULL: this process */
 
 	struct outlets outlets; /* who gets which JSON */
 };
@@ -38,6 +39,12 @@ struct feed {
 /* The source is taken over, what the kernel filters is borrowed. 0 or -errno. */
 int feed__init(struct feed *feed, struct source *source, const struct kernel_filter *terms);
 void feed__fini(struct feed *feed);
+
+/* From here on they read the kernel's tables: one looks, one scans. */
+void feed__use_readers(struct feed *feed, struct tables *looks, struct tables *scans);
+
+/* 0 while both answer, else tables__error(). */
+int feed__readers_error(const struct feed *feed);
 
 /* The first lines, and what was there before: once the outlets are set. */
 void feed__begin(struct feed *feed);

@@ -80,6 +80,7 @@ void reload__apply(struct feed *feed, const struct agent_config *first,
 {
 	name_fixed("metrics", first->metrics, fresh->metrics);
 	name_fixed("state", first->state, fresh->state);
+	name_fixed("user", first->user, fresh->user);
 	if (first->hooks != fresh->hooks)
 		log__line("agent: hooks: stay as they are; other ones need a restart");
 	name_textfile(before->textfile, fresh->textfile);

@@ -353,7 +353,8 @@ static void put_listeners(struct strbuf *out, const struct exposition *e)
 	for (size_t f = 0; f < sizeof(listener_families) / sizeof(listener_families[0]); f++) {
 		const char *name = listener_families[f].name, *hook = listener_families[f].hook;
 
-		if (hook && !capture_info__has_hook(e->info, hook))
+		/* What was true once is not shown as true now. */
+		if (hook ? !capture_info__has_hook(e->info, hook) : e->tables_gone)
 			continue;
 		family(out, name, listener_families[f].type, listener_families[f].help);
 		for (unsigned int i = 0; i <= TALLY_LISTENERS; i++)
@@ -692,6 +693,9 @@ void prometheus__render(struct strbuf *out, const struct exposition *e)
 	put_findings(out, e->findings);
 	put_ledger(out, e->ledger);
 	put_tables(out, e->model);
+	single(out, "kernel_tables_readable", "gauge",
+	       "0 when what reads the kernel's own tables has ended: samples are missing.",
+	       !e->tables_gone);
 	put_sinks(out, e);
 	put_self(out, e->self);
 	put_agent_gap(out, e->gap);

@@ -51,6 +51,7 @@ struct exposition {
 	const struct gap *gap;		   /* before this start; NULL: none is known of */
 	const struct sink_count *sinks;
 	unsigned int sink_count;
+	bool tables_gone; /* the kernel's tables are not read any more: no samples */
 };
 
 void prometheus__render(struct strbuf *out, const struct exposition *exposition);

@@ -16,16 +16,19 @@
 
 #include "base/idmap.h"
 #include "bpf/event.h"
+#include "source/cgroup_root.h"
+
+struct tables;
 
 struct cgroup_teller {
-	int root_fd; /* the mounted hierarchy, -1: none */
+	struct cgroup_root root;
+	struct tables *tables; /* borrowed: who looks the paths up; NULL: this process */
 	uint64_t root_id;
 	uint64_t *asked; /* owned; a ring of EV_CGROUPS_TOLD ids, told or not to be found */
 	uint32_t count;
 	uint32_t next;
 	struct idmap by_id;
-	uint64_t last;	    /* the id that was asked for last */
-	uint64_t walked_ns; /* when the hierarchy was last walked */
+	uint64_t last; /* the id that was asked for last */
 };
 
 /* 0 or -ENOMEM. Without a mounted hierarchy nothing will be told. */
@@ -39,15 +42,5 @@ void cgroup_teller__fini(struct cgroup_teller *teller);
  */
 bool cgroup_teller__tell(struct cgroup_teller *teller, const struct ev_owner *owner, uint64_t now_ns,
 			 struct ev_cgroup *told);
-
-/* The directory of the mounted hierarchy (version 2), -1 when there is none.
- * To be closed by the caller. */
-int cgroup_root__open(void);
-
-/*
- * The id of the cgroup that /proc/PID/cgroup names, whose whole text this is; 0
- * when it has none of version 2, or one outside of what we see.
- */
-uint64_t cgroup_root__id_of(int root_fd, const char *text);
 
 #endif

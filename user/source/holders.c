@@ -24,18 +24,20 @@ enum {
 };
 
 /* The iterators that tell the options; bpf NULL: there are none. */
-struct options_reader {
+struct holders_options {
 	struct holders_bpf *bpf;
 	struct bpf_link *tcp;
 	struct bpf_link *udp;
+	int error;	  /* -errno: why there are none */
+	bool tells_bound; /* sock_diag tells sockets that are bound and no more */
 };
 
 struct look {
 	struct holders *holders;
 	uint16_t port;
-	uint32_t only; /* inode; 0 every namespace */
-	struct options_reader options;
-	struct idmap by_cookie; /* to an index of the present namespace's */
+	uint32_t only;			       /* inode; 0 every namespace */
+	const struct holders_options *options; /* borrowed */
+	struct idmap by_cookie;		       /* to an index of the present namespace's */
 	uint32_t netns;
 	uint8_t protocol;
 	size_t begin; /* of what the present dump has found */
@@ -134,32 +136,32 @@ static int dump_protocols(struct look *look)
 
 /* ---- their options, by BPF ------------------------------------------------------ */
 
-static void close_options(struct options_reader *reader)
+static void close_options(struct holders_options *options)
 {
-	bpf_link__destroy(reader->tcp);
-	bpf_link__destroy(reader->udp);
-	holders_bpf__destroy(reader->bpf);
-	*reader = (struct options_reader){ 0 };
+	bpf_link__destroy(options->tcp);
+	bpf_link__destroy(options->udp);
+	holders_bpf__destroy(options->bpf);
+	options->tcp = options->udp = NULL;
+	options->bpf = NULL;
 }
 
-static int open_options(struct options_reader *reader, uint16_t port)
+static int open_options(struct holders_options *options)
 {
 	int err;
 
 	kernel__hush_libbpf();
 	kernel__raise_memlock();
-	reader->bpf = holders_bpf__open();
-	if (!reader->bpf)
+	options->bpf = holders_bpf__open();
+	if (!options->bpf)
 		return -errno;
-	reader->bpf->rodata->port = port;
-	err = holders_bpf__load(reader->bpf);
+	err = holders_bpf__load(options->bpf);
 	if (!err) {
-		reader->tcp = bpf_program__attach_iter(reader->bpf->progs.on_each_tcp, NULL);
-		reader->udp = bpf_program__attach_iter(reader->bpf->progs.on_each_udp, NULL);
-		err = reader->tcp && reader->udp ? 0 : -errno;
+		options->tcp = bpf_program__attach_iter(options->bpf->progs.on_each_tcp, NULL);
+		options->udp = bpf_program__attach_iter(options->bpf->progs.on_each_udp, NULL);
+		err = options->tcp && options->udp ? 0 : -errno;
 	}
 	if (err)
-		close_options(reader);
+		close_options(options);
 	return err;
 }
 
@@ -208,9 +210,9 @@ static int tell_options(struct look *look, size_t begin)
 	for (size_t i = begin; i < look->holders->count && !err; i++)
 		err = idmap__put(&look->by_cookie, look->holders->list[i].cookie, (uint32_t)i);
 	if (!err)
-		err = read_options(look, look->options.tcp);
+		err = read_options(look, look->options->tcp);
 	if (!err)
-		err = read_options(look, look->options.udp);
+		err = read_options(look, look->options->udp);
 	return err;
 }
 
@@ -227,7 +229,7 @@ static int inside(void *context, const struct netns *netns)
 	look->netns = netns->inode;
 	look->holders->netns_visited++;
 	err = dump_protocols(look);
-	if (err || !look->options.bpf || begin == look->holders->count)
+	if (err || !look->options->bpf || begin == look->holders->count)
 		return err;
 	err = tell_options(look, begin);
 	if (err == -ENOMEM)
@@ -266,19 +268,6 @@ static int find_owners(struct holders *holders)
 	return 0;
 }
 
-/* 6.8 brought the state and the answer together (91051f003948). */
-static bool tells_bound(void)
-{
-	struct kernel kernel;
-	bool tells;
-
-	if (kernel__init(&kernel))
-		return false;
-	tells = kernel__has_enumerator(&kernel, "TCP_BOUND_INACTIVE");
-	kernel__fini(&kernel);
-	return tells;
-}
-
 static int walk(struct look *look)
 {
 	const struct netns_visitor visitor = { .inside = inside, .context = look };
@@ -292,26 +281,66 @@ static int walk(struct look *look)
 	return err;
 }
 
-int holders__load(struct holders *holders, uint16_t port, uint32_t netns)
+/* 6.8 brought the state and the answer together (91051f003948). */
+static bool tells_bound(void)
 {
-	struct look look = { .holders = holders, .port = port, .only = netns };
+	struct kernel kernel;
+	bool tells;
+
+	if (kernel__init(&kernel))
+		return false;
+	tells = kernel__has_enumerator(&kernel, "TCP_BOUND_INACTIVE");
+	kernel__fini(&kernel);
+	return tells;
+}
+
+struct holders_options *holders_options__new(void)
+{
+	struct holders_options *options = calloc(1, sizeof(*options));
+
+	if (!options)
+		return NULL;
+	options->error = open_options(options);
+	options->tells_bound = tells_bound();
+	return options;
+}
+
+void holders_options__free(struct holders_options *options)
+{
+	if (options)
+		close_options(options);
+	free(options);
+}
+
+static int load(struct look *look)
+{
+	int err = idmap__init(&look->by_cookie, 0);
+
+	if (err)
+		return err;
+	if (look->options->bpf)
+		look->options->bpf->bss->port = look->port;
+	look->holders->options_error = look->options->error;
+	if (look->options->error)
+		look->holders->unseen |= HOLDERS_NO_OPTIONS;
+	if (!look->options->tells_bound)
+		look->holders->unseen |= HOLDERS_NO_BOUND;
+	err = walk(look);
+	idmap__fini(&look->by_cookie);
+	return err ? err : find_owners(look->holders);
+}
+
+int holders__load(struct holders *holders, struct holders_options *options, uint16_t port, uint32_t netns)
+{
+	struct holders_options *own = options ? NULL : holders_options__new();
+	struct look look = {
+		.holders = holders, .options = options ? options : own, .port = port, .only = netns
+	};
 	int err;
 
 	*holders = (struct holders){ .taken_ns = clock__boot_ns() };
-	err = idmap__init(&look.by_cookie, 0);
-	if (err)
-		return err;
-	holders->options_error = open_options(&look.options, port);
-	if (holders->options_error)
-		holders->unseen |= HOLDERS_NO_OPTIONS;
-	err = walk(&look);
-	if (look.options.bpf)
-		close_options(&look.options);
-	idmap__fini(&look.by_cookie);
-	if (!err)
-		err = find_owners(holders);
-	if (!err && !tells_bound())
-		holders->unseen |= HOLDERS_NO_BOUND;
+	err = look.options ? load(&look) : -ENOMEM;
+	holders_options__free(own);
 	if (err)
 		holders__fini(holders);
 	return err;

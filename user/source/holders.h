@@ -24,6 +24,13 @@ enum {
 	HOLDERS_CHANGING = 1 << 6,   /* the tables changed during each try */
 };
 
+/* What BPF takes to tell the options: loaded once, for many looks. */
+struct holders_options;
+
+/* Where that is refused each look has HOLDERS_NO_OPTIONS. NULL without memory. Takes CAP_BPF and CAP_PERFMON; a look then needs CAP_BPF on 5.10. */
+struct holders_options *holders_options__new(void);
+void holders_options__free(struct holders_options *options);
+
 struct holders {
 	struct holder *list; /* owned */
 	size_t count;
@@ -37,11 +44,11 @@ struct holders {
 /*
  * Looks in the namespace with this inode, 0 for all. The cost is that of a walk
  * over the whole table of connections in each namespace, 25 ms for 100,000, twice
- * where BPF tells the options. Returns 0 or
+ * where BPF tells the options; options NULL: loaded for this look. Returns 0 or
  *   -ESRCH   no such namespace
  *   -errno   of the walk
  */
-int holders__load(struct holders *holders, uint16_t port, uint32_t netns);
+int holders__load(struct holders *holders, struct holders_options *options, uint16_t port, uint32_t netns);
 void holders__fini(struct holders *holders);
 
 #endif

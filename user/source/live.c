@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ struct live {
 	unsigned int taken; /* in this poll */
 	int verdict;	    /* what take() returned */
 	struct {
-		int fd; /* borrowed */
+		int info_fd; /* owned: what the kernel tells of the program; -1: nothing */
 		enum ev_kind kind;
 	} senders[PROGRAMS_MAX];	      /* programs whose runs may be missed */
 	struct bpf_link *links[PROGRAMS_MAX]; /* owned */
@@ -384,11 +385,20 @@ static int fill_calls(struct live *live)
 				    BPF_ANY);
 }
 
+static int open_info(int program_fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", program_fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* A program that loaded and then does not attach costs only what it would have
  * shown; the state program is the one that must. */
 static void attach(struct live *live, struct bpf_program *program, enum hook_id id)
 {
 	struct bpf_link *link;
+	enum ev_kind kind;
 
 	switch (bpf_program__type(program)) {
 	case BPF_PROG_TYPE_SOCK_OPS:
@@ -409,8 +419,9 @@ static void attach(struct live *live, struct bpf_program *program, enum hook_id 
 		live->attach_errors[id] = -errno;
 		return;
 	}
-	live->senders[live->link_count].fd = bpf_program__fd(program);
-	live->senders[live->link_count].kind = kind_of_loss(id, program);
+	kind = kind_of_loss(id, program);
+	live->senders[live->link_count].kind = kind;
+	live->senders[live->link_count].info_fd = kind ? open_info(bpf_program__fd(program)) : -1;
 	live->links[live->link_count++] = link;
 }
 
@@ -481,13 +492,19 @@ static void describe(struct live *live, const struct live_config *config,
 }
 
 /* The kernel does not run a program inside itself on the same CPU (a softirq in
- * the middle of connect()): it counts the event and goes on. */
-static uint64_t misses_of(int program_fd)
+ * the middle of connect()): it counts the event and goes on. Read from a file that
+ * is open since the start: bpf() tells it, too, but a capture that has dropped its
+ * privileges may not call that. From 5.12. */
+static uint64_t misses_of(int info_fd)
 {
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
+	static const char key[] = "\nrecursion_misses:\t";
+	char text[1024];
+	ssize_t len = info_fd < 0 ? 0 : pread(info_fd, text, sizeof(text) - 1, 0);
+	const char *line;
 
-	return bpf_obj_get_info_by_fd(program_fd, &info, &len) ? 0 : info.recursion_misses;
+	text[len > 0 ? len : 0] = '\0';
+	line = strstr(text, key);
+	return line ? strtoull(line + sizeof(key) - 1, NULL, 10) : 0;
 }
 
 static void read_book(const struct live *live, struct book *book)
@@ -500,7 +517,7 @@ static void read_book(const struct live *live, struct book *book)
 	for (unsigned int i = 0; i < live->link_count; i++)
 		if (live->senders[i].kind)
 			book->lost[EV_LOST_RECURSION][live->senders[i].kind] +=
-				misses_of(live->senders[i].fd);
+				misses_of(live->senders[i].info_fd);
 	book__settle(book, &sum, live->accept_is_function);
 }
 
@@ -650,6 +667,9 @@ static void live_free(struct source *source)
 	struct live *live = (struct live *)source;
 
 	detach_all(live);
+	for (unsigned int i = 0; i < live->link_count; i++)
+		if (live->senders[i].info_fd >= 0)
+			close(live->senders[i].info_fd);
 	if (live->cgroup_fd >= 0)
 		close(live->cgroup_fd);
 	if (live->ledger)

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "source/cgroup_teller.h"
+#include "source/cgroup_root.h"
 
 struct held_socket {
 	uint32_t process; /* index; the one with the lowest pid */

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "bpf/event.h"
-#include "source/snapshot.h"
 
 /* About a thousand rows: at one batch a millisecond 100,000 sockets take a tenth
  * of a second, and the ring is read in between. */
@@ -84,9 +83,9 @@ static void *run(void *argument)
 	int err;
 
 	scan->began_ns = clock__boot_ns();
-	err = config->states ?
-		      snapshot__sockets(config->terms, config->states, config->extras, push, scan) :
-		      snapshot__all(config->terms, config->extras, push, scan);
+	err = config->states ? tables__sockets(config->tables, config->terms, config->states,
+					       config->extras, push, scan) :
+			       tables__all(config->tables, config->terms, config->extras, push, scan);
 	if (!err && scan->len)
 		err = hand_over(scan);
 	pthread_mutex_lock(&scan->lock);

@@ -13,11 +13,13 @@
 
 #include "bpf/settings.h"
 #include "source/source.h"
+#include "source/tables.h"
 
 struct scan;
 
 struct scan_config {
 	const struct kernel_filter *terms; /* borrowed until scan__free() */
+	struct tables *tables;		   /* borrowed: who reads them; NULL: this process */
 	unsigned int extras;		   /* SNAPSHOT_* */
 	uint32_t states;    /* only connections in these, 1 << EV_*; 0: all, and what listens */
 	unsigned int share; /* of a core that it may take, per cent: 1 to 100 */

@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "findings/engine.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "verbs/agent_sinks.h"
 #include "verbs/options.h"
@@ -26,6 +27,7 @@ enum {
 	KEY_ROTATE_AGE,
 	KEY_ROTATE_KEEP,
 	KEY_COMPRESS,
+	KEY_USER,
 	WORDS_MAX = 256,
 	CONFIG_GROUPS = 3, /* options of these groups can stand in a file, but for -r */
 };
@@ -58,6 +60,8 @@ static const struct argp_option option_table[] = {
 	{ "read", 'r', "FILE", 0, "Feed from a recording, and end with it: to try things out", 3 },
 	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
 	  "Kind of kernel hook; auto takes for each event the best that attaches", 3 },
+	{ "user", KEY_USER, "NAME", 0,
+	  "Become this user once all is open; tcpsaga is the default, where there is such a user", 3 },
 	{ "config", KEY_CONFIG, "FILE", 0,
 	  "Read FILE in place of the system's (/etc/tcpsaga/agent.conf and its .conf.d)", 4 },
 	{ "check-config", KEY_CHECK_CONFIG, NULL, 0,
@@ -77,6 +81,7 @@ struct parse {
 	const char *where;	 /* "FILE:LINE: " of what is parsed; "agent: ": the command line */
 	struct engine *trial;	 /* owned: to try thresholds on */
 	bool check;
+	bool again; /* the agent runs */
 	int status; /* not 0: what was wrong has been said */
 };
 
@@ -106,6 +111,22 @@ static int parse_hooks(struct parse *parse, const char *arg)
 	if (choice < 0)
 		return say(parse, "--hooks", arg, "one of " HOOK_CHOICE_WORDS);
 	parse->config.hooks = (enum hook_choice)choice;
+	return 0;
+}
+
+/* Looked up once: an agent that runs is who it is, and may not load what knows users. */
+static int parse_user(struct parse *parse, const char *arg)
+{
+	struct identity user;
+	int err = parse->again ? 0 : identity__find(&user, arg);
+
+	if (err == -ENOENT)
+		return say(parse, "--user", arg, "the name of a user");
+	if (err) {
+		parse->status = fail(EXIT_FAILED, "%s--user %s: %s", parse->where, arg, strerror(-err));
+		return EINVAL;
+	}
+	parse->config.user = arg;
 	return 0;
 }
 
@@ -166,6 +187,8 @@ static error_t take_setting(struct parse *parse, int key, const char *arg)
 		return 0;
 	case KEY_JSON:
 		return parse_json(parse, arg);
+	case KEY_USER:
+		return parse_user(parse, arg);
 	case KEY_ROTATE_SIZE:
 		return take_preset(parse, "rotate-size", arg);
 	case KEY_ROTATE_AGE:
@@ -334,6 +357,7 @@ static int parse_all(struct parse *parse, int argc, char **argv, const struct pa
 	if (!status && first)
 		keep_filter(parse, first);
 	parse->config.filter = parse->filter;
+	parse->config.config_path = parse->config_path;
 	return status ? status :
 			sinks_wanted__settle(&parse->sinks, parse->words, parse->word_count,
 					     &parse->config);
@@ -350,6 +374,7 @@ static struct parse *new_parse(int argc, char **argv, const struct parse *first,
 	}
 	parse->config.metrics = METRICS_DEFAULT;
 	parse->where = "agent: ";
+	parse->again = first != NULL;
 	sinks_wanted__init(&parse->sinks);
 	*status = parse_all(parse, argc, argv, first);
 	if (!*status)

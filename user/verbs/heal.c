@@ -38,6 +38,7 @@ static uint32_t states_to_confirm(uint32_t missed)
 static void start(struct heal *heal, struct source *source, struct scan_config *config)
 {
 	config->terms = heal->terms;
+	config->tables = heal->tables;
 	heal->began_ns = clock__boot_ns();
 	heal->scan = scan__new(config);
 	source->hurry = heal->scan != NULL;
@@ -87,7 +88,7 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 
 	heal__stop(heal);
 	source->hurry = false;
-	heal->off = result == -ENOENT;
+	heal->off = result == -ENOENT || (heal->tables && tables__error(heal->tables));
 	if (heal->only_waits) {
 		finish_waits(heal, model, now_ns);
 		return;

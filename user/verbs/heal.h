@@ -12,6 +12,7 @@
 
 struct heal {
 	const struct kernel_filter *terms; /* borrowed */
+	struct tables *tables;		   /* borrowed: who reads them; NULL: this process */
 	bool regular;			   /* also without a loss, each minute */
 	bool waits;			   /* no record tells of minisockets: as long as there are any */
 	struct scan *scan;		   /* owned; NULL: none is under way */

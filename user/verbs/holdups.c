@@ -169,7 +169,7 @@ void holdups__look(struct holdups *holdups, source_take_fn take, void *context, 
 	bind = holdups->asked[0];
 	memmove(&holdups->asked[0], &holdups->asked[1], --holdups->count * sizeof(bind));
 	/* Where it cannot look it tells nothing: that is not nobody. */
-	if (!holders__load(&holders, bind.port, bind.netns)) {
+	if (!tables__holders(holdups->tables, &holders, bind.port, bind.netns)) {
 		tell_holders(&bind, &holders, take, context);
 		holders__fini(&holders);
 	}

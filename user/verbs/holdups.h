@@ -8,12 +8,13 @@
 
 #include "bpf/event.h"
 #include "model/model.h"
-#include "source/source.h"
+#include "source/tables.h"
 
 /* Refusals that wait for a look; those beyond have none. */
 enum { HOLDUPS_MAX = 16 };
 
 struct holdups {
+	struct tables *tables; /* borrowed: who looks; NULL: this process */
 	unsigned int count;
 	struct ev_bind asked[HOLDUPS_MAX];
 	uint64_t next_ns; /* boot time: not before */

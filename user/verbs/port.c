@@ -445,7 +445,7 @@ static int look(struct port *port)
 	err = netns__walk(&visitor, NULL);
 	if (err != FOUND)
 		return cannot(port, err ? err : -ESRCH);
-	err = holders__load(&port->holders, port->request.port, port->only);
+	err = holders__load(&port->holders, NULL, port->request.port, port->only);
 	if (err)
 		return cannot(port, err);
 	port->shown = calloc(port->holders.count + 1, sizeof(*port->shown));

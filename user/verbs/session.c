@@ -565,7 +565,7 @@ int session__run(const struct session_config *config)
 		.options = config->options,
 		.record_to = config->record_to,
 		.prints = !config->silent,
-		.cgroups.root_fd = -1,
+		.cgroups.root.fd = -1,
 	};
 	int status;
 

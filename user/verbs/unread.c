@@ -2,7 +2,6 @@
 #include "verbs/unread.h"
 
 #include "base/clock.h"
-#include "source/snapshot.h"
 
 enum {
 	LOOK_EVERY_S = 10,
@@ -40,7 +39,7 @@ void unread__look(struct unread *unread, const struct model *model, const struct
 	if (has_old_ones(model, now_ns)) {
 		wait_ns = LOOK_EVERY_S * NS_PER_S;
 		/* Where it cannot look it tells nothing, and findings say nothing of it. */
-		snapshot__unread(terms, TOLD_MAX, take, context);
+		tables__unread(unread->tables, terms, TOLD_MAX, take, context);
 	}
 	unread->next_ns = now_ns + (clock__boot_ns() - began_ns) * LOOK_SHARE;
 	if (unread->next_ns < now_ns + wait_ns)

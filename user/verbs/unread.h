@@ -8,10 +8,11 @@
 
 #include "bpf/settings.h"
 #include "model/model.h"
-#include "source/source.h"
+#include "source/tables.h"
 
 struct unread {
-	uint64_t next_ns; /* boot time: not before */
+	struct tables *tables; /* borrowed: who looks; NULL: this process */
+	uint64_t next_ns;      /* boot time: not before */
 };
 
 /* One look, if one is due and the model has anything to look for. */
