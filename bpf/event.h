@@ -11,6 +11,7 @@
  * an older decoder refuses what it does not know; a new kind is not.
  *
  * Version 2: ev_owner.start_cs, which was zero before.
+ * Version 3: EV_LOST_QUEUE_FULL.
  *
  * Layout rules: fixed-width types, 8-byte alignment, explicit padding that is
  * always written as zero, and an assertion on every size and offset below.
@@ -26,7 +27,7 @@
 #endif
 
 enum {
-	EV_VERSION = 2,
+	EV_VERSION = 3,
 	EV_COMM_BYTES = 16, /* TASK_COMM_LEN, with its NUL */
 	EV_CGROUP_PATH_BYTES = 480,
 	/* So many cgroups are remembered by the teller and by its reader, and the
@@ -58,6 +59,14 @@ enum ev_kind {
 	EV_SETTINGS,   /* struct ev_settings: how a namespace is set */
 	EV_HOLDER,     /* struct ev_holder: who was in the way of a refused bind() */
 	EV_UNREAD,     /* struct ev_unread: what lies unread at a connection in CLOSE_WAIT */
+
+	/* What a model knows, as an agent tells it to who comes late: rebuilds it in an
+	 * empty one. They come before all others, EV_KNOWN behind them. */
+	EV_LIFE,       /* struct ev_life: a connection with its history */
+	EV_QUEUES,     /* struct ev_queues: a listener with what it has counted */
+	EV_WAIT_GROUP, /* struct ev_wait_group: whose minisockets, and how many so far */
+	EV_WAIT,       /* struct ev_wait: a minisocket that there is */
+	EV_KNOWN,      /* struct ev_known: that was all */
 };
 
 /* The kernel's enum, by value: include/net/tcp_states.h. */
@@ -311,6 +320,7 @@ enum ev_loss_reason {
 	EV_LOST_RING_FULL = 1, /* no room in the ring */
 	EV_LOST_RECURSION,     /* the kernel refused to run the program inside itself */
 	EV_LOST_SIMULATED,     /* --simulate-loss dropped it */
+	EV_LOST_QUEUE_FULL,    /* the agent's queue for this reader was full */
 	EV_LOSS_REASON_END,
 	EV_LOSS_REASONS_MAX = 8 /* room in struct ev_stop */
 };
@@ -504,6 +514,172 @@ struct ev_unread {
 	__u8 remote[16];
 };
 
+enum {
+	EV_HISTORY_MAX = 10, /* states of a connection */
+	EV_HISTORY_TIME_BITS = 56,
+	EV_HISTOGRAM_BUCKETS = 272,
+	EV_WAIT_ENDS_MAX = 8,	  /* room for enum ev_wait_end */
+	EV_WAIT_SECONDS_MAX = 12, /* room for the last seconds */
+	EV_TABLES_MAX = 8,	  /* room in struct ev_known */
+	/* The numbers of user/model/life.h: they are appended to, never changed. */
+	EV_CLOSED_FIRST_END = 4,
+	EV_HOW_END = 13,
+};
+
+/* How records name a connection from now on. */
+enum ev_named_by {
+	EV_NAMED_BY_ID = 0,
+	EV_NAMED_AS_REQUEST, /* by its tuple: a request that the kernel gives no id */
+	EV_NAMED_AS_WAIT,    /* by its tuple: what is left of it is a minisocket */
+	EV_NAMED_BY_END
+};
+
+struct ev_life {
+	struct ev_header header;
+	__u64 conn_id;	/* EV_NAMED_BY_ID: the id */
+	__u64 shown_id; /* as people are told it */
+	__u64 start_ns;
+	__u64 entered_ns;  /* when it entered its state */
+	__u64 listener_id; /* as in struct ev_queues; 0 not known */
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u32 netns;
+	__u32 retransmits;
+	__u32 accept_wait_us;
+	__u16 flags;   /* LIFE_* of user/model/life.h */
+	__u16 ordinal; /* which life of its tuple; 0 the tuple is not complete */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 family;
+	__u8 state;	   /* enum ev_state */
+	__u8 role;	   /* enum role of user/event/connection.h */
+	__u8 closed_first; /* enum closed_first of user/model/life.h */
+	__u8 how;	   /* enum how, likewise */
+	__u8 named_by;	   /* enum ev_named_by */
+	__u8 history_count;
+	__u8 seen; /* as in struct life */
+	__u8 wait_state;
+	__u8 wait_end; /* enum ev_wait_end */
+	__u8 error;
+	__u8 birth_error;
+	__u8 first_old;	     /* 0 not known */
+	__u8 wait_estimated; /* 1: no record told of its minisocket */
+	__u8 pad[2];
+	__u32 promoted_us; /* of an ended one: from CLOSE to its minisocket's TIME_WAIT */
+	__u8 local[16];
+	__u8 remote[16];
+	struct ev_owner owner;
+	__u64 history[EV_HISTORY_MAX]; /* state << EV_HISTORY_TIME_BITS | ns since start_ns */
+};
+
+struct ev_histogram {
+	__u64 count;
+	__u64 max;
+	__u32 buckets[EV_HISTOGRAM_BUCKETS];
+};
+
+/* struct listener of user/model/listeners.h, in its order. */
+enum ev_queues_count {
+	EV_Q_SYNS = 0,
+	EV_Q_QUEUED,
+	EV_Q_ADMITTED,
+	EV_Q_COOKIES,
+	EV_Q_FASTOPEN,
+	EV_Q_DROPPED, /* by enum ev_drop_cause */
+	EV_Q_COMPLETED = EV_Q_DROPPED + EV_DROP_END,
+	EV_Q_TIMED_OUT,
+	EV_Q_RESET,
+	EV_Q_ABORTED,
+	EV_Q_ABANDONED,
+	EV_Q_COMPLETED_BY_COOKIE,
+	EV_Q_OVERFLOWS,
+	EV_Q_RETRANSMITS,
+	EV_Q_ACCEPTED,
+	EV_Q_SK_DROPS,
+	EV_Q_DELAYED,
+	EV_Q_GAVE_UP,
+	EV_Q_END,
+	EV_Q_MAX = 24 /* room in struct ev_queues */
+};
+
+struct ev_queues {
+	struct ev_header header;
+	__u64 key;
+	__u64 shown_id;
+	__u64 cookie;
+	__u64 found_ns;
+	__u64 sampled_ns;
+	__u64 born_ns;
+	__u32 netns;
+	__u32 limit;
+	__u32 asked;
+	__u32 somaxconn;
+	__u32 needed;
+	__u32 syn_queue_len;
+	__u32 syn_queue_max;
+	__u32 accept_queue_len;
+	__u32 accept_queue_max;
+	__u8 family; /* 0 while its place is not known */
+	__u8 flags;  /* LISTENER_* of user/model/listeners.h */
+	__u16 local_port;
+	__u8 local[16];
+	struct ev_owner owner;
+	__u64 counts[EV_Q_MAX]; /* by enum ev_queues_count */
+	struct ev_histogram handshake_us;
+	struct ev_histogram accept_wait_us;
+};
+
+/* How many of them there are now is told by their EV_WAIT records. */
+struct ev_wait_group {
+	struct ev_header header;
+	__u64 begun;
+	__u64 short_lived;
+	__u64 measured;
+	__u64 refused;
+	__u64 ended[EV_WAIT_ENDS_MAX]; /* by enum ev_wait_end */
+	__u64 rate_second;
+	__u64 first_second;
+	__u32 netns;
+	__u32 index; /* 0: all for which there was no group; then by one upwards */
+	__u32 per_second[EV_WAIT_SECONDS_MAX];
+	__u8 role; /* enum role */
+	__u8 pad;
+	__u16 service_port;
+	__u32 pad2;
+	__u8 service[16];
+	struct ev_owner owner;
+};
+
+struct ev_wait {
+	struct ev_header header;
+	__u32 netns;
+	__u32 group; /* ev_wait_group.index */
+	__u32 began; /* boot time in units of 2^20 ns */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 substate; /* EV_FIN_WAIT2 or EV_TIME_WAIT */
+	__u8 flags;    /* WAIT_* of user/model/timewaits.h */
+	__u8 pad[6];
+	__u8 local[16];
+	__u8 remote[16];
+};
+
+enum {
+	/* ev_known.flags */
+	EV_KNOWN_WHOLE = 1 << 0,      /* with all that existed before the agent began */
+	EV_KNOWN_BY_ADDRESS = 1 << 1, /* conn_ids are addresses, not cookies */
+	EV_KNOWN_NARROWED = 1 << 2,   /* the agent watches only what its filter lets pass */
+	EV_KNOWN_FLAGS = (1 << 3) - 1
+};
+
+struct ev_known {
+	struct ev_header header;
+	__u64 not_kept[EV_TABLES_MAX]; /* by enum model_table of user/model/model.h */
+	__u64 doubles;
+	__u32 lost; /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
+	__u32 flags;
+};
+
 #define EV_ASSERT_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed its size")
 #define EV_ASSERT_OFFSET(type, field, bytes) \
@@ -624,5 +800,32 @@ EV_ASSERT_OFFSET(ev_settings, values, 24);
 EV_ASSERT_SIZE(ev_stop, 88);
 EV_ASSERT_OFFSET(ev_stop, attempted, 16);
 EV_ASSERT_OFFSET(ev_stop, lost, 24);
+EV_ASSERT_SIZE(ev_life, 264);
+EV_ASSERT_OFFSET(ev_life, conn_id, 16);
+EV_ASSERT_OFFSET(ev_life, netns, 72);
+EV_ASSERT_OFFSET(ev_life, family, 92);
+EV_ASSERT_OFFSET(ev_life, promoted_us, 108);
+EV_ASSERT_OFFSET(ev_life, local, 112);
+EV_ASSERT_OFFSET(ev_life, owner, 144);
+EV_ASSERT_OFFSET(ev_life, history, 184);
+EV_ASSERT_SIZE(ev_histogram, 1104);
+EV_ASSERT_SIZE(ev_queues, 2560);
+EV_ASSERT_OFFSET(ev_queues, netns, 64);
+EV_ASSERT_OFFSET(ev_queues, family, 100);
+EV_ASSERT_OFFSET(ev_queues, local, 104);
+EV_ASSERT_OFFSET(ev_queues, owner, 120);
+EV_ASSERT_OFFSET(ev_queues, counts, 160);
+EV_ASSERT_OFFSET(ev_queues, handshake_us, 352);
+EV_ASSERT_SIZE(ev_wait_group, 248);
+EV_ASSERT_OFFSET(ev_wait_group, ended, 48);
+EV_ASSERT_OFFSET(ev_wait_group, netns, 128);
+EV_ASSERT_OFFSET(ev_wait_group, role, 184);
+EV_ASSERT_OFFSET(ev_wait_group, service, 192);
+EV_ASSERT_OFFSET(ev_wait_group, owner, 208);
+EV_ASSERT_SIZE(ev_wait, 72);
+EV_ASSERT_OFFSET(ev_wait, local_port, 28);
+EV_ASSERT_OFFSET(ev_wait, local, 40);
+EV_ASSERT_SIZE(ev_known, 96);
+EV_ASSERT_OFFSET(ev_known, lost, 88);
 
 #endif

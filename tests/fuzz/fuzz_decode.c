@@ -43,6 +43,11 @@ static void check_parts(const struct record *r, const void *data, size_t len)
 	check_part(r->loss, sizeof(*r->loss), data, len);
 	check_part(r->cgroup, sizeof(*r->cgroup), data, len);
 	check_part(r->stop, sizeof(*r->stop), data, len);
+	check_part(r->life, sizeof(*r->life), data, len);
+	check_part(r->queues, sizeof(*r->queues), data, len);
+	check_part(r->wait_group, sizeof(*r->wait_group), data, len);
+	check_part(r->wait, sizeof(*r->wait), data, len);
+	check_part(r->known, sizeof(*r->known), data, len);
 }
 
 static bool is_inet(uint8_t family)
@@ -59,6 +64,16 @@ static void check_handshake(const struct ev_handshake *h)
 	require(h->outcome != EV_REQUEST_COMPLETED || h->detail < EV_VIA_END);
 }
 
+/* A free place of the flow table is one without a state. */
+static void check_life(const struct ev_life *life)
+{
+	require(life->state && life->state < EV_STATE_END && life->history_count <= EV_HISTORY_MAX);
+	require(life->how < EV_HOW_END && life->closed_first < EV_CLOSED_FIRST_END);
+	require(life->wait_end < EV_WAIT_END_END && life->role < ROLE_END);
+	for (unsigned int i = 0; i < life->history_count; i++)
+		require(life->history[i] >> EV_HISTORY_TIME_BITS < EV_STATE_END);
+}
+
 /* What a reader relies on: indices into tables, and strings that end. */
 static void check_values(const struct record *r)
 {
@@ -72,6 +87,10 @@ static void check_values(const struct record *r)
 		require(r->owner->pid && memchr(r->owner->comm, '\0', EV_COMM_BYTES));
 	if (r->handshake)
 		check_handshake(r->handshake);
+	if (r->life)
+		check_life(r->life);
+	if (r->wait_group)
+		require(r->wait_group->role < ROLE_END);
 	if (r->accept)
 		require(is_inet(r->accept->family) && r->accept->by_address <= 1);
 	if (r->listener)

@@ -10,7 +10,7 @@ agent_started() { is_gone "$SAGA_PID" || says_port; }
 agent() {
     local where=${WHERE-netns /run/netns/$NETNS}
     set -m
-    "$TCPSAGA" agent --metrics 127.0.0.1:0 --state off "$@" $where \
+    "$TCPSAGA" agent --metrics 127.0.0.1:0 --state off --control off "$@" $where \
         >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &
     SAGA_PID=$!
     set +m
@@ -39,3 +39,29 @@ metric() { body /metrics | awk -v s="$1" '$1 == s { print $2; found = 1 } END { 
 
 metric_is() { [ "$(metric "$1")" = "$2" ]; }
 metric_least() { [ "$(metric "$1")" -ge "$2" ]; }
+
+# ---- what it is to see --------------------------------------------------------
+
+CLIENTS='tcpsaga_transitions_total{old="SYN_SENT",new="ESTABLISHED"}'
+
+play() { traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4; }
+
+# closed ROLE SIDE: at both ends, and the last one, too.
+closed() { metric_least "tcpsaga_connections_closed_first_total{role=\"$1\",closed_first=\"$2\"}" "$COUNT"; }
+
+all_seen() { metric_least "$CLIENTS" "$COUNT" && closed client local && closed server remote; }
+
+# each_once FILE: two ends of each connection, each told once.
+each_once() {
+    local lines ids
+    lines=$(grep -c '"type":"connection"' "$1")
+    ids=$(jq -r 'select(.type == "connection") | .conn + .role' "$1" | sort -u | wc -l)
+    if [ "$lines" != $((COUNT * 2)) ] || [ "$ids" != "$lines" ]; then
+        fail "$1: $lines connections, $ids of them different, not $((COUNT * 2))"
+    fi
+}
+
+balances() { # FILE
+    jq -e 'select(.type == "stop").ledger | .attempted == .delivered + ([.lost[]] | add // 0)' "$1" >/dev/null ||
+        fail "the books do not balance: $(tail -n 1 "$1")"
+}

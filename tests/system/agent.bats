@@ -22,30 +22,6 @@ teardown() {
     common_teardown
 }
 
-CLIENTS='tcpsaga_transitions_total{old="SYN_SENT",new="ESTABLISHED"}'
-
-play() { traffic_inside load --connections "$COUNT" --rate 5000 --close client --sources 4; }
-
-# closed ROLE SIDE: at both ends, and the last one, too.
-closed() { metric_least "tcpsaga_connections_closed_first_total{role=\"$1\",closed_first=\"$2\"}" "$COUNT"; }
-
-all_seen() { metric_least "$CLIENTS" "$COUNT" && closed client local && closed server remote; }
-
-# each_once FILE: two ends of each connection, each told once.
-each_once() {
-    local lines ids
-    lines=$(grep -c '"type":"connection"' "$1")
-    ids=$(jq -r 'select(.type == "connection") | .conn + .role' "$1" | sort -u | wc -l)
-    if [ "$lines" != $((COUNT * 2)) ] || [ "$ids" != "$lines" ]; then
-        fail "$1: $lines connections, $ids of them different, not $((COUNT * 2))"
-    fi
-}
-
-balances() { # FILE
-    jq -e 'select(.type == "stop").ledger | .attempted == .delivered + ([.lost[]] | add // 0)' "$1" >/dev/null ||
-        fail "the books do not balance: $(tail -n 1 "$1")"
-}
-
 # ---- what it serves ----------------------------------------------------------
 
 @test "agent: metrics count every connection, and promtool has nothing to say" {

@@ -20,7 +20,7 @@ watch() {
     cat >script.py
     cat >inside.sh <<'END'
 ip link set lo up
-"$TCPSAGA" trace -e bind -o json --count "$1" --duration 30 netns self >out.json 2>err &
+"$TCPSAGA" trace --source live -e bind -o json --count "$1" --duration 30 netns self >out.json 2>err &
 saga=$!
 for ((i = 0; i < 300; i++)); do
     grep -q '"start"' out.json && break

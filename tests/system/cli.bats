@@ -165,7 +165,11 @@ knock() { (exec 4<>/dev/tcp/127.0.0.1/1) 2>/dev/null || true; }
     for value in x '' syns transition, ,syn 'syn transition'; do
         says 2 "trace: -e wants kinds of: transition, syn, handshake, accept, timewait, bind, not \"$value\"" trace -e "$value"
     done
-    says 2 'trace: --source wants auto or live, not "mars"' trace --source mars
+    says 2 'trace: --source wants auto, live, agent or agent:SOCKET, not "mars"' trace --source mars
+    says 2 'trace: --source wants auto, live, agent or agent:SOCKET, not "agent:"' trace --source agent:
+    says 2 'trace: -r and --source exclude each other: a recording is a source' trace -r some.rec --source live
+    says 2 'trace: --ring-size is for a capture of its own: not with --source agent' \
+        trace --source agent --ring-size 1M
 }
 
 @test "operands that a verb does not take, or lacks, are told" {
@@ -570,12 +574,12 @@ END
     for seconds in 0.3 0.001 1e-9 1e-12; do
         begin=${EPOCHREALTIME/./}
         # shellcheck disable=SC2086 # words are what is wanted
-        timeout -k 5 20 "$TCPSAGA" trace -o json --duration $seconds $QUIET >out 2>err || fail "$seconds: status $?"
+        timeout -k 5 20 "$TCPSAGA" trace --source live -o json --duration $seconds $QUIET >out 2>err || fail "$seconds: status $?"
         [ "$(jq -r .type out | tr '\n' ' ')" = "start stop " ] || fail "$(cat out)"
     done
     begin=${EPOCHREALTIME/./}
     # shellcheck disable=SC2086
-    "$TCPSAGA" flows --duration 0.5 $QUIET >out 2>err
+    "$TCPSAGA" flows --source live --duration 0.5 $QUIET >out 2>err
     [ $((${EPOCHREALTIME/./} - begin)) -ge 500000 ] || fail "too soon"
 }
 
@@ -592,7 +596,7 @@ END
     need_root
     begin=${EPOCHREALTIME/./}
     # shellcheck disable=SC2086 # words are what is wanted
-    "$TCPSAGA" trace -o json --duration 5 $QUIET 2>err | head -n 1 >first
+    "$TCPSAGA" trace --source live -o json --duration 5 $QUIET 2>err | head -n 1 >first
     # head ends with the first line, tcpsaga a little later: the line's own time
     # says when it had begun.
     ms=$(jq -r --argjson begin "$begin" \

@@ -172,7 +172,7 @@ is_about() { # ID SIDE
 
 @test "a quiet namespace has no findings, and --once says so with status 0" {
     not_in_brief
-    run -0 --separate-stderr "$TCPSAGA" diagnose --once --duration 2 netns "/run/netns/$NETNS"
+    run -0 --separate-stderr "$TCPSAGA" diagnose --source live --once --duration 2 netns "/run/netns/$NETNS"
     [ -z "$output" ]
     [[ $stderr == *"nothing found"* ]]
 }

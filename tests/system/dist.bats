@@ -76,7 +76,7 @@ refused() {
     echo 'birth id=1 CLOSE>SYN_SENT 10.0.0.1:40000 10.0.0.2:443 t=1
 close id=1 SYN_SENT>CLOSE t=2
 stop t=3' | "$MKREC" >some.saga
-    run -0 --separate-stderr "$TCPSAGA" agent --config agent.conf --metrics off -r some.saga
+    run -0 --separate-stderr "$TCPSAGA" agent --config agent.conf --metrics off --control off -r some.saga
     [ "$(grep -c connection b.json)" = 1 ]
     [ "$(jq -r .type a.json | tr '\n' ' ')" = "start stop " ]
 }
@@ -112,7 +112,7 @@ stop t=3' | "$MKREC" >some.saga
     drop="-all,$caps"
     set -m
     unshare -n setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps="$drop" --ambient-caps="$drop" \
-        --bounding-set="$drop" --no-new-privs "$TCPSAGA" agent --metrics off --json -:transitions netns self \
+        --bounding-set="$drop" --no-new-privs "$TCPSAGA" agent --metrics off --control off --json -:transitions netns self \
         >out.json 2>err 3>&- &
     AGENT_PID=$!
     set +m
@@ -133,7 +133,7 @@ stop t=3' | "$MKREC" >some.saga
     [[ $output == *"systemd: no socket was passed"* ]]
     cat >inside.sh <<'END'
 ip link set lo up
-systemd-socket-activate -l 127.0.0.1:9788 "$TCPSAGA" agent --metrics systemd netns self 2>err 3>&- &
+systemd-socket-activate -l 127.0.0.1:9788 "$TCPSAGA" agent --metrics systemd --control off netns self 2>err 3>&- &
 agent=$!
 for ((i = 0; i < 300; i++)); do
     ss -Hltn 'sport = :9788' | grep -q . && break
@@ -156,7 +156,7 @@ metrics_named() { grep -o 'tcpsaga_[a-z0-9_]*' "$1" | sort -u; }
     local file name
     printf '%s\n' 'info hooks="state=tp_btf syn=fentry handshake=fentry accept=fentry timewait=fentry"' "stop t=1" |
         "$MKREC" >empty.saga
-    "$TCPSAGA" agent --config /dev/null --metrics off --json "$PWD/x.json" --textfile "$PWD/metrics" -r empty.saga
+    "$TCPSAGA" agent --config /dev/null --metrics off --control off --json "$PWD/x.json" --textfile "$PWD/metrics" -r empty.saga
     for file in tcpsaga.rules.yml tcpsaga.dashboard.json; do
         for name in $(metrics_named "$DIST/$file"); do
             grep -q "^# TYPE $name " metrics || fail "$file: there is no $name"

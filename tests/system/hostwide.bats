@@ -103,10 +103,10 @@ validate() {
 
 @test "host-wide: --once tells totals" {
     knock accept-overflow-syn
-    "$TCPSAGA" queues --once -o json netns "/run/netns/$NETNS" >"$WORK/saga.json"
+    "$TCPSAGA" queues --source live --once -o json netns "/run/netns/$NETNS" >"$WORK/saga.json"
     diff -u <(read_counters) <(told total) >&2
     [ "$(told delta | awk '{ sum += $2 } END { print sum }')" = 0 ]
-    "$TCPSAGA" queues --once netns "/run/netns/$NETNS" >"$WORK/table.txt"
+    "$TCPSAGA" queues --source live --once netns "/run/netns/$NETNS" >"$WORK/table.txt"
     grep -qE "^netns $INODE, host-wide: ListenOverflows 4, ListenDrops 4" "$WORK/table.txt" ||
         fail "$(cat "$WORK/table.txt")"
     grep -q '^~ sampled; ' "$WORK/table.txt"

@@ -93,6 +93,8 @@ launch() {
     local file=$1 verb=$2
     shift 2
     set -m
+    # An agent that somebody runs on this host is not what is tested.
+    [[ " $* " = *" -r "* || " $* " = *" --source "* ]] || set -- --source live "$@"
     "$TCPSAGA" "$verb" -o json ${TCPSAGA_HOOKS:+--hooks "$TCPSAGA_HOOKS"} "$@" \
         >"$file.json" 2>"$file.err" 3>&- &
     LAUNCHED=$!

@@ -93,7 +93,7 @@ starts_cs() {
     need_cgroups
     watch timewait
     group "docker-$CONTAINER.scope"
-    "$TCPSAGA" record "$WORK/file.rec" netns "/run/netns/$NETNS" 2>"$WORK/record.err" 3>&- &
+    "$TCPSAGA" record --source live "$WORK/file.rec" netns "/run/netns/$NETNS" 2>"$WORK/record.err" 3>&- &
     local recorder=$!
     until_true "the recorder" grep -q watching "$WORK/record.err"
     grouped "docker-$CONTAINER.scope" "$CLOSER" client_first >/dev/null
@@ -135,7 +135,7 @@ starts_cs() {
     TRAFFIC_PID=$!
     exec 7>"$WORK/hold"
     until_true "a listener" test -s "$WORK/ports"
-    "$TCPSAGA" queues --once -o json netns "/run/netns/$NETNS" >"$WORK/saga.json"
+    "$TCPSAGA" queues --source live --once -o json netns "/run/netns/$NETNS" >"$WORK/saga.json"
     exec 7>&-
     jq -c 'select(.type == "queue" and .process)' "$WORK/saga.json" >"$WORK/told"
     [ "$(jq -r '[.process.cgroup, .process.unit] | join(" ")' "$WORK/told")" = \

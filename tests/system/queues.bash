@@ -207,7 +207,7 @@ count_listeners() { ss_of "$1" | wc -l; }
 look() { # at all that are held
     local n pid
     await_snapshots "${AT[-1]}" || return
-    "$TCPSAGA" queues --once -o json ${FILTER:+"$FILTER"} >>"$PASS/once" 2>"$PASS/once.err" 3>&- ||
+    "$TCPSAGA" queues --source live --once -o json ${FILTER:+"$FILTER"} >>"$PASS/once" 2>"$PASS/once.err" 3>&- ||
         fail "queues --once: $(cat "$PASS/once.err")" || return
     for n in "${!PIDS[@]}"; do
         pid=${PIDS[n]}

@@ -141,9 +141,9 @@ gaps() { # JQ-CONDITION
 
 @test "restart: one state is one agent's" {
     kept_agent
-    run -1 "$TCPSAGA" agent --metrics off --state "$WORK/state"
+    run -1 "$TCPSAGA" agent --metrics off --control off --state "$WORK/state"
     [[ $output == *"--state $WORK/state: another agent keeps it"* ]] || fail "$output"
-    run -1 "$TCPSAGA" agent --metrics off --state "$WORK/none/state"
+    run -1 "$TCPSAGA" agent --metrics off --control off --state "$WORK/none/state"
     [[ $output == *"--state $WORK/none/state: No such file or directory"* ]] || fail "$output"
     end_agent
 }

@@ -262,7 +262,7 @@ ss_minisockets() { echo $(($(ss_entries time-wait | wc -l) + $(ss_entries fin-wa
 once_is_ss() {
     local before
     before=$(ss_minisockets)
-    "$TCPSAGA" timewait --once -o json netns "/run/netns/$NETNS" >"$WORK/once.json"
+    "$TCPSAGA" timewait --source live --once -o json netns "/run/netns/$NETNS" >"$WORK/once.json"
     [ "$(jq -s 'map(select(.type == "timewait_group").count) | add // 0' "$WORK/once.json")" = "$before" ] &&
         [ "$(ss_minisockets)" = "$before" ]
 }

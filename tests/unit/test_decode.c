@@ -35,7 +35,12 @@ union sample {
 	struct ev_loss loss;
 	struct ev_stop stop;
 	struct ev_cgroup cgroup;
-	unsigned char bytes[sizeof(struct ev_cgroup) + 64];
+	struct ev_life life;
+	struct ev_queues queues;
+	struct ev_wait_group wait_group;
+	struct ev_wait wait;
+	struct ev_known known;
+	unsigned char bytes[sizeof(struct ev_queues) + 64];
 };
 
 static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 0, 0, 5};
@@ -170,6 +175,44 @@ static void put_unread(struct ev_unread *unread)
 	unread->unread = 301;
 }
 
+/* What a model tells of itself. */
+static void put_life(struct ev_life *life)
+{
+	life->conn_id = 0x1f3a;
+	life->family = AF_INET;
+	life->state = EV_FIN_WAIT2;
+	life->role = ROLE_CLIENT;
+	life->history_count = 2;
+	life->history[0] = (uint64_t)EV_SYN_SENT << EV_HISTORY_TIME_BITS;
+	life->history[1] = (uint64_t)EV_FIN_WAIT2 << EV_HISTORY_TIME_BITS | 400;
+	memcpy(life->local, mapped, sizeof(mapped));
+	memcpy(life->remote, mapped, sizeof(mapped));
+	put_owner(&life->owner);
+}
+
+static void put_known(union sample *sample)
+{
+	switch (sample->header.kind) {
+	case EV_LIFE:
+		put_life(&sample->life);
+		break;
+	case EV_QUEUES:
+		sample->queues.family = AF_INET6;
+		put_owner(&sample->queues.owner);
+		break;
+	case EV_WAIT_GROUP:
+		sample->wait_group.role = ROLE_SERVER;
+		put_owner(&sample->wait_group.owner);
+		break;
+	case EV_WAIT:
+		sample->wait.substate = EV_TIME_WAIT;
+		break;
+	case EV_KNOWN:
+		sample->known.flags = EV_KNOWN_FLAGS;
+		break;
+	}
+}
+
 static union sample make_sample(unsigned int kind)
 {
 	union sample sample = {0};
@@ -228,6 +271,7 @@ static union sample make_sample(unsigned int kind)
 		sample.loss.reason = EV_LOST_RING_FULL;
 		sample.loss.of_kind = EV_BIRTH;
 	}
+	put_known(&sample);
 	if (kind == EV_STOP) {
 		sample.stop.attempted = 400;
 		sample.stop.lost[EV_LOST_RING_FULL] = 17;
@@ -240,6 +284,7 @@ static const unsigned int kinds[] = {
 	EV_HANDSHAKE,  EV_ACCEPT,	    EV_LOSS,  EV_STOP,	EV_LISTENER,
 	EV_SAMPLED,    EV_NETSTAT,	    EV_ADMITTED, EV_TIMEWAIT, EV_SOCKET, EV_DUMP,
 	EV_CGROUP,     EV_SETTINGS,	    EV_BIND,	EV_HOLDER, EV_UNREAD,
+	EV_LIFE,       EV_QUEUES,	    EV_WAIT_GROUP, EV_WAIT, EV_KNOWN,
 };
 
 static int decode(const union sample *sample)
@@ -278,7 +323,12 @@ static void test_sizes(void **state)
 	assert_int_equal(record__size(EV_BIND + 1), 0);
 	assert_int_equal(record__size(EV_LOSS - 1), 0);
 	assert_int_equal(record__size(EV_HOLDER), sizeof(struct ev_holder));
-	assert_int_equal(record__size(EV_UNREAD + 1), 0);
+	assert_int_equal(record__size(EV_LIFE), sizeof(struct ev_life));
+	assert_int_equal(record__size(EV_QUEUES), sizeof(struct ev_queues));
+	assert_int_equal(record__size(EV_WAIT_GROUP), sizeof(struct ev_wait_group));
+	assert_int_equal(record__size(EV_WAIT), sizeof(struct ev_wait));
+	assert_int_equal(record__size(EV_KNOWN), sizeof(struct ev_known));
+	assert_int_equal(record__size(EV_KNOWN + 1), 0);
 	assert_int_equal(record__size(256 + EV_BIRTH), 0);
 	assert_int_equal(record__size(UINT32_MAX), 0);
 }
@@ -298,6 +348,12 @@ static const void *owner_in(const union sample *sample)
 		return &sample->bind.owner;
 	case EV_HOLDER:
 		return &sample->holder.owner;
+	case EV_LIFE:
+		return &sample->life.owner;
+	case EV_QUEUES:
+		return &sample->queues.owner;
+	case EV_WAIT_GROUP:
+		return &sample->wait_group.owner;
 	case EV_SOCKET:
 		return &sample->socket.owner;
 	case EV_LISTENER:
@@ -338,6 +394,11 @@ static void test_parts(void **state)
 		assert_ptr_equal(r.settings, kind == EV_SETTINGS ? &s : NULL);
 		assert_ptr_equal(r.holder, kind == EV_HOLDER ? &s : NULL);
 		assert_ptr_equal(r.unread, kind == EV_UNREAD ? &s : NULL);
+		assert_ptr_equal(r.life, kind == EV_LIFE ? &s : NULL);
+		assert_ptr_equal(r.queues, kind == EV_QUEUES ? &s : NULL);
+		assert_ptr_equal(r.wait_group, kind == EV_WAIT_GROUP ? &s : NULL);
+		assert_ptr_equal(r.wait, kind == EV_WAIT ? &s : NULL);
+		assert_ptr_equal(r.known, kind == EV_KNOWN ? &s : NULL);
 		assert_ptr_equal(r.loss, kind == EV_LOSS ? &s : NULL);
 		assert_ptr_equal(r.stop, kind == EV_STOP ? &s : NULL);
 	}
@@ -716,6 +777,32 @@ static const struct spoiled spoiled[] = {
 	SPOIL(EV_UNREAD, ev_unread, remote_port, 0),
 	SPOIL_BYTE(EV_UNREAD, ev_unread, pad, 0, 1),
 	SPOIL_BYTE(EV_UNREAD, ev_unread, pad, 2, 0x80),
+	SPOIL(EV_LIFE, ev_life, family, AF_UNIX),
+	SPOIL(EV_LIFE, ev_life, state, 0),
+	SPOIL(EV_LIFE, ev_life, state, EV_STATE_END),
+	SPOIL(EV_LIFE, ev_life, role, ROLE_END),
+	SPOIL(EV_LIFE, ev_life, closed_first, EV_CLOSED_FIRST_END),
+	SPOIL(EV_LIFE, ev_life, how, EV_HOW_END),
+	SPOIL(EV_LIFE, ev_life, named_by, EV_NAMED_BY_END),
+	SPOIL(EV_LIFE, ev_life, first_old, EV_STATE_END),
+	SPOIL(EV_LIFE, ev_life, wait_state, EV_STATE_END),
+	SPOIL(EV_LIFE, ev_life, wait_end, EV_WAIT_END_END),
+	SPOIL(EV_LIFE, ev_life, history_count, EV_HISTORY_MAX + 1),
+	SPOIL(EV_LIFE, ev_life, history_count, 3), /* a state that is none */
+	SPOIL(EV_LIFE, ev_life, history[1], (uint64_t)EV_STATE_END << EV_HISTORY_TIME_BITS),
+	SPOIL(EV_LIFE, ev_life, wait_estimated, 2),
+	SPOIL_BYTE(EV_LIFE, ev_life, pad, 1, 1),
+	SPOIL_BYTE(EV_LIFE, ev_life, remote, 10, 0), /* not v4-mapped */
+	SPOIL_OWNER(EV_LIFE, ev_life),
+	SPOIL(EV_QUEUES, ev_queues, family, AF_INET), /* not v4-mapped */
+	SPOIL_OWNER(EV_QUEUES, ev_queues),
+	SPOIL(EV_WAIT_GROUP, ev_wait_group, role, ROLE_END),
+	SPOIL(EV_WAIT_GROUP, ev_wait_group, pad, 1),
+	SPOIL(EV_WAIT_GROUP, ev_wait_group, pad2, 1),
+	SPOIL_OWNER(EV_WAIT_GROUP, ev_wait_group),
+	SPOIL(EV_WAIT, ev_wait, substate, EV_CLOSING),
+	SPOIL_BYTE(EV_WAIT, ev_wait, pad, 5, 1),
+	SPOIL(EV_KNOWN, ev_known, flags, EV_KNOWN_FLAGS + 1),
 	SPOIL(EV_LOSS, ev_loss, since_ns, 1001),
 	SPOIL(EV_LOSS, ev_loss, since_ns, UINT64_MAX),
 	SPOIL(EV_LOSS, ev_loss, count, 0),
@@ -834,7 +921,7 @@ static void test_future(void **state)
 	sample.header.kind = EV_BIND + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	assert_ptr_equal(record.header, &sample);
-	sample.header.kind = EV_UNREAD + 1;
+	sample.header.kind = EV_KNOWN + 1;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);
 	sample.header.kind = 0xff;
 	assert_int_equal(record__decode(&record, &sample, sample.header.len), -ENOTSUP);

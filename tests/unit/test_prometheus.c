@@ -40,6 +40,7 @@
 #include "model/owners.c"
 #include "model/tally.c"
 #include "model/timewaits.c"
+#include "model/import.c"
 #include "model/model.c"
 #include "output/printer.c"
 #include "output/prometheus.c"

@@ -41,6 +41,7 @@
 #include "model/children.c"
 #include "model/departed.c"
 #undef slot_of
+#include "model/import.c"
 #include "model/model.c"
 #include "verbs/select.c"
 

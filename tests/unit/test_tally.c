@@ -31,6 +31,7 @@
 #include "model/owners.c"
 #include "model/tally.c"
 #include "model/timewaits.c"
+#include "model/import.c"
 #include "model/model.c"
 
 #define SECOND 1000000000ULL

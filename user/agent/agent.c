@@ -10,12 +10,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/board.h"
+#include "agent/control.h"
 #include "agent/heartbeat.h"
 #include "agent/http.h"
 #include "agent/notify.h"
 #include "agent/privileges.h"
 #include "agent/reload.h"
-#include "agent/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "source/live.h"
@@ -41,7 +42,8 @@ struct agent {
 	struct board board;
 	struct http *http; /* owned; NULL: none */
 	struct heartbeat heartbeat;
-	struct gap gap; /* before this start */
+	struct gap gap;		 /* before this start */
+	struct control *control; /* owned; NULL: none */
 	struct identity user;
 	/* Owned; NULL: a recording. One for what is asked now and then and answered at
 	 * once, one for scans, which take their time. */
@@ -120,6 +122,24 @@ static int open_http(struct agent *agent)
 		return fail(err == EINVAL ? EXIT_USAGE : EXIT_FAILED, "agent: --metrics %s", message);
 	if (watch_fd(agent, http__fd(agent->http)))
 		return fail(EXIT_FAILED, "agent: cannot wait for %s: %m", address);
+	return 0;
+}
+
+/* Who did not ask for it can do without. */
+static int open_control(struct agent *agent)
+{
+	const struct agent_config *config = agent->config;
+	char message[320];
+
+	if (!config->control)
+		return 0;
+	agent->control = control__new(config->control, message, sizeof(message));
+	if (!agent->control && config->control_asked)
+		return fail(EXIT_FAILED, "agent: --control: %s", message);
+	if (!agent->control)
+		log__line("agent: no control socket: %s", message);
+	else if (watch_fd(agent, control__fd(agent->control)))
+		return fail(EXIT_FAILED, "agent: cannot wait for %s: %m", config->control);
 	return 0;
 }
 
@@ -203,6 +223,8 @@ static int open_agent(struct agent *agent)
 	if (!status)
 		status = open_http(agent);
 	if (!status)
+		status = open_control(agent);
+	if (!status)
 		status = open_heartbeat(agent);
 	if (status)
 		return status;
@@ -216,6 +238,8 @@ static int open_agent(struct agent *agent)
 	if (err)
 		return fail(EXIT_FAILED, "agent: %s", strerror(-err));
 	board__init(&agent->board, &agent->feed);
+	if (agent->control)
+		control__serve(agent->control, &agent->feed);
 	status = set_thresholds(agent);
 	if (!status)
 		status = give_up_privileges(agent);
@@ -244,6 +268,8 @@ static void say_start(const struct agent *agent)
 	privileges__describe(&agent->user, who, sizeof(who));
 	if (agent->http)
 		snprintf(where, sizeof(where), "; metrics on port %u", http__port(agent->http));
+	if (agent->control)
+		log__line("agent: looking verbs are served at %s", agent->config->control);
 	log__line("agent: watching %s %s as %s%s%s%s",
 		  agent->config->replay ? "a recording of" : "the live kernel", source->info.kernel, who,
 		  source->note[0] ? "; cannot see " : "", source->note, where);
@@ -267,9 +293,23 @@ static void say_ledger(struct agent *agent)
 		  model__flows(agent->feed.model)->open);
 }
 
+static void say_clients(const struct agent *agent)
+{
+	struct control_state state;
+
+	if (!agent->control)
+		return;
+	control__state(agent->control, &state);
+	log__line("agent: %s: %u served now, %" PRIu64 " so far, %" PRIu64 " refused, %" PRIu64
+		  " ignored; %" PRIu64 " records dropped, %" PRIu64 " bytes queued",
+		  agent->first->control, state.clients, state.served, state.refused, state.ignored,
+		  state.dropped, state.queued_bytes);
+}
+
 static void say_counters(struct agent *agent)
 {
 	say_ledger(agent);
+	say_clients(agent);
 	for (unsigned int i = 0; i < agent->feed.outlets.count; i++) {
 		struct sink *sink = agent->feed.outlets.list[i].sink;
 		struct sink_state state;
@@ -455,6 +495,8 @@ static int loop(struct agent *agent)
 		beat(agent, before_ns);
 		if (agent->http)
 			http__run(agent->http);
+		if (agent->control)
+			control__run(agent->control, clock__boot_ns());
 		tick(agent, clock__boot_ns());
 	}
 	return verdict < 0 ? verdict : 0;
@@ -475,6 +517,8 @@ static int wind_up(struct agent *agent, int err)
 	for (unsigned int i = 0; i < count; i++)
 		books[i].dropped = states[i].dropped;
 	heartbeat__stop(&agent->heartbeat, books, count, agent->feed.last_ns);
+	if (agent->control)
+		control__end(agent->control);
 	if (!err)
 		err = stop_err;
 	if (err)
@@ -509,6 +553,7 @@ int agent__run(const struct agent_config *config, agent_reread_fn reread, void *
 
 	heartbeat__close(&agent.heartbeat);
 	http__free(agent.http);
+	control__free(agent.control);
 	if (agent.feed.source)
 		feed__fini(&agent.feed);
 	tables__free(agent.looks);

@@ -19,6 +19,8 @@ struct agent_config {
 	const char *state; /* where the heartbeat is kept; NULL: where it is by default, "": nowhere */
 	const char *user;  /* who it becomes; NULL: privileges__choose() */
 	const char *config_path; /* which is read again; NULL: the system's */
+	const char *control;	 /* path of the control socket; NULL: none */
+	bool control_asked;	 /* it was asked for: not to have it is an error */
 	const char *replay;	 /* a recording in place of the live kernel; NULL: live */
 	enum hook_choice hooks;
 	const struct filter *filter; /* borrowed */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bpf/ledger.h"
+#include "event/control.h"
 #include "source/tables.h"
 
 enum {
@@ -58,6 +59,8 @@ static void apply(struct feed *feed, const struct record *record)
 	}
 	if (record->stop)
 		close_books(feed, record->stop);
+	if (feed->witness)
+		feed->witness(feed->witness_context, record->header);
 }
 
 /* Of the cgroup that a record names, before the record. */
@@ -100,18 +103,40 @@ int feed__poll(struct feed *feed)
 	return verdict;
 }
 
+void feed__settle(struct feed *feed)
+{
+	source__settle(feed->source, take, feed);
+	outlets__offer(&feed->outlets);
+}
+
 /* ---- samples ---- */
 
 void feed__look_at_listeners(struct feed *feed, uint64_t now_ns)
 {
+	unsigned int extras = 0;
 	int err;
 
 	if (!is_live(feed) || now_ns - feed->looked_ns < LOOK_MS * NS_PER_MS)
 		return;
-	err = tables__take(feed->looks, feed->heal.terms->netns, 0, take, feed);
+	if (feed->wants & CONTROL_QUEUES && !capture_info__has_hook(&feed->source->info, "syn"))
+		extras = SNAPSHOT_REQUESTS;
+	err = tables__take(feed->looks, feed->heal.terms->netns, extras, take, feed);
 	if (err && !feed->looked_ns)
 		log__line("the queues of listeners cannot be read: %s", strerror(-err));
 	feed->looked_ns = now_ns;
+}
+
+/* For who wants to see them where no record tells of them. Not into a scan under way:
+ * that has a beginning and an end of its own. */
+static void look_at_waits(struct feed *feed, uint64_t now_ns)
+{
+	const uint32_t states = 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+
+	if (!(feed->wants & CONTROL_WAITS) || now_ns < feed->waits_ns || feed->heal.scan ||
+	    capture_info__has_hook(&feed->source->info, "timewait"))
+		return;
+	tables__sockets(feed->looks, feed->heal.terms, states, 0, take, feed);
+	feed->waits_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;
 }
 
 void feed__tick(struct feed *feed, uint64_t now_ns)
@@ -119,6 +144,7 @@ void feed__tick(struct feed *feed, uint64_t now_ns)
 	if (!is_live(feed))
 		return;
 	unread__look(&feed->unread, feed->model, feed->heal.terms, take, feed, now_ns);
+	look_at_waits(feed, now_ns);
 	if (now_ns >= feed->look_ns) {
 		feed__look_at_listeners(feed, now_ns);
 		feed->look_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;
@@ -169,6 +195,7 @@ int feed__init(struct feed *feed, struct source *source, const struct kernel_fil
 		.sees_syns = capture_info__has_hook(&source->info, "syn"),
 		.sees_accepts = capture_info__has_hook(&source->info, "accept"),
 		.sees_waits = capture_info__has_hook(&source->info, "timewait"),
+		.since_ns = source->info.start_ns,
 	});
 	if (!feed->engine)
 		return -ENOMEM;

@@ -32,6 +32,12 @@ struct feed {
 	uint64_t looked_ns;	      /* when listeners were sampled last */
 	uint64_t look_ns;	      /* when the rules want them sampled again */
 	struct tables *looks, *scans; /* borrowed: who reads the kernel's tables; NULL: this process */
+	uint32_t wants;		      /* CONTROL_*: what clients want sampled, too */
+	uint64_t waits_ns;	      /* when minisockets are sampled again */
+
+	/* Sees each record behind the model; NULL: nobody does. */
+	void (*witness)(void *context, const struct ev_header *record);
+	void *witness_context; /* borrowed */
 
 	struct outlets outlets; /* who gets which JSON */
 };
@@ -54,6 +60,9 @@ void feed__tell_gap(struct feed *feed, struct sink *sink, const struct gap *gap)
 
 /* Reads what there is, of events and of the kernel's tables. SOURCE_MORE, SOURCE_END, or a negative errno. */
 int feed__poll(struct feed *feed);
+
+/* Reads what has happened until now. */
+void feed__settle(struct feed *feed);
 
 /* Listeners are sampled when somebody wants to see them, once a second at most. */
 void feed__look_at_listeners(struct feed *feed, uint64_t now_ns);

@@ -79,6 +79,7 @@ void reload__apply(struct feed *feed, const struct agent_config *first,
 		   const struct agent_config *before, const struct agent_config *fresh)
 {
 	name_fixed("metrics", first->metrics, fresh->metrics);
+	name_fixed("control", first->control, fresh->control);
 	name_fixed("state", first->state, fresh->state);
 	name_fixed("user", first->user, fresh->user);
 	if (first->hooks != fresh->hooks)

@@ -17,8 +17,9 @@ _tcpsaga() {
     else
         case ${COMP_WORDS[COMP_CWORD - 1]} in
         -o | --output) mapfile -t COMPREPLY < <(compgen -W "table json" -- "$word") ;;
+        --source) mapfile -t COMPREPLY < <(compgen -W "auto live agent" -- "$word") ;;
         --hooks) mapfile -t COMPREPLY < <(compgen -W "auto fentry kprobe tracepoint" -- "$word") ;;
-        -r | --read | --config | --textfile | --state | record) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        -r | --read | --config | --textfile | --control | --state | record) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -W "port host netns pid comm state role and or not" -- "$word") ;;
         esac
     fi

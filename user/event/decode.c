@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "event/connection.h"
+
 /* A part's place in its record, plus one: zero means that the kind has no such
  * part, and so that a row names only what it has. */
 #define AT(type, part) (offsetof(struct type, part) + 1)
@@ -44,6 +46,11 @@ struct layout {
 	uint8_t settings;
 	uint8_t holder;
 	uint8_t unread;
+	uint8_t life;
+	uint8_t queues;
+	uint8_t wait_group;
+	uint8_t wait;
+	uint8_t known;
 };
 
 /* One row for each value of the header's byte, so that no kind is out of range. */
@@ -143,6 +150,29 @@ static const struct layout layouts[UINT8_MAX + 1] = {
 		.size = sizeof(struct ev_holder),
 		.holder = WHOLE,
 		.owner = AT(ev_holder, owner),
+	},
+	[EV_LIFE] = {
+		.size = sizeof(struct ev_life),
+		.life = WHOLE,
+		.owner = AT(ev_life, owner),
+	},
+	[EV_QUEUES] = {
+		.size = sizeof(struct ev_queues),
+		.queues = WHOLE,
+		.owner = AT(ev_queues, owner),
+	},
+	[EV_WAIT_GROUP] = {
+		.size = sizeof(struct ev_wait_group),
+		.wait_group = WHOLE,
+		.owner = AT(ev_wait_group, owner),
+	},
+	[EV_WAIT] = {
+		.size = sizeof(struct ev_wait),
+		.wait = WHOLE,
+	},
+	[EV_KNOWN] = {
+		.size = sizeof(struct ev_known),
+		.known = WHOLE,
 	},
 };
 
@@ -369,6 +399,55 @@ static bool settings_ok(const struct ev_settings *settings)
 	return true;
 }
 
+static bool history_ok(const struct ev_life *life)
+{
+	if (life->history_count > EV_HISTORY_MAX)
+		return false;
+	for (unsigned int i = 0; i < life->history_count; i++)
+		if (!state_ok((uint8_t)(life->history[i] >> EV_HISTORY_TIME_BITS)))
+			return false;
+	return true;
+}
+
+/* Its addresses come together with its family. */
+static bool life_ok(const struct ev_life *life)
+{
+	return (!life->family ||
+		(address_ok(life->family, life->local) && address_ok(life->family, life->remote))) &&
+	       state_ok(life->state) && life->role < ROLE_END &&
+	       life->closed_first < EV_CLOSED_FIRST_END && life->how < EV_HOW_END &&
+	       life->named_by < EV_NAMED_BY_END && life->first_old < EV_STATE_END &&
+	       life->wait_state < EV_STATE_END && life->wait_end < EV_WAIT_END_END &&
+	       life->wait_estimated <= 1 && !(life->pad[0] | life->pad[1]) && history_ok(life);
+}
+
+static bool queues_ok(const struct ev_queues *queues)
+{
+	return !queues->family || address_ok(queues->family, queues->local);
+}
+
+static bool wait_group_ok(const struct ev_wait_group *group)
+{
+	return group->role < ROLE_END && !group->pad && !group->pad2;
+}
+
+static bool wait_ok(const struct ev_wait *wait)
+{
+	static const uint8_t no_pad[sizeof(wait->pad)];
+
+	return (wait->substate == EV_FIN_WAIT2 || wait->substate == EV_TIME_WAIT) &&
+	       !memcmp(wait->pad, no_pad, sizeof(no_pad));
+}
+
+static bool told_parts_ok(const struct record *record)
+{
+	return (!record->life || life_ok(record->life)) &&
+	       (!record->queues || queues_ok(record->queues)) &&
+	       (!record->wait_group || wait_group_ok(record->wait_group)) &&
+	       (!record->wait || wait_ok(record->wait)) &&
+	       (!record->known || !(record->known->flags & ~EV_KNOWN_FLAGS));
+}
+
 /* Nine of ten records are transitions, and most have few of these parts: the
  * others are not looked for. */
 static void find_transition(struct record *record, const struct layout *layout, const void *data)
@@ -401,6 +480,11 @@ static void find_others(struct record *record, const struct layout *layout, cons
 	record->settings = part(data, layout->settings);
 	record->holder = part(data, layout->holder);
 	record->unread = part(data, layout->unread);
+	record->life = part(data, layout->life);
+	record->queues = part(data, layout->queues);
+	record->wait_group = part(data, layout->wait_group);
+	record->wait = part(data, layout->wait);
+	record->known = part(data, layout->known);
 }
 
 static bool other_parts_ok(const struct record *record)
@@ -418,7 +502,8 @@ static bool other_parts_ok(const struct record *record)
 	       (!record->socket || socket_ok(record->socket)) &&
 	       (!record->dump || dump_ok(record->dump)) &&
 	       (!record->cgroup || cgroup_ok(record->cgroup)) &&
-	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop));
+	       (!record->loss || loss_ok(record->loss)) && (!record->stop || stop_ok(record->stop)) &&
+	       told_parts_ok(record);
 }
 
 static bool parts_ok(const struct record *record)

@@ -39,6 +39,11 @@ struct record {
 	const struct ev_settings *settings;
 	const struct ev_holder *holder;
 	const struct ev_unread *unread;
+	const struct ev_life *life;
+	const struct ev_queues *queues;
+	const struct ev_wait_group *wait_group;
+	const struct ev_wait *wait;
+	const struct ev_known *known;
 };
 
 /*

@@ -64,6 +64,7 @@ struct engine *engine__new(const struct engine_config *config)
 		.sees_accepts = config->sees_accepts,
 		.sees_waits = config->sees_waits,
 	};
+	engine->overflows.since_ns = config->since_ns;
 	engine->misses_answers = config->misses_answers;
 	engine__preset(engine);
 	return engine;

@@ -38,9 +38,10 @@ static void measure(struct overflows *overflows, const struct namespace *ns, uin
 
 	if (!overflow)
 		return;
-	/* What was counted before the first look is no news. */
+	/* What was counted before is no news. */
 	if (!overflow->now_ns)
-		memcpy(overflow->last, ns->first, sizeof(overflow->last));
+		memcpy(overflow->last, ns->first_ns < overflows->since_ns ? ns->last : ns->first,
+		       sizeof(overflow->last));
 	ticks = ticks_of(overflow, now_ns);
 	for (unsigned int i = 0; i < EV_COUNTER_END; i++)
 		ticks[i] += (uint32_t)(ns->last[i] - overflow->last[i]);

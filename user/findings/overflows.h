@@ -24,6 +24,7 @@ struct overflow {
 
 struct overflows {
 	struct overflow all[OVERFLOWS_MAX];
+	uint64_t since_ns; /* of what was counted before only the rise is news */
 };
 
 /* Once a second: what the model's samples of the counters have come to. */

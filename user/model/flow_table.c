@@ -175,6 +175,24 @@ void flow_table__join_tuple(struct flow_table *table, struct life *life)
 		posindex__add(&table->by_tuple, hash, position_of(table, life));
 }
 
+void flow_table__join_as(struct flow_table *table, struct life *life, uint16_t ordinal)
+{
+	uint32_t hash = tuple_hash(table, life);
+	uint32_t i = newest_of_tuple(table, hash, &life->local, &life->remote, life->netns);
+
+	if (i == NOWHERE || at(table, i)->ordinal <= ordinal) {
+		flow_table__join_tuple(table, life);
+		life->ordinal = ordinal;
+		return;
+	}
+	while (at(table, i)->tuple_next != NOWHERE &&
+	       at(table, at(table, i)->tuple_next)->ordinal > ordinal)
+		i = at(table, i)->tuple_next;
+	life->ordinal = ordinal;
+	life->tuple_next = at(table, i)->tuple_next;
+	at(table, i)->tuple_next = position_of(table, life);
+}
+
 static void leave_tuple(struct flow_table *table, uint32_t index)
 {
 	struct life *life = at(table, index);
@@ -298,6 +316,7 @@ void flow_table__end(struct flow_table *table, struct life *life)
 	remove_key(table, life);
 	life->flags |= LIFE_ENDED;
 	life->newer = NOWHERE;
+	life->promoted_us = 0;
 	table->open--;
 	table->ended++;
 	if (table->newest_ended != NOWHERE)
@@ -331,6 +350,21 @@ struct life *flow_table__newest(const struct flow_table *table, const struct lif
 		newest_of_tuple(table, tuple_hash(table, like), &like->local, &like->remote, like->netns);
 
 	return i == NOWHERE ? NULL : at(table, i);
+}
+
+struct life *flow_table__older(const struct flow_table *table, const struct life *life)
+{
+	return life->tuple_next == NOWHERE ? NULL : at(table, life->tuple_next);
+}
+
+const struct life *flow_table__first_ended(const struct flow_table *table)
+{
+	return table->oldest_ended == NOWHERE ? NULL : at(table, table->oldest_ended);
+}
+
+const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life)
+{
+	return life->newer == NOWHERE ? NULL : at(table, life->newer);
 }
 
 bool flow_table__has_room(const struct flow_table *table)

@@ -62,6 +62,10 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key);
  * gives it its ordinal. Only once per life. */
 void flow_table__join_tuple(struct flow_table *table, struct life *life);
 
+/* The same for one that another table tells, whose ordinal is known: those of a tuple
+ * may come in any order. */
+void flow_table__join_as(struct flow_table *table, struct life *life, uint16_t ordinal);
+
 /* The life is over: not found by id any more, kept until the next begin at
  * least. */
 void flow_table__end(struct flow_table *table, struct life *life);
@@ -84,6 +88,14 @@ uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint
 
 /* The newest life of this five-tuple that is kept, open or ended, or NULL. */
 struct life *flow_table__newest(const struct flow_table *table, const struct life *like);
+
+/* The life of the same five-tuple before this one, if it is kept, or NULL. */
+struct life *flow_table__older(const struct flow_table *table, const struct life *life);
+
+/* Of those that have ended and are kept the oldest, and the next one after another;
+ * NULL behind the last. */
+const struct life *flow_table__first_ended(const struct flow_table *table);
+const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life);
 
 /* False when a new life would cost an open one. */
 bool flow_table__has_room(const struct flow_table *table);

@@ -66,6 +66,34 @@ void life__wait_on(struct life *life)
 	life->entered_ns = life->start_ns + history_ns(life->history[last - 1]);
 }
 
+/* In whole microseconds since the start, as both times are shown. */
+void life__promote(struct life *life, uint64_t now_ns)
+{
+	uint64_t close_us = span(life->start_ns, life->entered_ns) / 1000;
+	uint64_t us = span(life->start_ns, now_ns) / 1000;
+
+	us = us > close_us ? us - close_us : 1;
+	life->promoted_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+void life__resume(struct life *life)
+{
+	const uint64_t close_ns = life->entered_ns, us = span(life->start_ns, close_ns) / 1000;
+	const uint32_t promoted_us = life->promoted_us;
+
+	life->flags &= (uint16_t)~LIFE_ENDED;
+	life->listener = 0;
+	life->history_count--;
+	life->state = life->history_count ?
+			      (uint8_t)history_state(life->history[life->history_count - 1]) :
+			      life->first_old;
+	if (life->history_count && life->state == life->wait_state)
+		life->entered_ns = life->start_ns + history_ns(life->history[life->history_count - 1]);
+	life__wait(life, close_ns);
+	if (promoted_us)
+		life__enter(life, EV_TIME_WAIT, life->start_ns + (us + promoted_us) * 1000);
+}
+
 uint64_t life__lasted_ns(const struct life *life)
 {
 	if (!life__closed(life) || !(life->flags & LIFE_START_KNOWN))

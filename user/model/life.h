@@ -45,7 +45,7 @@ const char *how__name(enum how how); /* NULL for HOW_UNKNOWN */
 enum {
 	LIFE_HISTORY_MAX = 10, /* states kept; a longer history loses its middle */
 
-	/* life.flags */
+	/* life.flags; they are told to others (EV_LIFE): appended to, never changed */
 	LIFE_PLACE_KNOWN = 1 << 0, /* addresses and netns are set */
 	LIFE_START_KNOWN = 1 << 1, /* its first sign was seen */
 	LIFE_INCOMPLETE = 1 << 2,  /* a record of it was lost, or its birth unseen */
@@ -111,7 +111,10 @@ struct life {
 
 	union {
 		uint64_t listener; /* while open: key of the one its handshake was at; 0 not known */
-		uint32_t newer;	   /* the flow table's list of ended lives by age, or of free places */
+		struct {
+			uint32_t newer; /* the flow table's list of ended lives by age, or of free places */
+			uint32_t promoted_us; /* ended, LIFE_WAITING: from CLOSE to TIME_WAIT; 0 not yet */
+		};
 	};
 	uint64_t bytes_sent;
 	uint64_t bytes_received;
@@ -137,6 +140,13 @@ void life__wait(struct life *life, uint64_t now_ns);
 
 /* The minisocket that was taken for TIME_WAIT is still FIN_WAIT2. */
 void life__wait_on(struct life *life);
+
+/* It has ended, and its minisocket is in TIME_WAIT from now on. */
+void life__promote(struct life *life, uint64_t now_ns);
+
+/* One that has ended goes on as the minisocket that it has left: the inverse of
+ * ending at CLOSE. */
+void life__resume(struct life *life);
 
 /* Appends a state. When the history is full its last entry is replaced, so
  * that it always ends with the present state. */

@@ -2,6 +2,7 @@
 #include "model/listeners.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -596,4 +597,106 @@ uint64_t listener__drops(const struct listener *listener)
 	for (int cause = 0; cause < EV_DROP_END; cause++)
 		sum += listener->dropped[cause];
 	return sum;
+}
+
+/* ---- as records ---- */
+
+_Static_assert((int)EV_HISTOGRAM_BUCKETS == (int)HISTOGRAM_BUCKETS, "histograms have changed");
+
+/* Where each count of a listener stands, in the order of enum ev_queues_count. */
+static const size_t count_places[EV_Q_END] = {
+	[EV_Q_SYNS] = offsetof(struct listener, syns),
+	[EV_Q_QUEUED] = offsetof(struct listener, queued),
+	[EV_Q_ADMITTED] = offsetof(struct listener, admitted),
+	[EV_Q_COOKIES] = offsetof(struct listener, cookies),
+	[EV_Q_FASTOPEN] = offsetof(struct listener, fastopen),
+	[EV_Q_DROPPED + EV_DROP_OTHER] = offsetof(struct listener, dropped[EV_DROP_OTHER]),
+	[EV_Q_DROPPED + EV_DROP_SYN_QUEUE_FULL] =
+		offsetof(struct listener, dropped[EV_DROP_SYN_QUEUE_FULL]),
+	[EV_Q_DROPPED + EV_DROP_ACCEPT_QUEUE_FULL] =
+		offsetof(struct listener, dropped[EV_DROP_ACCEPT_QUEUE_FULL]),
+	[EV_Q_DROPPED + EV_DROP_LAST_QUARTER] = offsetof(struct listener, dropped[EV_DROP_LAST_QUARTER]),
+	[EV_Q_COMPLETED] = offsetof(struct listener, completed),
+	[EV_Q_TIMED_OUT] = offsetof(struct listener, timed_out),
+	[EV_Q_RESET] = offsetof(struct listener, reset),
+	[EV_Q_ABORTED] = offsetof(struct listener, aborted),
+	[EV_Q_ABANDONED] = offsetof(struct listener, abandoned),
+	[EV_Q_COMPLETED_BY_COOKIE] = offsetof(struct listener, completed_by_cookie),
+	[EV_Q_OVERFLOWS] = offsetof(struct listener, overflows),
+	[EV_Q_RETRANSMITS] = offsetof(struct listener, retransmits),
+	[EV_Q_ACCEPTED] = offsetof(struct listener, accepted),
+	[EV_Q_SK_DROPS] = offsetof(struct listener, sk_drops),
+	[EV_Q_DELAYED] = offsetof(struct listener, delayed),
+	[EV_Q_GAVE_UP] = offsetof(struct listener, gave_up),
+};
+
+static void put_histogram(struct histogram *histogram, const struct ev_histogram *from)
+{
+	histogram->count = from->count;
+	histogram->max = from->max;
+	memcpy(histogram->buckets, from->buckets, sizeof(histogram->buckets));
+}
+
+static void tell_histogram(const struct histogram *histogram, struct ev_histogram *out)
+{
+	out->count = histogram->count;
+	out->max = histogram->max;
+	memcpy(out->buckets, histogram->buckets, sizeof(out->buckets));
+}
+
+void listeners__put(struct listeners *listeners, const struct ev_queues *from, uint32_t owner)
+{
+	struct listener *l = listeners__get(listeners, from->key);
+
+	owners__release(listeners->owners, l ? l->owner : owner);
+	if (!l)
+		return;
+	l->owner = owner;
+	l->id = from->shown_id;
+	l->cookie = from->cookie;
+	l->found_ns = from->found_ns;
+	l->sampled_ns = from->sampled_ns;
+	l->born_ns = from->born_ns;
+	l->netns = from->netns;
+	l->family = from->family;
+	l->flags = from->flags;
+	l->local.port = from->local_port;
+	memcpy(l->local.addr, from->local, sizeof(l->local.addr));
+	l->limit = from->limit;
+	l->asked = from->asked;
+	l->somaxconn = from->somaxconn;
+	l->needed = from->needed;
+	l->syn_queue = (struct queue_depth){ from->syn_queue_len, from->syn_queue_max };
+	l->accept_queue = (struct queue_depth){ from->accept_queue_len, from->accept_queue_max };
+	for (int i = 0; i < EV_Q_END; i++)
+		memcpy((char *)l + count_places[i], &from->counts[i], sizeof(from->counts[i]));
+	put_histogram(&l->handshake_us, &from->handshake_us);
+	put_histogram(&l->accept_wait_us, &from->accept_wait_us);
+}
+
+void listener__tell(const struct listener *l, struct ev_queues *out)
+{
+	out->key = l->key;
+	out->shown_id = l->id;
+	out->cookie = l->cookie;
+	out->found_ns = l->found_ns;
+	out->sampled_ns = l->sampled_ns;
+	out->born_ns = l->born_ns;
+	out->netns = l->netns;
+	out->family = l->family;
+	out->flags = l->flags;
+	out->local_port = l->local.port;
+	memcpy(out->local, l->local.addr, sizeof(out->local));
+	out->limit = l->limit;
+	out->asked = l->asked;
+	out->somaxconn = l->somaxconn;
+	out->needed = l->needed;
+	out->syn_queue_len = l->syn_queue.len;
+	out->syn_queue_max = l->syn_queue.max;
+	out->accept_queue_len = l->accept_queue.len;
+	out->accept_queue_max = l->accept_queue.max;
+	for (int i = 0; i < EV_Q_END; i++)
+		memcpy(&out->counts[i], (const char *)l + count_places[i], sizeof(out->counts[i]));
+	tell_histogram(&l->handshake_us, &out->handshake_us);
+	tell_histogram(&l->accept_wait_us, &out->accept_wait_us);
 }

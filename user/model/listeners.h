@@ -23,7 +23,7 @@ enum {
 	LISTENERS_MAX = 4096,
 	NOT_KEPT_MAX = 65536, /* listeners beyond that are counted at each attempt */
 
-	/* listener.flags */
+	/* listener.flags; they are told to others (EV_QUEUES): appended to, never changed */
 	LISTENER_PLACE_KNOWN = 1 << 0,
 	LISTENER_CLOSED = 1 << 1,
 	LISTENER_PREEXISTING = 1 << 2, /* it listened before the start: counts begin there */
@@ -160,6 +160,14 @@ void listeners__step(struct listeners *listeners, struct listener *listener,
 /* A SYN was queued, and neither its siblings that were not nor its end are seen. */
 void listeners__admitted(struct listeners *listeners, struct listener *listener,
 			 const struct ev_handshake *step);
+
+/* One as another model tells it, and what it has counted; owner is a reference that
+ * is taken over. Who waits there after a dropped SYN is not told: whether they come
+ * through or give up is not counted. */
+void listeners__put(struct listeners *listeners, const struct ev_queues *from, uint32_t owner);
+
+/* The inverse, but for the owner. */
+void listener__tell(const struct listener *listener, struct ev_queues *out);
 
 /* accept() took one out after waited_us (UINT64_MAX: not known). Depth and
  * limit are only in the record where the hook saw the listener. */

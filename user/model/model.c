@@ -1,51 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "model/model.h"
+#include "model/parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "model/children.h"
-#include "model/departed.h"
-
-enum { SETTINGS_MAX = 256 }; /* namespaces whose settings are kept */
-enum { DUMPS_MAX = 256 };    /* whose settings are kept; of the rest they are not known */
-
-/* The lives that a dump is compared with, when it is over: a few at a time. */
-struct sweep {
-	bool active;
-	uint32_t at; /* position in the flow table */
-	struct ev_dump dump;
-};
-
-struct model {
-	struct flow_table flows;
-	struct listeners listeners;
-	struct namespaces namespaces;
-	struct children children;
-	uint32_t lost; /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
-	struct timewaits waits;
-	bool ends_at_close;
-	bool estimate_waits;
-	bool requests_told;
-	bool waits_told;
-	bool ids_are_addresses; /* conn_id of records is no cookie: 5.10 */
-	struct departed departed;
-	bool whole;
-	uint64_t now_ns;
-	uint64_t dump_began_ns; /* of the dump under way */
-	struct sweep sweep;
-	struct healed healed;
-	uint32_t missed;
-	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
-	uint32_t dump_count;
-	struct cgroups cgroups;
-	struct ev_settings settings[SETTINGS_MAX]; /* the last of each */
-	uint32_t settings_count;
-	uint64_t doubles;   /* transitions told twice, and passed over */
-	struct owner actor; /* owner of the record in hand, for changes */
-};
+#include "model/import.h"
 
 struct model *model__new(const struct model_config *config)
 {
@@ -723,8 +684,7 @@ static void apply_accept(struct model *model, const struct record *record, struc
 
 /* ---- minisockets ---- */
 
-/* A minisocket, and the life that is one, are known by their tuple. */
-static uint64_t wait_key(const struct model *model, const struct wait_tuple *tuple)
+uint64_t model__wait_key(const struct model *model, const struct wait_tuple *tuple)
 {
 	const uint64_t not_a_request = 0x7477 /* "tw" */;
 
@@ -788,7 +748,7 @@ static int become_minisocket(struct model *model, struct life *life, uint64_t no
 			     struct changes *changes)
 {
 	struct wait_tuple tuple = tuple_of_life(life);
-	uint64_t key = wait_key(model, &tuple);
+	uint64_t key = model__wait_key(model, &tuple);
 	struct life *stale = flow_table__find(&model->flows, key);
 
 	if (stale)
@@ -815,8 +775,8 @@ static void begin_wait(struct model *model, const struct ev_timewait *wait, stru
 	if (wait->phase == EV_WAIT_REFUSED)
 		timewaits__refuse(&model->waits, &tuple, &charge, wait->header.time_ns);
 	else
-		timewaits__begin(&model->waits, wait_key(model, &tuple), &tuple, wait->substate, &charge,
-				 wait->header.time_ns);
+		timewaits__begin(&model->waits, model__wait_key(model, &tuple), &tuple, wait->substate,
+				 &charge, wait->header.time_ns);
 	change->life = life;
 	change->owner = owners__get(&model->flows.owners, charge.owner);
 	if (!life)
@@ -835,15 +795,43 @@ static void end_wait(struct model *model, struct life *life, unsigned int end, u
 	end_life(model, life, time_ns, changes);
 }
 
+/* The life that has been told to its end, and whose minisocket this is. */
+static struct life *ended_in_wait(struct model *model, const struct ev_timewait *wait)
+{
+	const struct tuple_of tuple = { wait->local, wait->remote, wait->local_port, wait->remote_port,
+					wait->netns };
+	struct life *life = newest_of(model, &tuple);
+
+	while (life && (life->flags & (LIFE_ENDED | LIFE_WAITING)) != (LIFE_ENDED | LIFE_WAITING))
+		life = flow_table__older(&model->flows, life);
+	return life;
+}
+
+/* Of no interest here, but to who goes on with this model and does follow it. */
+static void note_wait(const struct ev_timewait *wait, struct life *life)
+{
+	if (wait->phase == EV_WAIT_PROMOTED) {
+		life__promote(life, wait->header.time_ns);
+		return;
+	}
+	life->flags &= (uint16_t)~LIFE_WAITING;
+	life->flags |= LIFE_WAITED;
+	life->wait_end = wait->end;
+}
+
 static void follow_wait(struct model *model, const struct ev_timewait *wait, struct change *change,
 			struct changes *changes)
 {
 	struct wait_tuple tuple = tuple_of_wait(wait);
-	uint64_t key = wait_key(model, &tuple);
+	uint64_t key = model__wait_key(model, &tuple);
 	struct wait_entry *entry = timewaits__find(&model->waits, key);
 	struct life *life = flow_table__find(&model->flows, key);
 
+	struct life *ended = model->ends_at_close ? ended_in_wait(model, wait) : NULL;
+
 	change->life = life;
+	if (ended)
+		note_wait(wait, ended);
 	if (entry) {
 		change->took_ns = wait_entry__held_ns(entry, wait->header.time_ns);
 		change->owner = owners__get(&model->flows.owners, model->waits.groups[entry->group].owner);
@@ -884,7 +872,8 @@ static void estimate_wait(struct model *model, struct life *life, const struct e
 	if ((t->old_state != EV_FIN_WAIT2 && t->old_state != EV_CLOSING) || life->error)
 		return;
 	charge = charge_of(model, &tuple, life, t->header.time_ns);
-	timewaits__estimate(&model->waits, wait_key(model, &tuple), &tuple, &charge, t->header.time_ns);
+	timewaits__estimate(&model->waits, model__wait_key(model, &tuple), &tuple, &charge,
+			    t->header.time_ns);
 	if (model->ends_at_close)
 		return;
 	life->flags |= LIFE_WAITING;
@@ -905,7 +894,7 @@ static enum ev_wait_end end_before(const struct wait_entry *entry, const struct 
 static void end_wait_before(struct model *model, const struct life *life, struct changes *changes)
 {
 	struct wait_tuple tuple = tuple_of_life(life);
-	uint64_t key = wait_key(model, &tuple);
+	uint64_t key = model__wait_key(model, &tuple);
 	struct wait_entry *entry;
 	struct life *waiting;
 	enum ev_wait_end end;
@@ -1085,7 +1074,7 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	if (!life || life->flags & LIFE_SOCKET_GONE || life->entered_ns >= model->dump_began_ns)
 		return NULL;
 	depart(model, life);
-	if (flow_table__rekey(&model->flows, life, wait_key(model, &tuple)))
+	if (flow_table__rekey(&model->flows, life, model__wait_key(model, &tuple)))
 		return NULL;
 	model->healed.corrected++;
 	life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE | LIFE_INCOMPLETE;
@@ -1138,7 +1127,7 @@ static void see_minisocket(struct model *model, const struct record *record)
 {
 	const struct ev_socket *socket = record->socket;
 	struct wait_tuple tuple = tuple_of_socket(socket);
-	uint64_t key = wait_key(model, &tuple);
+	uint64_t key = model__wait_key(model, &tuple);
 	struct wait_charge charge;
 
 	if (!timewaits__find(&model->waits, key) && departed__has(&model->departed, key))
@@ -1374,6 +1363,8 @@ int model__apply(struct model *model, const struct record *record, struct change
 	} else if (record->stop) {
 		change = add_change(changes, CHANGE_STOP, now_ns);
 		change->stop = record->stop;
+	} else {
+		return model__import(model, record);
 	}
 	return 0;
 }

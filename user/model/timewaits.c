@@ -13,7 +13,6 @@ enum {
 	WAIT_CHUNK_ENTRIES = 1 << WAIT_CHUNK_SHIFT,
 	NO_PLACE = IDMAP_NONE,
 	OTHER = 0,
-	TIME_SHIFT = 20,
 	RATE_SLOTS = TIMEWAIT_RATE_SECONDS + 1,
 };
 
@@ -306,7 +305,7 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 		.local_port = tuple->local.port,
 		.remote_port = tuple->remote.port,
 		.netns = tuple->netns,
-		.began = (uint32_t)(now_ns >> TIME_SHIFT),
+		.began = (uint32_t)(now_ns >> WAIT_TIME_SHIFT),
 		.group = group,
 		.substate = (uint8_t)substate,
 	};
@@ -347,6 +346,16 @@ void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_w
 
 /* ---- without function hooks ---- */
 
+static void enqueue(struct timewaits *waits, uint32_t index)
+{
+	wait_at(waits, index)->next = NO_PLACE;
+	if (waits->newest == NO_PLACE)
+		waits->oldest = index;
+	else
+		wait_at(waits, waits->newest)->next = index;
+	waits->newest = index;
+}
+
 struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 				       const struct wait_tuple *tuple, const struct wait_charge *charge,
 				       uint64_t now_ns)
@@ -359,12 +368,7 @@ struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 	index = idmap__find(&waits->by_id, id);
 	entry->flags |= WAIT_ESTIMATED | WAIT_QUEUED;
 	waits->groups[entry->group].estimated++;
-	entry->next = NO_PLACE;
-	if (waits->newest == NO_PLACE)
-		waits->oldest = index;
-	else
-		wait_at(waits, waits->newest)->next = index;
-	waits->newest = index;
+	enqueue(waits, index);
 	return entry;
 }
 
@@ -477,7 +481,7 @@ static void confirm(struct timewaits *waits, uint32_t netns, uint64_t began_ns)
 
 void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_ns)
 {
-	uint32_t began = (uint32_t)(began_ns >> TIME_SHIFT);
+	uint32_t began = (uint32_t)(began_ns >> WAIT_TIME_SHIFT);
 
 	confirm(waits, netns, began_ns);
 	for (uint32_t i = 0; i < waits->used; i++) {
@@ -492,11 +496,92 @@ void timewaits__sampled(struct timewaits *waits, uint32_t netns, uint64_t began_
 	}
 }
 
+/* ---- told by another ledger ---- */
+
+/* All but who and where it is, and what there is of it now. */
+static void put_counts(struct wait_group *group, const struct ev_wait_group *from)
+{
+	group->begun = from->begun;
+	group->short_lived = from->short_lived;
+	group->measured = from->measured;
+	group->refused = from->refused;
+	group->rate_second = from->rate_second;
+	group->first_second = from->first_second;
+	memcpy(group->ended, from->ended, sizeof(group->ended));
+	memcpy(group->per_second, from->per_second, sizeof(group->per_second));
+}
+
+void timewaits__put_group(struct timewaits *waits, const struct ev_wait_group *from, uint32_t owner)
+{
+	struct wait_group *group = &waits->groups[from->index < TIMEWAIT_GROUPS_MAX ? from->index : OTHER];
+	uint64_t hash;
+
+	if (from->index == OTHER)
+		put_counts(group, from);
+	if (from->index != waits->group_count || from->index >= TIMEWAIT_GROUPS_MAX)
+		return;
+	*group = (struct wait_group){ .netns = from->netns,
+				      .owner = owner,
+				      .role = from->role,
+				      .service.port = from->service_port };
+	memcpy(group->service.addr, from->service, sizeof(group->service.addr));
+	put_counts(group, from);
+	hash = group_hash(waits, group);
+	group->next = idmap__find(&waits->by_key, hash);
+	waits->group_count++;
+	if (idmap__put(&waits->by_key, hash, from->index))
+		group->owner = OWNER_NONE; /* as in group_of() */
+	else
+		owners__hold(waits->owners, owner);
+}
+
+void timewaits__put(struct timewaits *waits, uint64_t id, const struct ev_wait *from)
+{
+	uint32_t index = timewaits__find(waits, id) ? NO_PLACE : take_wait(waits);
+	struct wait_entry *entry;
+
+	if (index == NO_PLACE || idmap__put(&waits->by_id, id, index)) {
+		waits->not_kept++;
+		if (index != NO_PLACE)
+			free_wait(waits, index);
+		return;
+	}
+	entry = wait_at(waits, index);
+	*entry = (struct wait_entry){
+		.id = id,
+		.local_port = from->local_port,
+		.remote_port = from->remote_port,
+		.netns = from->netns,
+		.began = from->began,
+		.group = from->group < waits->group_count ? from->group : OTHER,
+		.substate = from->substate,
+		.flags = from->flags & (WAIT_ESTIMATED | WAIT_PREEXISTING | WAIT_QUEUED),
+	};
+	memcpy(entry->local, from->local, sizeof(entry->local));
+	memcpy(entry->remote, from->remote, sizeof(entry->remote));
+	waits->count++;
+	++*counter_of(waits, entry);
+	if (entry->flags & WAIT_ESTIMATED)
+		waits->groups[entry->group].estimated++;
+	if (entry->flags & WAIT_QUEUED)
+		enqueue(waits, index);
+}
+
+uint32_t timewaits__first_queued(const struct timewaits *waits)
+{
+	return waits->oldest;
+}
+
+uint32_t timewaits__next_queued(const struct timewaits *waits, uint32_t position)
+{
+	return wait_at(waits, position)->next;
+}
+
 /* ---- for views ---- */
 
 void timewaits__measure(struct timewaits *waits, uint64_t now_ns)
 {
-	uint32_t now = (uint32_t)(now_ns >> TIME_SHIFT);
+	uint32_t now = (uint32_t)(now_ns >> WAIT_TIME_SHIFT);
 
 	for (uint32_t i = 0; i < waits->group_count; i++)
 		waits->groups[i].oldest_began = now;
@@ -513,7 +598,7 @@ uint64_t wait_group__oldest_ns(const struct wait_group *group, uint64_t now_ns)
 {
 	if (!group->time_wait && !group->fin_wait2)
 		return 0;
-	return (uint64_t)((uint32_t)(now_ns >> TIME_SHIFT) - group->oldest_began) << TIME_SHIFT;
+	return (uint64_t)((uint32_t)(now_ns >> WAIT_TIME_SHIFT) - group->oldest_began) << WAIT_TIME_SHIFT;
 }
 
 bool wait_entry__began_before(const struct wait_entry *entry, uint64_t time_ns)
@@ -522,12 +607,12 @@ bool wait_entry__began_before(const struct wait_entry *entry, uint64_t time_ns)
 	 * later than it seems, and be what becomes of this very connection. */
 	if (entry->flags & WAIT_PREEXISTING)
 		time_ns = time_ns > TICKS_NS ? time_ns - TICKS_NS : 0;
-	return (int32_t)(entry->began - (uint32_t)(time_ns >> TIME_SHIFT)) < 0;
+	return (int32_t)(entry->began - (uint32_t)(time_ns >> WAIT_TIME_SHIFT)) < 0;
 }
 
 uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns)
 {
-	return (uint64_t)((uint32_t)(now_ns >> TIME_SHIFT) - entry->began) << TIME_SHIFT;
+	return (uint64_t)((uint32_t)(now_ns >> WAIT_TIME_SHIFT) - entry->began) << WAIT_TIME_SHIFT;
 }
 
 const struct wait_entry *timewaits__at(const struct timewaits *waits, uint32_t position)

@@ -22,6 +22,7 @@
 enum {
 	TIMEWAITS_MAX = 1 << 20,
 	TIMEWAIT_GROUPS_MAX = 4096,
+	WAIT_TIME_SHIFT = 20,	    /* of wait_entry.began: 2^20 ns */
 	TIMEWAIT_RATE_SECONDS = 10, /* over which a rate is taken */
 	TIMEWAIT_SHORT_MS = 1000,   /* a connection shorter than this is "short" */
 	TIMEWAIT_LEN_S = 60,	    /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
@@ -54,6 +55,7 @@ struct wait_entry {
 	uint32_t next; /* free list; or queue of those to expire */
 };
 
+/* They are told to others (EV_WAIT): appended to, never changed. */
 enum {
 	WAIT_ESTIMATED = 1 << 0,   /* inferred from CLOSE, not yet confirmed by a dump */
 	WAIT_PREEXISTING = 1 << 1, /* found by a dump: its begin was not seen */
@@ -162,6 +164,18 @@ void timewaits__promote(struct timewaits *waits, struct wait_entry *entry);
 
 /* It is gone. */
 void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_wait_end end);
+
+/* As another ledger tells it (EV_WAIT_GROUP): the first group, or the next one that
+ * there is not. owner: a reference is taken of it. */
+void timewaits__put_group(struct timewaits *waits, const struct ev_wait_group *from, uint32_t owner);
+
+/* As another ledger tells it, of a group that it has told. */
+void timewaits__put(struct timewaits *waits, uint64_t id, const struct ev_wait *from);
+
+/* Those that expire by the clock, in their order, by position: the first, and the
+ * one behind another; UINT32_MAX behind the last. */
+uint32_t timewaits__first_queued(const struct timewaits *waits);
+uint32_t timewaits__next_queued(const struct timewaits *waits, uint32_t position);
 
 /* Nanoseconds since it began, at now_ns; to about a millisecond. */
 uint64_t wait_entry__held_ns(const struct wait_entry *entry, uint64_t now_ns);

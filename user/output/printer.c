@@ -33,6 +33,7 @@ const char *loss_reason__name(unsigned int reason)
 		[EV_LOST_RING_FULL] = "ring_full",
 		[EV_LOST_RECURSION] = "recursion",
 		[EV_LOST_SIMULATED] = "simulated",
+		[EV_LOST_QUEUE_FULL] = "queue_full",
 	};
 
 	return reason < EV_LOSS_REASON_END && names[reason] ? names[reason] : "?";

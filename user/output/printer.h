@@ -129,7 +129,7 @@ void printer__fini(struct printer *printer);
 /* The cgroup of an owner, NULL when it is not known. */
 const struct cgroup *printer__cgroup(const struct printer *printer, const struct owner *owner);
 
-/* "ring_full", "recursion", "simulated"; "?" for a number that is none. */
+/* "ring_full", "recursion", "simulated", "queue_full"; "?" for a number that is none. */
 const char *loss_reason__name(unsigned int reason);
 
 /* "queued", "completed", ...; NULL for what has no name. */

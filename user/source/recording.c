@@ -44,7 +44,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,7 +56,7 @@ enum {
 	FORMAT_VERSION = 1,
 	HEAD_PREFIX_BYTES = 24, /* what all versions have in common */
 	HEAD_MAX_BYTES = 16384, /* for versions to come */
-	FRAME_HEAD_BYTES = 8,
+	FRAME_HEAD_BYTES = RECORDING_FRAME_BYTES,
 	RECORD_MIN_BYTES = sizeof(struct ev_header),
 	RECORD_MAX_BYTES = 4096,
 	SILENCE_MS = 100,
@@ -87,7 +86,7 @@ struct file_head {
 	char hooks[512];
 };
 
-_Static_assert(sizeof(struct file_head) == 664, "the head changed its size");
+_Static_assert(sizeof(struct file_head) == RECORDING_HEAD_BYTES, "the head changed its size");
 _Static_assert(offsetof(struct file_head, realtime_offset_ns) == HEAD_PREFIX_BYTES,
 	       "the head's first part changed its size");
 
@@ -147,8 +146,8 @@ static uint64_t head_checksum(void *head, size_t len)
 
 struct recording_writer {
 	int fd;
-	int err;       /* the first failure: final */
-	uint64_t seed; /* of the next record */
+	int err; /* the first failure: final */
+	struct recording_seal seal;
 	size_t used;
 	unsigned char buffer[BUFFER_BYTES];
 };
@@ -210,10 +209,28 @@ static uint64_t make_head(struct file_head *head, const struct capture_info *inf
 	return checksum;
 }
 
+void recording_seal__head(struct recording_seal *seal, const struct capture_info *info, void *out)
+{
+	struct file_head head;
+
+	seal->next = make_head(&head, info);
+	memcpy(out, &head, sizeof(head));
+}
+
+void recording_seal__frame(struct recording_seal *seal, const void *record, size_t len, void *out)
+{
+	const struct frame_head head = {
+		.length = htole32(len),
+		.checksum = htole32(record_checksum(record, len, seal->next++)),
+	};
+
+	memcpy(out, &head, sizeof(head));
+	memcpy((char *)out + sizeof(head), record, len);
+}
+
 struct recording_writer *recording_writer__new(const char *path, const struct capture_info *info)
 {
 	struct recording_writer *writer = calloc(1, sizeof(*writer));
-	struct file_head head;
 
 	if (!writer)
 		return NULL;
@@ -222,9 +239,8 @@ struct recording_writer *recording_writer__new(const char *path, const struct ca
 		fail_writer(writer, -errno);
 		goto fail;
 	}
-	writer->seed = make_head(&head, info);
-	memcpy(writer->buffer, &head, sizeof(head));
-	writer->used = sizeof(head);
+	recording_seal__head(&writer->seal, info, writer->buffer);
+	writer->used = RECORDING_HEAD_BYTES;
 	/* Now, so that a full disk is told before the capture starts and a
 	 * reader at the other end of a pipe can start too. */
 	if (recording_writer__flush(writer))
@@ -237,21 +253,17 @@ fail:
 
 int recording_writer__append(struct recording_writer *writer, const void *record, size_t len)
 {
-	struct frame_head head;
-
 	if (writer->err)
 		return writer->err;
 	if (!length_ok(len) || length_in_header(record) != len)
 		return fail_writer(writer, -EINVAL);
 	/* Only whole frames are handed over, so that a capture that is killed
 	 * leaves a file that ends behind a record. */
-	if (sizeof(head) + len > sizeof(writer->buffer) - writer->used && recording_writer__flush(writer))
+	if (FRAME_HEAD_BYTES + len > sizeof(writer->buffer) - writer->used &&
+	    recording_writer__flush(writer))
 		return writer->err;
-	head.length = htole32(len);
-	head.checksum = htole32(record_checksum(record, len, writer->seed++));
-	memcpy(writer->buffer + writer->used, &head, sizeof(head));
-	memcpy(writer->buffer + writer->used + sizeof(head), record, len);
-	writer->used += sizeof(head) + len;
+	recording_seal__frame(&writer->seal, record, len, writer->buffer + writer->used);
+	writer->used += FRAME_HEAD_BYTES + len;
 	return 0;
 }
 
@@ -454,6 +466,21 @@ struct recording_reader *recording_reader__new(const char *path, struct capture_
 	int fd = open_path(path, STDIN_FILENO, O_RDONLY);
 
 	return fd < 0 ? NULL : open_reader(fd, info);
+}
+
+struct recording_reader *recording_reader__of(int fd, struct capture_info *info)
+{
+	return open_reader(fd, info);
+}
+
+bool recording_reader__has_next(const struct recording_reader *reader)
+{
+	struct frame_head head;
+
+	if (available(reader) < sizeof(head))
+		return false;
+	memcpy(&head, front(reader), sizeof(head));
+	return available(reader) - sizeof(head) >= le32toh(head.length);
 }
 
 /* Nothing is consumed but whole good records, so that an error stays the same

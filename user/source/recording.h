@@ -6,6 +6,7 @@
 #ifndef TCPSAGA_SOURCE_RECORDING_H
 #define TCPSAGA_SOURCE_RECORDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,20 @@ int recording_writer__flush(struct recording_writer *writer);
  * 0 or -errno of the first failure in the writer's life. */
 int recording_writer__free(struct recording_writer *writer);
 
+/*
+ * The same bytes for who sends them elsewhere than to a file: the head, then frames
+ * in their order. out has RECORDING_HEAD_BYTES, and RECORDING_FRAME_BYTES more than
+ * the record.
+ */
+enum { RECORDING_HEAD_BYTES = 664, RECORDING_FRAME_BYTES = 8 };
+
+struct recording_seal {
+	uint64_t next; /* seed of the next frame's checksum */
+};
+
+void recording_seal__head(struct recording_seal *seal, const struct capture_info *info, void *out);
+void recording_seal__frame(struct recording_seal *seal, const void *record, size_t len, void *out);
+
 struct recording_reader;
 
 /*
@@ -44,6 +59,12 @@ struct recording_reader;
  *   other      of open() or read()
  */
 struct recording_reader *recording_reader__new(const char *path, struct capture_info *info);
+
+/* The same of a descriptor, which is taken over, also on failure. */
+struct recording_reader *recording_reader__of(int fd, struct capture_info *info);
+
+/* True when the next record can be had without waiting for it. */
+bool recording_reader__has_next(const struct recording_reader *reader);
 
 /*
  * The next record: *record points to *len bytes, 8-byte aligned, valid until

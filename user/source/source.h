@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where records come from: the live kernel or a recording. A view does not
+ * Where records come from: the live kernel, an agent or a recording. A view does not
  * know the difference. In life-cycle order:
  *
- *   live__new() or replay__new()   probes attached, or file opened
+ *   live__new(), agent_source__new() or replay__new()
  *   source__poll() ...             hands out records until the end
- *   source__stop()                 live: detach, drain, close the books
+ *   source__stop()                 detach or say so, drain, close the books
  *   source__free()
  */
 #ifndef TCPSAGA_SOURCE_SOURCE_H

@@ -10,12 +10,14 @@
 #include "findings/engine.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "event/control.h"
 #include "verbs/agent_sinks.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
 
 enum {
 	KEY_METRICS = 256,
+	KEY_CONTROL,
 	KEY_JSON,
 	KEY_TEXTFILE,
 	KEY_STATE,
@@ -38,6 +40,9 @@ static const struct argp_option option_table[] = {
 	{ "metrics", KEY_METRICS, "ADDR:PORT|systemd|off", 0,
 	  "Where /metrics and /healthz are served; " METRICS_DEFAULT " is the default. systemd: "
 	  "the socket that systemd has opened",
+	  1 },
+	{ "control", KEY_CONTROL, "PATH|off", 0,
+	  "The socket at which looking verbs are served (--source agent); " CONTROL_PATH " is the default",
 	  1 },
 	{ "textfile", KEY_TEXTFILE, "FILE", 0,
 	  "Write the metrics to FILE every 15 s, for the node exporter's textfile collector", 1 },
@@ -178,6 +183,10 @@ static error_t take_setting(struct parse *parse, int key, const char *arg)
 	switch (key) {
 	case KEY_METRICS:
 		parse->config.metrics = strcmp(arg, "off") ? arg : NULL;
+		return 0;
+	case KEY_CONTROL:
+		parse->config.control = strcmp(arg, "off") ? arg : NULL;
+		parse->config.control_asked = parse->config.control != NULL;
 		return 0;
 	case KEY_TEXTFILE:
 		parse->config.textfile = arg;
@@ -373,6 +382,7 @@ static struct parse *new_parse(int argc, char **argv, const struct parse *first,
 		return NULL;
 	}
 	parse->config.metrics = METRICS_DEFAULT;
+	parse->config.control = CONTROL_PATH;
 	parse->where = "agent: ";
 	parse->again = first != NULL;
 	sinks_wanted__init(&parse->sinks);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "event/control.h"
 #include "findings/engine.h"
 #include "verbs/holdups.h"
 #include "verbs/samples.h"
@@ -95,6 +96,7 @@ static int diagnose_begin(struct session *session)
 		.sees_accepts = session__has_hook(session, "accept"),
 		.sees_waits = session__has_hook(session, "timewait"),
 		.misses_answers = session__has_hook(session, "answers"),
+		.since_ns = session->source->info.start_ns,
 	};
 
 	tell_what_is_missing(session);
@@ -151,9 +153,11 @@ static void diagnose_look(struct session *session, uint64_t now_ns, bool due)
 
 	(void)due;
 	samples__sockets(session, now_ns);
-	holdups__look(&diagnosis->holdups, session__take_rest, session, now_ns);
-	unread__look(&diagnosis->unread, session->model, &session->terms, session__take_rest, session,
-		     now_ns);
+	if (!session->fed) {
+		holdups__look(&diagnosis->holdups, session__take_rest, session, now_ns);
+		unread__look(&diagnosis->unread, session->model, &session->terms, session__take_rest,
+			     session, now_ns);
+	}
 	if (now_ns >= diagnosis->next_sample_ns) {
 		uint64_t began_ns = clock__boot_ns(), took_ns;
 
@@ -211,6 +215,7 @@ static int diagnose_status(const struct session *session)
 
 static const struct view diagnose_view = {
 	.of = OF_FINDINGS,
+	.samples = CONTROL_WAITS | CONTROL_QUEUES,
 	.hooks = diagnose_hooks,
 	.tune = diagnose_tune,
 	.look = diagnose_look,

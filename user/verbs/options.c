@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/spelling.h"
+#include "event/control.h"
 
 enum {
 	KEY_DURATION = 256,
@@ -38,13 +39,17 @@ struct parse {
 	const struct verb_syntax *syntax;
 	const char *words[WORDS_MAX]; /* the filter's */
 	size_t word_count;
+	bool source_given;
 	int status; /* not 0: what was wrong has been said */
 };
 
 static const struct argp_option option_table[] = {
 	{ "output", 'o', "table|json", 0, "Output format; table is the default", 1 },
 	{ "read", 'r', "FILE", 0, "Read a recording instead of the live kernel; - is standard input", 1 },
-	{ "source", KEY_SOURCE, "auto|live", 0, "Where events come from; auto is the default", 1 },
+	{ "source", KEY_SOURCE, "auto|live|agent[:SOCKET]", 0,
+	  "Where events come from: a running agent, the live kernel, or (auto, the default) the "
+	  "agent when it answers at " CONTROL_PATH ", else the live kernel",
+	  1 },
 	{ "duration", KEY_DURATION, "SECONDS", 0, "Stop after this time", 1 },
 	{ "count", KEY_COUNT, "N", 0, "Stop after N events are shown", 1 },
 	{ "hooks", KEY_HOOKS, HOOK_CHOICE_WORDS, 0,
@@ -267,6 +272,40 @@ static int add_filter(struct parse *parse, const char *const *words, size_t coun
 	return 0;
 }
 
+/* "auto", "live", "agent" or "agent:SOCKET". */
+static int parse_source(struct parse *parse, const char *arg)
+{
+	struct options *options = parse->options;
+
+	parse->source_given = true;
+	if (!strcmp(arg, "auto") || !strcmp(arg, "live")) {
+		options->source = *arg == 'a' ? SOURCE_AUTO : SOURCE_LIVE;
+		return 0;
+	}
+	if (strncmp(arg, "agent", 5) || (arg[5] && (arg[5] != ':' || !arg[6])))
+		return say(parse, "--source", arg, "auto, live, agent or agent:SOCKET");
+	options->source = SOURCE_AGENT;
+	if (arg[5])
+		options->socket = arg + 6;
+	return 0;
+}
+
+/* Where else records come from, what makes or unmakes them has been decided there. */
+static int check_source(struct parse *parse)
+{
+	const struct options *options = parse->options;
+
+	if (options->replay && parse->source_given)
+		parse->status = fail(EXIT_USAGE,
+				     "%s: -r and --source exclude each other: a recording is a source",
+				     parse->syntax->name);
+	else if (options->source == SOURCE_AGENT && options->own_capture)
+		parse->status =
+			fail(EXIT_USAGE, "%s: %s is for a capture of its own: not with --source agent",
+			     parse->syntax->name, options->own_capture);
+	return parse->status ? EINVAL : 0;
+}
+
 /* The short options of bcc's tools are filters by another name. */
 static int add_short_filter(struct parse *parse, int key, const char *arg)
 {
@@ -315,7 +354,25 @@ static int finish(struct parse *parse)
 				     parse->syntax->name, parse->syntax->name);
 		return EINVAL;
 	}
+	if (check_source(parse))
+		return EINVAL;
 	return add_filter(parse, parse->words, parse->word_count);
+}
+
+/* Options that only a capture of its own can do. */
+static void note_own_capture(struct parse *parse, int key)
+{
+	static const struct {
+		int key;
+		const char *name;
+	} own[] = { { KEY_HOOKS, "--hooks" },
+		    { KEY_RING, "--ring-size" },
+		    { KEY_SIMULATE_LOSS, "--simulate-loss" },
+		    { KEY_SOCKOPS, "--sockops" } };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i].key == key)
+			parse->options->own_capture = own[i].name;
 }
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
@@ -323,6 +380,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	struct parse *parse = state->input;
 	struct options *options = parse->options;
 
+	note_own_capture(parse, key);
 	switch (key) {
 	case 'o':
 		return parse_output(parse, arg);
@@ -367,9 +425,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		options->print = true;
 		return 0;
 	case KEY_SOURCE:
-		return strcmp(arg, "auto") && strcmp(arg, "live") ?
-			       say(parse, "--source", arg, "auto or live") :
-			       0;
+		return parse_source(parse, arg);
 	case 'p':
 	case 'L':
 	case 'D':
@@ -530,7 +586,7 @@ int options__parse(struct options *options, const struct verb_syntax *syntax, in
 	struct parse parse = { .options = options, .syntax = syntax };
 	char doc[2048];
 
-	*options = (struct options){ .events = EVENTS_ALL };
+	*options = (struct options){ .events = EVENTS_ALL, .socket = CONTROL_PATH };
 	assemble(table, syntax);
 	snprintf(doc, sizeof(doc), "%s\v%s\n%s", syntax->doc, options__filter_help, syntax->examples);
 	argp.doc = doc;

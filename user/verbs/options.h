@@ -50,6 +50,12 @@ struct verb_syntax {
 	bool takes_rules;     /* --rules, --set; its --once is a look of some seconds */
 };
 
+enum source_choice {
+	SOURCE_AUTO, /* the agent when its socket answers, else the live kernel */
+	SOURCE_LIVE,
+	SOURCE_AGENT,
+};
+
 struct options {
 	bool json;
 	bool once;
@@ -57,9 +63,12 @@ struct options {
 	bool wide;
 	bool full_time;
 	bool print;
-	const char *replay;  /* -r FILE, borrowed from argv; NULL: live */
-	const char *file;    /* operand, borrowed */
-	const char *sockops; /* path of a cgroup, borrowed; NULL: none */
+	const char *replay; /* -r FILE, borrowed from argv; NULL: live */
+	enum source_choice source;
+	const char *socket;	 /* of the agent, borrowed */
+	const char *own_capture; /* an option that only an own capture can do; NULL: none */
+	const char *file;	 /* operand, borrowed */
+	const char *sockops;	 /* path of a cgroup, borrowed; NULL: none */
 	bool rules;
 	const char *sets[SETS_MAX]; /* --set, borrowed from argv */
 	unsigned int set_count;

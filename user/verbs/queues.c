@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "event/control.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -127,6 +128,7 @@ static void show_queues(struct session *session, uint64_t now_ns)
 
 static const struct view queues_view = {
 	.of = OF_LISTENERS,
+	.samples = CONTROL_QUEUES,
 	.hooks = queues_hooks,
 	.look = look_at_listeners,
 	.show = show_queues,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "event/control.h"
 #include "verbs/events.h"
 #include "verbs/holdups.h"
 #include "verbs/samples.h"
@@ -49,6 +50,8 @@ static void sample(struct session *session, uint64_t now_ns, bool due)
 	struct looks *looks = session->context;
 
 	(void)due;
+	if (session->fed)
+		return;
 	holdups__look(&looks->holdups, session__take_rest, session, now_ns);
 	unread__look(&looks->unread, session->model, &session->terms, session__take_rest, session, now_ns);
 	if (now_ns < session->next_dump_ns)
@@ -86,6 +89,7 @@ static int run(const struct options *options)
 		return fail(EXIT_USAGE, "record: %s would be read and written at once: name another FILE",
 			    options->file);
 	view.look = sample;
+	view.samples = CONTROL_WAITS | CONTROL_QUEUES;
 	view.see = see;
 	return session__run(&config);
 }

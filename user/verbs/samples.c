@@ -18,6 +18,8 @@ void samples__listeners(struct session *session)
 	unsigned int extras = session->sampled ? 0 : SNAPSHOT_OWNERS;
 	int err;
 
+	if (session->fed)
+		return;
 	if (!session->sampled || !session__has_hook(session, "syn"))
 		extras |= SNAPSHOT_REQUESTS;
 	err = snapshot__take(session->terms.netns, extras, session__take_rest, session);
@@ -32,7 +34,7 @@ void samples__once(struct session *session)
 {
 	int err;
 
-	if (session->sampled)
+	if (session->fed || session->sampled)
 		return;
 	session->sampled = true;
 	err = snapshot__all(&session->terms, SNAPSHOT_OWNERS, session__take_rest, session);
@@ -48,7 +50,7 @@ void samples__sockets(struct session *session, uint64_t now_ns)
 	uint32_t states = first ? SOCKET_STATES : 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
 	int err;
 
-	if (now_ns < session->next_dump_ns)
+	if (session->fed || now_ns < session->next_dump_ns)
 		return;
 	if (first)
 		samples__listeners(session);

@@ -8,7 +8,9 @@
 
 #include "verbs/view.h"
 
-/* The listeners: limits, and the depths that no event tells. */
+/* None of these where an agent feeds the session: it does it.
+ *
+ * The listeners: limits, and the depths that no event tells. */
 void samples__listeners(struct session *session);
 
 /* All of them: for --once, which has nothing else. */

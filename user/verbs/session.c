@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/wrap.h"
 #include "bpf/ledger.h"
+#include "event/control.h"
+#include "source/agent_source.h"
 #include "source/live.h"
 #include "source/replay.h"
 #include "source/snapshot.h"
@@ -153,6 +155,14 @@ static void pass_time(struct session *session, uint64_t now_ns)
 		show_changes(session, &changes);
 }
 
+/* All that the agent knew has come: from here on it is as if we had been there. */
+static void join(struct session *session, const struct ev_known *known)
+{
+	if (session->fed && known->flags & EV_KNOWN_NARROWED)
+		log__line("the agent watches only what its own filter lets pass");
+	session->joined = true;
+}
+
 /* Keeps it, applies it and shows what has changed. */
 static int take_record(struct session *session, const void *data, size_t len, const struct record *record)
 {
@@ -166,12 +176,14 @@ static int take_record(struct session *session, const void *data, size_t len, co
 		return ENOUGH;
 	session->last_ns = record->header->time_ns;
 	session->losses += record->loss != NULL;
-	if (session->view->pass)
+	if (session->view->pass && session->joined)
 		session->view->pass(session, record->header->time_ns);
 	pass_time(session, record->header->time_ns);
 	err = model__apply(session->model, record, &changes);
 	if (err)
 		return err;
+	if (record->known)
+		join(session, record->known);
 	show_changes(session, &changes);
 	while (model__more(session->model, &changes))
 		show_changes(session, &changes);
@@ -264,6 +276,27 @@ static int open_live(struct session *session)
 	return 0;
 }
 
+/* 0 also when there is none, and there need not be: then session->fed is false. */
+static int open_agent(struct session *session)
+{
+	const struct options *options = session->options;
+	uint32_t wants = session->view->samples | (options->once ? CONTROL_ONCE : 0);
+	char message[320];
+
+	if (options->source == SOURCE_LIVE || (options->source == SOURCE_AUTO && options->own_capture))
+		return 0;
+	session->source = agent_source__new(options->socket, wants, message, sizeof(message));
+	session->fed = session->source != NULL;
+	if (session->fed)
+		log__line("reading from the agent at %s, which watches kernel %s", options->socket,
+			  session->source->info.kernel);
+	else if (options->source == SOURCE_AGENT)
+		return fail(errno == EACCES || errno == EPERM ? EXIT_CANNOT : EXIT_FAILED, "%s", message);
+	else if (errno != ENOENT && errno != ECONNREFUSED)
+		log__line("%s", message);
+	return 0;
+}
+
 static int open_tables(struct session *session)
 {
 	session->source = snapshot__source();
@@ -328,18 +361,23 @@ static int init_model(struct session *session)
 	return 0;
 }
 
+static int open_kernel(struct session *session)
+{
+	if (cgroup_teller__init(&session->cgroups))
+		return fail(EXIT_FAILED, "out of memory");
+	return session->options->once ? open_tables(session) : open_live(session);
+}
+
 static int open_session(struct session *session)
 {
 	const struct options *options = session->options;
 	int status;
 
 	filter__kernel_terms(options->filter, &session->terms);
-	if (options->replay)
-		status = open_replay(session);
-	else if (cgroup_teller__init(&session->cgroups))
-		status = fail(EXIT_FAILED, "out of memory");
-	else
-		status = options->once ? open_tables(session) : open_live(session);
+	status = options->replay ? open_replay(session) : open_agent(session);
+	if (!status && !session->source)
+		status = open_kernel(session);
+	session->joined = !session->fed;
 	if (!status)
 		status = open_writer(session);
 	if (!status)
@@ -406,7 +444,7 @@ static void look(struct session *session)
  * written grows with each look: there only after a loss. */
 static int heal(struct session *session)
 {
-	if (!session->view->heals || session->options->replay || session->options->once)
+	if (!session->view->heals || session->options->replay || session->options->once || session->fed)
 		return 0;
 	session->heal.terms = &session->terms;
 	session->heal.regular = session->view->heals & HEALS_REGULARLY && !session->writer;
@@ -414,12 +452,27 @@ static int heal(struct session *session)
 	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
 }
 
-/* Until the source ends, the user has seen enough, or output fails. */
-static int pump(struct session *session)
+/* What an agent knows comes first, and nothing is shown before it is all there. */
+static int await_known(struct session *session)
 {
 	int verdict = SOURCE_MORE;
 
-	look(session);
+	while (verdict == SOURCE_MORE && !session->joined && !interrupted) {
+		verdict = source__poll(session->source, take, session);
+		look_at_reader(session);
+		if (session->enough)
+			return ENOUGH;
+	}
+	return verdict;
+}
+
+/* Until the source ends, the user has seen enough, or output fails. */
+static int pump(struct session *session)
+{
+	int verdict = await_known(session);
+
+	if (verdict == SOURCE_MORE || verdict == SOURCE_END)
+		look(session);
 	while (verdict == SOURCE_MORE && !session->enough && !session->time_up && !interrupted &&
 	       !time_is_up(session)) {
 		int held;
@@ -460,6 +513,9 @@ static void say_books(const struct session *session)
 			  ", recursion: %" PRIu64 ")",
 			  lost, ledger->attempted, ledger->lost[EV_LOST_RING_FULL],
 			  ledger->lost[EV_LOST_RECURSION]);
+	if (ledger->lost[EV_LOST_QUEUE_FULL])
+		log__line("%" PRIu64 " of them because we did not keep up with the agent",
+			  ledger->lost[EV_LOST_QUEUE_FULL]);
 	if (ledger->lost[EV_LOST_SIMULATED])
 		log__line("%" PRIu64 " of them by --simulate-loss", ledger->lost[EV_LOST_SIMULATED]);
 	if (ledger->malformed)
@@ -527,6 +583,11 @@ static int verdict_of(struct session *session, int pump_error, int stop_error, i
 	if (pump_error && session->options->replay) {
 		replay__explain(session->source, pump_error, message, sizeof(message));
 		return fail(pump_error == -ENODATA ? EXIT_DONE : EXIT_FAILED, "%s", message);
+	}
+	if ((pump_error || stop_error) && session->fed) {
+		agent_source__explain(session->source, pump_error ? pump_error : stop_error, message,
+				      sizeof(message));
+		return fail(EXIT_FAILED, "%s", message);
 	}
 	if (!session->stopped && session->options->replay && !session->enough && !session->time_up &&
 	    !interrupted)

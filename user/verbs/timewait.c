@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "event/control.h"
 #include "verbs/samples.h"
 #include "verbs/session.h"
 #include "verbs/verbs.h"
@@ -126,6 +127,7 @@ static void show_waits(struct session *session, uint64_t now_ns)
 
 static const struct view waits_view = {
 	.of = OF_WAITS,
+	.samples = CONTROL_WAITS,
 	.hooks = waits_hooks,
 	.tune = waits_tune,
 	.heals = HEALS | HEALS_WAITS,

@@ -33,6 +33,9 @@ struct view {
 	 * be right again after a loss. */
 	unsigned int heals;
 
+	/* CONTROL_*: what an agent is asked to sample for it. */
+	uint32_t samples;
+
 	/* Bit (1 << HOOK_*) of each hook behind what is to be seen. HOOK_STATE is
 	 * always among them. */
 	uint32_t (*hooks)(const struct options *options);
@@ -43,8 +46,8 @@ struct view {
 	/* What it wants of the model. The source is open. */
 	void (*tune)(const struct session *session, struct model_config *config);
 
-	/* Reads the kernel's own tables into the model. Live sources only; before
-	 * each poll, and due when show() comes next. */
+	/* Reads the kernel's own tables into the model, but for those that an agent
+	 * reads. Not of a recording; before each poll, and due when show() comes next. */
 	void (*look)(struct session *session, uint64_t now_ns, bool due);
 
 	/* A snapshot of the model: once a second, and at the end. */
@@ -83,6 +86,8 @@ struct session {
 
 	/* session.c */
 	bool estimates_waits;		 /* so the model does */
+	bool fed;			 /* by an agent, which also reads the kernel's tables */
+	bool joined;			 /* what the agent knew is known here */
 	struct recording_writer *writer; /* owned; NULL: not recording */
 	const char *record_to;
 	bool prints;
