@@ -510,6 +510,17 @@ static void table_queues_end(struct printer *printer, const struct queue_quality
 					       "the rest is exact\n");
 }
 
+/* Broken behind each mark when the terminal is narrow. */
+static void put_pieces(struct wrap *wrap, struct strbuf *out, const struct strbuf *line, char mark)
+{
+	for (size_t done = 0, end; done < line->len; done = end) {
+		const char *at = memchr(line->data + done, mark, line->len - done);
+
+		end = at ? (size_t)(at - line->data) + 1 : line->len;
+		wrap__piece(wrap, out, line->data + done, end - done);
+	}
+}
+
 /* ---- timewait ---- */
 
 static void waits_heading(struct printer *printer)
@@ -528,27 +539,21 @@ static void waits_heading(struct printer *printer)
 	strbuf__str(out, "TIME_WAIT FIN_WAIT2  RATE/s  STEADY OLDEST  SHORT ENDED EARLY\n");
 }
 
-/* " 12 reused, 3 reset": each a piece that stays together. */
-static void put_ends(struct wrap *wrap, struct strbuf *out, const struct wait_group *group)
+/* "12 reused, 3 reset". */
+static void put_ends(struct strbuf *out, const struct wait_group *group)
 {
-	const char *gap = " ";
-	char piece[64];
-	int len;
+	const char *gap = "";
 
 	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {
 		if (end == EV_WAIT_EXPIRED || !group->ended[end])
 			continue;
-		len = snprintf(piece, sizeof(piece), "%s%llu %s", gap,
-			       (unsigned long long)group->ended[end],
+		strbuf__printf(out, "%s%llu %s", gap, (unsigned long long)group->ended[end],
 			       end ? wait_end__name(end) : "unseen");
-		wrap__piece(wrap, out, piece, (size_t)len);
 		gap = ", ";
 	}
-	if (!group->refused)
-		return;
-	len = snprintf(piece, sizeof(piece), "%s%llu refused (table full)", gap,
-		       (unsigned long long)group->refused);
-	wrap__piece(wrap, out, piece, (size_t)len);
+	if (group->refused)
+		strbuf__printf(out, "%s%llu refused (table full)", gap,
+			       (unsigned long long)group->refused);
 }
 
 static void put_waits_place(struct printer *printer, const struct wait_group *group, unsigned int width)
@@ -574,41 +579,49 @@ static void put_waits_rate(struct strbuf *out, const struct wait_group *group, u
 }
 
 /* What has no room beside it stands below it. */
+static void put_below(struct printer *printer, const struct wait_group *group)
+{
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT - 1, .used = INDENT };
+	struct strbuf *out = &printer->out, line, ends;
+	const char *gap;
+
+	strbuf__init(&line);
+	strbuf__init(&ends);
+	put_ends(&ends, group);
+	if (group->fin_wait2)
+		strbuf__printf(&line, "%u FIN_WAIT2", group->fin_wait2);
+	gap = line.len ? ", " : "";
+	if (group->measured)
+		strbuf__printf(&line, "%s%.0f%% short", gap, short_share(group));
+	gap = line.len ? ", " : "";
+	if (ends.len)
+		strbuf__printf(&line, "%sended early: %s", gap, strbuf__text(&ends));
+	if (line.len) {
+		pad_to(out, out->len, INDENT);
+		put_pieces(&wrap, out, &line, ',');
+		finish_line(out);
+	}
+	strbuf__fini(&ends);
+	strbuf__fini(&line);
+}
+
 static void put_narrow_waits(struct printer *printer, const struct wait_group *group,
 			     const struct owner *owner, uint64_t time_ns)
 {
-	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
-	struct strbuf *out = &printer->out, below;
-	char text[64];
+	struct strbuf *out = &printer->out;
 
 	put_waits_place(printer, group, END_WIDTH_NARROW);
 	put_waits_rate(out, group, time_ns);
 	put_process(out, owner);
 	finish_line(out);
-	strbuf__init(&below);
-	wrap.used = INDENT;
-	if (group->fin_wait2)
-		wrap__piece(&wrap, &below, text,
-			    (size_t)snprintf(text, sizeof(text), " %u FIN_WAIT2;", group->fin_wait2));
-	if (group->measured)
-		wrap__piece(&wrap, &below, text,
-			    (size_t)snprintf(text, sizeof(text), " %.0f%% short;", short_share(group)));
-	put_ends(&wrap, &below, group);
-	if (below.len && below.data[below.len - 1] == ';')
-		below.len--;
-	if (below.len) {
-		pad_to(out, out->len, INDENT - 1);
-		strbuf__append(out, below.data, below.len);
-		strbuf__char(out, '\n');
-	}
-	strbuf__fini(&below);
+	put_below(printer, group);
 }
 
 static void table_waits(struct printer *printer, const struct wait_group *group,
 			const struct owner *owner, uint64_t time_ns)
 {
-	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
-	struct strbuf *out = &printer->out;
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT - 1 };
+	struct strbuf *out = &printer->out, ends;
 	size_t start = out->len;
 
 	if (narrow(printer)) {
@@ -620,39 +633,39 @@ static void table_waits(struct printer *printer, const struct wait_group *group,
 	strbuf__printf(out, "%9u ", group->fin_wait2);
 	put_waits_rate(out, group, time_ns);
 	if (group->measured)
-		strbuf__printf(out, "%5.0f%%", short_share(group));
+		strbuf__printf(out, "%5.0f%% ", short_share(group));
 	else
-		strbuf__printf(out, "%6s", "-");
+		strbuf__printf(out, "%6s ", "-");
 	wrap.used = (unsigned int)(out->len - start);
-	put_ends(&wrap, out, group);
+	strbuf__init(&ends);
+	put_ends(&ends, group);
+	put_pieces(&wrap, out, &ends, ',');
+	strbuf__fini(&ends);
 	finish_line(out);
 }
 
 static void table_ports(struct printer *printer, const struct port_use *use,
 			const struct ev_dump *settings, uint64_t time_ns)
 {
-	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT };
-	struct strbuf *out = &printer->out;
+	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT - 1 };
 	uint32_t range = settings ? settings->ephemeral_ports : 0;
-	size_t start = out->len;
-	char text[ADDR_TEXT_MAX], piece[64];
+	char text[ADDR_TEXT_MAX];
+	struct strbuf line;
 
 	(void)time_ns;
-	strbuf__str(out, "ports of ");
-	strbuf__append(out, text, addr__format(use->source, text));
-	strbuf__str(out, " to ");
-	put_end(out, use->destination.addr, use->destination.port, true, 0);
-	strbuf__printf(out, "%u in use, %u of them TIME_WAIT", use->in_use, use->time_wait);
-	wrap.used = (unsigned int)(out->len - start);
+	strbuf__init(&line);
+	strbuf__str(&line, "ports of ");
+	strbuf__append(&line, text, addr__format(use->source, text));
+	strbuf__str(&line, " to ");
+	put_end(&line, use->destination.addr, use->destination.port, true, 0);
+	strbuf__printf(&line, "%u in use, %u of them TIME_WAIT", use->in_use, use->time_wait);
 	if (range)
-		wrap__piece(&wrap, out, piece,
-			    (size_t)snprintf(piece, sizeof(piece), ", %u of %u left",
-					     port_use__left(use, range), range));
+		strbuf__printf(&line, ", %u of %u left", port_use__left(use, range), range);
 	if (range && port_use__seconds_left(use, range) >= 0)
-		wrap__piece(&wrap, out, piece,
-			    (size_t)snprintf(piece, sizeof(piece), ", none in %.0f s at this rate",
-					     port_use__seconds_left(use, range)));
-	finish_line(out);
+		strbuf__printf(&line, ", none in %.0f s at this rate", port_use__seconds_left(use, range));
+	put_pieces(&wrap, &printer->out, &line, ',');
+	strbuf__fini(&line);
+	finish_line(&printer->out);
 }
 
 /* ---- flows ---- */
@@ -760,7 +773,7 @@ static void put_how(struct strbuf *out, const struct life *life)
 		strbuf__str(out, "its end was not seen");
 	} else {
 		if (life->closed_first == CLOSED_NONE)
-			strbuf__str(out, how ? how : "ended");
+			strbuf__str(out, how ? how : life->flags & LIFE_ENDED ? "ended" : "closed");
 		else
 			strbuf__printf(out, "closed first: %s (%s)",
 				       closed_first__name(life->closed_first), how ? how : "?");
@@ -793,7 +806,6 @@ static void put_clauses(struct strbuf *out, const struct life *life)
 		strbuf__str(out, "; incomplete");
 }
 
-/* Broken behind a ';' when the terminal is narrow. */
 static void put_end_of_life(struct printer *printer, const struct life *life)
 {
 	struct wrap wrap = { .columns = printer->config.columns, .indent = INDENT - 1 };
@@ -803,12 +815,7 @@ static void put_end_of_life(struct printer *printer, const struct life *life)
 	put_clauses(&line, life);
 	pad_to(out, out->len, INDENT);
 	wrap.used = INDENT;
-	for (size_t done = 0, end; done < line.len; done = end) {
-		const char *mark = memchr(line.data + done, ';', line.len - done);
-
-		end = mark ? (size_t)(mark - line.data) + 1 : line.len;
-		wrap__piece(&wrap, out, line.data + done, end - done);
-	}
+	put_pieces(&wrap, out, &line, ';');
 	strbuf__fini(&line);
 	finish_line(out);
 }
