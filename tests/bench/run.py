@@ -139,6 +139,9 @@ class Machine:
             file.write("1")
 
     def restore(self):
+        # To the end, however often the user strikes Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         for process in self.running:
             process.kill()
             process.wait()
