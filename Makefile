@@ -46,7 +46,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/schema.o
 SKELETON := $(BUILD)/tcpsaga.skel.h
 
 .DEFAULT_GOAL := all
-.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-findings check-soak check-package check-valgrind bench fuzz fmt lint \
+.PHONY: all deps deps-check run check check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-truth check-findings check-soak check-package check-san check-valgrind bench fuzz fmt lint \
 	install uninstall deb clean help tests-built FORCE
 .DELETE_ON_ERROR:
 
@@ -188,15 +188,20 @@ check: ## install what the tests need, run them all
 	@$(MAKE) --no-print-directory tests-built
 	@BRIEF=1 tests/run unit replay system vm
 
+check-san: ## unit and replay tests of programs built with ASan and UBSan, with a million lives
+	@user/dist/deps build check
+	@$(MAKE) --no-print-directory SAN=1 tests-built
+	@tests/run san
+
 # The programs of the unit tests have ASan and UBSan in them, which valgrind cannot
 # run: for it they are built without.
 check-valgrind: ## unit and replay tests under valgrind; minutes
-	@command -v valgrind >/dev/null || { echo "check-valgrind: valgrind is missing" >&2; exit 1; }
+	@user/dist/deps build check valgrind
 	@$(MAKE) --no-print-directory BUILD=build/valgrind UNIT_SANITIZE= BINARY=build/valgrind/tcpsaga tests-built
 	@VALGRIND="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" \
 		tests/run valgrind
 
-check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-findings check-soak: check-%: tests-built ## one layer of the tests
+check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-truth check-findings check-soak: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
 check-package: ## the Debian package on a Debian with systemd, in an emulated machine
