@@ -419,7 +419,8 @@ struct ev_socket {
 };
 
 /*
- * A dump of one namespace: begins (states 0), or is over. What was told of a
+ * A dump of one namespace: begins (states 0), or is over; one that is over for
+ * netns 0 says that there are no further namespaces. What was told of a
  * socket between the two is newer than its row, or was known before it began;
  * all that came before its end was told before its end, too. What it did not show
  * was gone when it began, but for a few: a row may be skipped where sockets

@@ -865,7 +865,7 @@ static void put_dump(struct scenario *scenario, struct line *line, union any_rec
 	struct ev_dump *dump = &record->dump;
 	const char *began = take(line, "began");
 
-	dump->netns = take_netns(scenario, line, scenario->netns);
+	dump->netns = take_number(line, "whole", 0, 1) ? 0 : take_netns(scenario, line, scenario->netns);
 	dump->began_ns = began ? parse_seconds(line, began) : dump->header.time_ns - take_number(line, "took_ms", 0, UINT32_MAX) * 1000000;
 	dump->port_low = take_number(line, "low", 32768, UINT16_MAX);
 	dump->port_high = take_number(line, "high", 60999, UINT16_MAX);

@@ -553,6 +553,39 @@ static void hold(char **word)
 	wait_for_stdin();
 }
 
+static void say_and_wait(const char *word)
+{
+	char byte;
+
+	puts(word);
+	fflush(stdout);
+	if (read(STDIN_FILENO, &byte, 1) != 1)
+		exit(0);
+}
+
+/* Half-open requests, step by step as stdin says: half of them become connections,
+ * then the listener closes over the others. Without SYN cookies each has its
+ * place in the queue. */
+static void pending(char **word)
+{
+	long count = *word ? atol(*word) : 2;
+	int listener = listen_at("127.0.0.1", 8008, (int)count);
+	int *clients = calloc((size_t)count, sizeof(*clients));
+
+	set(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60);
+	for (long i = 0; clients && i < count; i++)
+		clients[i] = connect_to("127.0.0.1", 8008);
+	say_and_wait("half-open");
+	for (long i = 0; clients && i < count / 2; i++) {
+		check((int)send(clients[i], "hello", 5, 0), "send");
+		check(accept(listener, NULL, NULL), "accept");
+	}
+	say_and_wait("half of them");
+	close(listener);
+	say_and_wait("closed");
+	free(clients);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -568,6 +601,7 @@ int main(int argc, char **argv)
 		{"settings", show_settings},
 		{"time", time_dumps},
 		{"hold", hold},
+		{"pending", pending},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -577,6 +611,6 @@ int main(int argc, char **argv)
 		}
 	}
 	fprintf(stderr,
-		"usage: snapshot sockets|walk|visit|refind|owners|counters|settings|time|hold\n");
+		"usage: snapshot sockets|walk|visit|refind|owners|counters|settings|time|hold|pending\n");
 	return 2;
 }

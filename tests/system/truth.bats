@@ -48,11 +48,11 @@ idle() {
 
 # ---- both sides in the same words ----------------------------------------------
 
-# ss_lines NAMESPACE: with minisockets and requests only where tcpsaga sees theirs.
+# ss_lines NAMESPACE: with minisockets only where tcpsaga sees theirs.
 ss_lines() {
     ip netns exec "$1" ss -Htan | awk -v waits="$(sees_waits)" '
         $1 == "LISTEN" { next }
-        waits == "false" && ($1 == "TIME-WAIT" || $1 == "FIN-WAIT-2" || $1 == "SYN-RECV") { next }
+        waits == "false" && ($1 == "TIME-WAIT" || $1 == "FIN-WAIT-2") { next }
         { print $1, $4, $5 }' | sed -E 's/\[::ffff:([0-9.]+)\]/\1/g' # on the wire it is IPv4
 }
 
@@ -64,8 +64,7 @@ saga_lines() { # INODE
 
 # "STATE COUNT", of all states.
 ss_counts() {
-    ip netns exec "$1" ss -Htan | awk -v waits="$(sees_waits)" '
-        waits == "false" && $1 == "SYN-RECV" { next }
+    ip netns exec "$1" ss -Htan | awk '
         { n[$1]++ } END { for (s in n) print s, n[s] }' | LC_ALL=C sort
 }
 saga_counts() {
@@ -91,6 +90,7 @@ tells_the_truth() {
     stop_watching
     saga_lines "$INODE" >"$WORK/told"
     are_the_same "entry for entry"
+    cp "$WORK/ss" "$WORK/entries"
     cp "$WORK/counts" "$WORK/ss"
     saga_counts "$INODE" >"$WORK/told"
     are_the_same "by state"
@@ -152,6 +152,7 @@ watch_flows() {
 
 @test "truth: a namespace that came later" {
     local inode later
+    idle first 8 18080
     launch "$WORK/saga" flows port 18080 or port 18081
     SAGA_PID=$LAUNCHED
     await_start "$SAGA_PID" "$WORK/saga"
@@ -160,9 +161,66 @@ watch_flows() {
     ip -n "$OTHER" link set lo up
     inode=$(stat -L -c %i "/run/netns/$OTHER")
     hold later ip netns exec "$OTHER" "$CHURN" --idle --connections 50 --port 18080 --workers 2
-    until_true "what was there at the start" has_lines states 1
     later=$OTHER OTHER=$NETNS NETNS=$later INODE=$inode # the teardown deletes both
     tells_the_truth
+}
+
+# ---- requests ----------------------------------------------------------------------
+
+# go_on NAME WORD: the holder's next step, which it ends by saying WORD.
+go_on() {
+    echo >"$WORK/$1.in"
+    until_true "$1: $2" grep -qx "$2" "$WORK/held.$1"
+}
+
+# Lives that are marked as seen before their birth, in this state.
+seen_before() { # STATE PORT
+    jq -n --argjson netns "$INODE" --arg state "$1" --argjson port "$2" '[inputs | select(.type == "connection" and
+        .netns == $netns and .local.port == $port and .state == $state and .preexisting)] | length' "$WORK/saga.json"
+}
+
+# Distinct ones and all lives, of this port.
+count_ids() { # PORT
+    jq -n -r --argjson netns "$INODE" --argjson port "$1" '[inputs | select(.type == "connection" and .netns == $netns and
+        .local.port == $port) | .conn] | "\(unique | length) of \(length)"' "$WORK/saga.json"
+}
+
+@test "truth: half-open from before the start, and half of them connections since" {
+    hold before ip netns exec "$NETNS" "$SNAPSHOT" pending 20
+    watch_flows
+    until_true "the requests in the first count" has_requests 20
+    go_on before "half of them"
+    tells_the_truth
+    [ "$(grep -c '^SYN-RECV ' "$WORK/entries")" = 10 ]
+    [ "$(seen_before SYN_RECV 8008)" = 10 ]
+    # None is told twice, as a request and as what has become of it.
+    [ "$(count_ids 8008)" = "20 of 20" ]
+}
+
+no_requests() { ! inside ss -Htn state syn-recv | grep -q .; }
+
+has_requests() { # COUNT
+    jq -n -e --argjson netns "$INODE" --argjson count "$1" 'first(inputs | select(.type == "states" and .netns == $netns))
+        .states.SYN_RECV == $count' "$WORK/saga.json" >/dev/null
+}
+
+@test "truth: half-open since the start, half of them connections, and the rest over" {
+    watch_flows
+    hold after ip netns exec "$NETNS" "$SNAPSHOT" pending 20
+    go_on after "half of them"
+    hold later ip netns exec "$NETNS" "$CHURN" --idle --connections 4 --port 18080 --workers 1
+    go_on after closed
+    # Each goes when its timer finds the listener closed (reqsk_timer_handler()).
+    until_true "the end of the requests" no_requests
+    tells_the_truth
+    [ "$(grep -c '^SYN-RECV ' "$WORK/entries")" = 0 ]
+}
+
+@test "truth: half-open when the end comes" {
+    watch_flows
+    hold after ip netns exec "$NETNS" "$SNAPSHOT" pending 20
+    tells_the_truth
+    [ "$(grep -c '^SYN-RECV ' "$WORK/entries")" = 20 ]
 }
 
 # ---- a consumer that stands still --------------------------------------------------

@@ -48,6 +48,7 @@ static void *limited_mmap(void *at, size_t size, int protection, int flags, int 
 #include "base/idmap.c"
 #include "base/pages.c"
 #include "base/posindex.c"
+#include "model/departed.c"
 #include "model/flow_table.c"
 #include "model/owners.c"
 #undef XXH3_64bits_withSeed

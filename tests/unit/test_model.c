@@ -788,6 +788,208 @@ static void a_request_that_came_to_nothing_is_a_life(void **state)
 	}
 }
 
+/* ---- dumps ---- */
+
+enum { ALL_LIVES = 1 << EV_ESTABLISHED | 1 << EV_SYN_RECV, REQUESTS = 1 << EV_SYN_RECV };
+
+/* One begins with states 0, and what began last is what ends. netns 0: the last. */
+static void dumps(struct saga *saga, uint32_t netns, uint32_t states)
+{
+	static uint64_t began_ns;
+	struct ev_dump record = {.header = header(saga, EV_DUMP), .netns = netns, .states = states};
+
+	began_ns = states ? began_ns : saga->now_ns;
+	record.began_ns = began_ns;
+	assert_int_equal(apply(saga, &record, sizeof(record)), 0);
+	wait_us(saga, 1);
+}
+
+static void shows(struct saga *saga, const struct peer *peer, uint8_t state)
+{
+	struct ev_socket row = {
+		.header = header(saga, EV_SOCKET),
+		.conn_id = peer->id,
+		.netns = peer->netns ? peer->netns : 1,
+		.family = AF_INET,
+		.state = state,
+		.kind = state == EV_SYN_RECV ? EV_SOCKET_REQUEST : EV_SOCKET_FULL,
+		.local_port = peer->local_port,
+		.remote_port = peer->remote_port,
+	};
+
+	put_v4(row.local, peer->local);
+	put_v4(row.remote, peer->remote);
+	assert_int_equal(apply(saga, &row, sizeof(row)), 0);
+	wait_us(saga, 1);
+}
+
+static void looks(struct saga *saga, uint32_t states, const struct peer *only, uint8_t state)
+{
+	dumps(saga, 1, 0);
+	if (only)
+		shows(saga, only, state);
+	dumps(saga, 1, states);
+}
+
+static void a_sampled_request_becomes_a_connection(void **state)
+{
+	const struct change *change;
+	const struct life *life;
+	struct saga saga;
+	uint64_t now_ns;
+
+	(void)state;
+	requests_sampled = true;
+	begin_saga(&saga, 10, 10, 1);
+	requests_sampled = false;
+	looks(&saga, ALL_LIVES, &server, EV_SYN_RECV);
+	life = flow_table__find(model__flows(saga.model), server.id);
+	assert_non_null(life);
+	assert_int_equal(life->state, EV_SYN_RECV);
+	assert_int_equal(life->role, ROLE_SERVER);
+	assert_true(life->flags & LIFE_PREEXISTING && life->flags & LIFE_INCOMPLETE);
+	wait_us(&saga, 5000);
+	now_ns = saga.now_ns;
+	arrives(&saga, &server);
+	wait_us(&saga, 20);
+	completes(&saga, &server);
+	/* As one that no dump had shown. */
+	assert_int_equal(saga.changes.count, 2);
+	check_change(&saga.changes.change[0], EV_LISTEN, EV_SYN_RECV, UNKNOWN_NS);
+	change = check_change(&saga.changes.change[1], EV_SYN_RECV, EV_ESTABLISHED, 20 * US);
+	assert_ptr_equal(change->life, life);
+	assert_false(life->flags & (LIFE_PREEXISTING | LIFE_INCOMPLETE));
+	assert_true(life->start_ns == now_ns);
+	assert_int_equal(life->history_count, 2);
+	assert_int_equal(life->ordinal, 1);
+	assert_int_equal(model__flows(saga.model)->open, 1);
+	end_saga(&saga);
+}
+
+/* Two dumps in a row do not show it, and the second may be of requests alone. Who is
+ * in another state is none of its affair. */
+static void a_sampled_request_is_over_unseen(void **state)
+{
+	struct peer other = server;
+	struct saga saga;
+
+	(void)state;
+	requests_sampled = true;
+	begin_saga(&saga, 10, 10, 1);
+	requests_sampled = false;
+	other.id = 0x21;
+	other.remote_port++;
+	dumps(&saga, 1, 0);
+	shows(&saga, &server, EV_SYN_RECV);
+	shows(&saga, &other, EV_ESTABLISHED);
+	dumps(&saga, 1, ALL_LIVES);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(model__flows(saga.model)->open, 2);
+		looks(&saga, REQUESTS, NULL, 0);
+		assert_int_equal(model__more(saga.model, &saga.changes), i);
+		assert_int_equal(model__missed(saga.model), i ? 0 : REQUESTS);
+	}
+	assert_true(only(&saga.changes, CHANGE_LIFE)->life->flags & LIFE_ENDED);
+	assert_int_equal(saga.changes.change[0].life->local.port, server.local_port);
+	assert_int_equal(model__flows(saga.model)->open, 1);
+	end_saga(&saga);
+}
+
+/* Nothing would ever tell that it is over. */
+static void a_request_that_nobody_follows_is_no_life(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	looks(&saga, ALL_LIVES, &server, EV_SYN_RECV);
+	assert_int_equal(model__flows(saga.model)->open, 0);
+	end_saga(&saga);
+}
+
+static void all_namespaces_make_it_whole(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	for (uint32_t netns = 1; netns <= 3; netns++) {
+		dumps(&saga, netns, 0);
+		dumps(&saga, netns, ALL_LIVES);
+		assert_false(model__is_whole(saga.model));
+		assert_non_null(model__dump_of(saga.model, netns));
+	}
+	dumps(&saga, 0, REQUESTS);
+	assert_false(model__is_whole(saga.model));
+	dumps(&saga, 0, ALL_LIVES);
+	assert_true(model__is_whole(saga.model));
+	assert_null(model__dump_of(saga.model, 0));
+	end_saga(&saga);
+}
+
+/* In every namespace, however often its row comes, and not again when it was known
+ * and gave way to a newer one. */
+static void what_has_no_room_counts_once(void **state)
+{
+	const struct flow_table *flows;
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 4, 1, 1);
+	flows = model__flows(saga.model);
+	for (peer.netns = 1; peer.netns <= 2; peer.netns++) {
+		dumps(&saga, peer.netns, 0);
+		for (uint64_t n = 0; n < 20; n++) {
+			peer.id = peer.netns * 100 + n % 10;
+			peer.local_port = (uint16_t)(1000 + n % 10);
+			shows(&saga, &peer, EV_ESTABLISHED);
+			if (peer.netns == 1 && n == 9) { /* evicts one of the four */
+				peer.id = 0x77;
+				peer.remote_port++;
+				birth(&saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+				peer.remote_port--;
+			}
+		}
+		dumps(&saga, peer.netns, ALL_LIVES);
+	}
+	assert_int_equal(flows->evicted_open, 1);
+	assert_int_equal(flows->not_kept, 6 + 10);
+	assert_int_equal(model__not_kept(saga.model, TABLE_CONNECTIONS), 17);
+	/* Later dumps show all of them again. */
+	dumps(&saga, 0, ALL_LIVES);
+	looks(&saga, ALL_LIVES, &peer, EV_ESTABLISHED);
+	assert_int_equal(model__not_kept(saga.model, TABLE_CONNECTIONS), 17);
+	end_saga(&saga);
+}
+
+/* The same where records know it by the address of its socket. */
+static void what_gave_way_counts_once_by_its_tuple(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 2, 1, 1);
+	peer.flags = EV_F_ID_IS_ADDRESS;
+	for (uint64_t n = 0; n < 3; n++) {
+		peer.id = 0xffff0000 + n;
+		peer.local_port = (uint16_t)(1000 + n);
+		birth(&saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+	}
+	assert_int_equal(model__flows(saga.model)->evicted_open, 1);
+	dumps(&saga, 1, 0);
+	for (uint64_t n = 0; n < 4; n++) {
+		peer.id = 0x50 + n;
+		peer.local_port = (uint16_t)(1000 + n);
+		shows(&saga, &peer, EV_SYN_SENT);
+		shows(&saga, &peer, EV_SYN_SENT);
+	}
+	dumps(&saga, 1, ALL_LIVES);
+	assert_int_equal(model__not_kept(saga.model, TABLE_CONNECTIONS), 2);
+	end_saga(&saga);
+}
+
 static void losses_and_the_end_are_passed_on(void **state)
 {
 	struct saga saga;
@@ -1098,6 +1300,12 @@ int main(void)
 		cmocka_unit_test(a_request_without_an_id_joins_its_child),
 		cmocka_unit_test(a_request_without_an_id_is_shown_alike),
 		cmocka_unit_test(a_request_that_came_to_nothing_is_a_life),
+		cmocka_unit_test(a_sampled_request_becomes_a_connection),
+		cmocka_unit_test(a_sampled_request_is_over_unseen),
+		cmocka_unit_test(a_request_that_nobody_follows_is_no_life),
+		cmocka_unit_test(all_namespaces_make_it_whole),
+		cmocka_unit_test(what_has_no_room_counts_once),
+		cmocka_unit_test(what_gave_way_counts_once_by_its_tuple),
 		cmocka_unit_test(losses_and_the_end_are_passed_on),
 		cmocka_unit_test(a_life_goes_on_as_an_estimated_minisocket),
 		cmocka_unit_test(two_dumps_end_an_estimate),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What has gone while a dump is under way. A row of the dump may be older than
- * the record that ended its socket: it must not bring that back. Pure.
+ * What has gone while dumps are under way. A row of a dump may be older than
+ * the record that ended its socket: it must not bring that back, nor count what
+ * has been counted. Pure.
  *
  * Bounded: DEPARTED_MAX keys; beyond it no row is believed that names an unknown
  * socket, and the next dump has to tell it.

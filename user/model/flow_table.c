@@ -54,10 +54,11 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 	};
 	table->lives = pages__new(bytes_of_lives(table));
 	if (!table->lives || posindex__init(&table->by_key) || posindex__init(&table->by_tuple) ||
-	    owners__init(&table->owners, seed)) {
+	    owners__init(&table->owners, seed) || departed__init(&table->counted, seed)) {
 		flow_table__fini(table);
 		return -ENOMEM;
 	}
+	departed__watch(&table->counted);
 	return 0;
 }
 
@@ -67,6 +68,7 @@ void flow_table__fini(struct flow_table *table)
 	table->lives = NULL;
 	posindex__fini(&table->by_key);
 	posindex__fini(&table->by_tuple);
+	departed__fini(&table->counted);
 	owners__fini(&table->owners);
 }
 
@@ -239,6 +241,18 @@ static void remove_key(struct flow_table *table, const struct life *life)
 	posindex__remove(&table->by_key, hash_key(table, life->key), position_of(table, life));
 }
 
+/* Rows of a dump must not count it again, whatever they know it by. */
+static void count_evicted(struct flow_table *table, const struct life *life)
+{
+	table->evicted_open++;
+	if (!table->counted.watching)
+		return;
+	departed__add(&table->counted, life->key);
+	departed__add(&table->counted,
+		      flow_table__tuple_key(table, life->local.addr, life->remote.addr, life->local.port,
+					    life->remote.port, life->netns));
+}
+
 /* Any open life must go: the next one behind the hand, so that the choice is
  * cheap and goes round. */
 static void discard_some_open(struct flow_table *table)
@@ -253,7 +267,7 @@ static void discard_some_open(struct flow_table *table)
 	} while (life->state == FREE_STATE || life->flags & LIFE_ENDED);
 	remove_key(table, life);
 	table->open--;
-	table->evicted_open++;
+	count_evicted(table, life);
 	discard(table, table->hand);
 }
 
@@ -365,6 +379,12 @@ const struct life *flow_table__first_ended(const struct flow_table *table)
 const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life)
 {
 	return life->newer == NOWHERE ? NULL : at(table, life->newer);
+}
+
+void flow_table__stop_counting(struct flow_table *table)
+{
+	departed__fini(&table->counted);
+	table->counted.watching = false;
 }
 
 bool flow_table__has_room(const struct flow_table *table)

@@ -12,6 +12,7 @@
 #define TCPSAGA_MODEL_FLOW_TABLE_H
 
 #include "base/posindex.h"
+#include "model/departed.h"
 #include "model/life.h"
 #include "model/owners.h"
 
@@ -31,6 +32,7 @@ struct flow_table {
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
 	uint64_t not_kept;	  /* lives that existed before, and there was no room for */
+	struct departed counted;  /* while it watches: those in evicted_open and not_kept */
 	struct posindex by_key;	  /* open lives */
 	struct posindex by_tuple; /* of each tuple its newest life */
 	struct owners owners;
@@ -96,6 +98,9 @@ struct life *flow_table__older(const struct flow_table *table, const struct life
  * NULL behind the last. */
 const struct life *flow_table__first_ended(const struct flow_table *table);
 const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life);
+
+/* No row will be counted any more: lets go of what counted needs. */
+void flow_table__stop_counting(struct flow_table *table);
 
 /* False when a new life would cost an open one. */
 bool flow_table__has_room(const struct flow_table *table);

@@ -27,6 +27,7 @@ struct model *model__new(const struct model_config *config)
 	model->estimate_waits = config->estimate_waits;
 	model->ends_at_close = config->ends_at_close;
 	model->requests_told = config->requests_told;
+	model->requests_sampled = config->requests_sampled;
 	model->waits_told = config->waits_told;
 	return model;
 }
@@ -393,14 +394,30 @@ static struct life *request_of(struct model *model, const struct record *record)
 	return life;
 }
 
+/* A request that only a dump has shown has become a connection: from here on it
+ * is known as well as one that no dump had shown, and as much is told of it. For
+ * how long it had been half open neither says. */
+static void forget_row(struct life *life, uint64_t now_ns)
+{
+	life->flags &= (uint16_t) ~(LIFE_PREEXISTING | LIFE_INCOMPLETE | LIFE_ENTERED_KNOWN);
+	life->flags |= LIFE_START_KNOWN;
+	life->start_ns = now_ns;
+	life->history_count = 0;
+	life->state = 0;
+}
+
 static struct life *begin_child(struct model *model, const struct record *record, struct changes *changes)
 {
 	struct life *life = request_of(model, record);
 	bool fresh = !life;
 	uint64_t held_ns;
 
-	if (fresh)
+	if (fresh) {
 		life = begin_life(model, record->transition, ROLE_SERVER);
+	} else if (model->requests_sampled && life->flags & LIFE_PREEXISTING) {
+		forget_row(life, record->header->time_ns);
+		fresh = true;
+	}
 	if (!life)
 		return NULL;
 	life->first_old = EV_LISTEN;
@@ -982,6 +999,24 @@ static void learn_port(struct model *model, struct life *life, const struct ev_s
 	settle_tuple(model, life);
 }
 
+/* Once, until all namespaces have been looked at: later dumps show it again. What
+ * gave way to newer ones has been counted, too. Of more than there is room for in
+ * that book some may count twice. */
+static void count_not_kept(struct model *model, const struct ev_socket *socket)
+{
+	struct departed *counted = &model->flows.counted;
+	uint64_t key =
+		model->ids_are_addresses ?
+			flow_table__tuple_key(&model->flows, socket->local, socket->remote,
+					      socket->local_port, socket->remote_port, socket->netns) :
+			socket->conn_id;
+
+	if (!counted->watching || (!counted->full && departed__has(counted, key)))
+		return;
+	model->flows.not_kept++;
+	departed__add(counted, key);
+}
+
 /* A connection that was there before its first record. NULL when open ones would
  * have to go for it. */
 static struct life *begin_preexisting(struct model *model, const struct record *record, uint64_t key)
@@ -992,8 +1027,7 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 	if (flow_table__has_room(&model->flows))
 		life = flow_table__begin(&model->flows, key);
 	if (!life) {
-		/* Later dumps show it again, and what has given way. */
-		model->flows.not_kept += !model__is_whole(model);
+		count_not_kept(model, socket);
 		return NULL;
 	}
 	model->healed.found++;
@@ -1033,12 +1067,12 @@ static bool has_departed(const struct model *model, const struct ev_socket *sock
 								      socket->remote_port, socket->netns)));
 }
 
-/* Whether an unknown row is worth a life: one whose end will be told. A full
+/* Whether an unknown row is worth a life: one whose end will be seen. A full
  * socket in SYN_RECV is told with its next step, which has all of it. */
 static bool begins_life(const struct model *model, const struct ev_socket *socket)
 {
 	if (socket->kind == EV_SOCKET_REQUEST)
-		return model->requests_told;
+		return model->requests_told || model->requests_sampled;
 	return socket->state != EV_SYN_RECV;
 }
 
@@ -1229,6 +1263,15 @@ static void keep_settings(struct model *model, const struct ev_dump *dump)
 
 static void apply_dump(struct model *model, const struct ev_dump *dump)
 {
+	const uint32_t of_lives = 1U << EV_ESTABLISHED | 1U << EV_SYN_RECV;
+
+	if (!dump->netns) { /* there is no further namespace */
+		if (dump->states & 1U << EV_ESTABLISHED) {
+			model->whole = true;
+			flow_table__stop_counting(&model->flows);
+		}
+		return;
+	}
 	keep_settings(model, dump);
 	if (!dump->states) {
 		departed__watch(&model->departed);
@@ -1238,8 +1281,7 @@ static void apply_dump(struct model *model, const struct ev_dump *dump)
 	departed__rest(&model->departed);
 	if (dump->states & 1U << EV_TIME_WAIT)
 		timewaits__sampled(&model->waits, dump->netns, dump->began_ns);
-	model->whole |= dump->states & 1U << EV_ESTABLISHED;
-	if (dump->states & 1U << EV_ESTABLISHED || (model->estimate_waits && !model->ends_at_close))
+	if (dump->states & of_lives || (model->estimate_waits && !model->ends_at_close))
 		model->sweep = (struct sweep){ .active = true, .dump = *dump };
 }
 

@@ -73,8 +73,10 @@ struct model_config {
 	bool estimate_waits; /* no record tells of minisockets: infer them */
 	bool ends_at_close;  /* a life is over when its socket is, minisocket or not */
 	/* How what is found by a dump will end is told: by records, or because the
-	 * dump is all that is looked at. Else no life is begun for it. */
+	 * dump is all that is looked at. Else no life is begun for it, but for
+	 * requests if dumps come again and say which of them are over. */
 	bool requests_told;
+	bool requests_sampled;
 	bool waits_told;
 };
 
@@ -102,8 +104,8 @@ void model__advance(struct model *model, uint64_t now_ns);
  */
 bool model__more(struct model *model, struct changes *changes);
 
-/* True once a dump has shown what existed before: until then the open lives are
- * only those that have begun since. */
+/* True once dumps of all namespaces have shown what existed before: until then
+ * some of the open lives are only known if they have begun since. */
 bool model__is_whole(const struct model *model);
 
 /* The states, 1 << EV_*, of the lives that the dumps since the last call have

@@ -30,6 +30,7 @@ struct model {
 	bool ends_at_close;
 	bool estimate_waits;
 	bool requests_told;
+	bool requests_sampled;
 	bool waits_told;
 	bool ids_are_addresses; /* conn_id of records is no cookie: 5.10 */
 	struct departed departed;

@@ -373,7 +373,8 @@ static void put_settings(struct ev_dump *dump)
 	free(sysctls);
 }
 
-/* Before the first socket and behind the last one. */
+/* Before the first socket of a namespace and behind the last one; for none, behind
+ * the last namespace. */
 static int tell_dump(const struct tour *tour, uint32_t states)
 {
 	struct ev_dump dump = {
@@ -386,7 +387,8 @@ static int tell_dump(const struct tour *tour, uint32_t states)
 		.states = states,
 	};
 
-	put_settings(&dump);
+	if (tour->netns)
+		put_settings(&dump);
 	return tour->take(tour->context, &dump, sizeof(dump));
 }
 
@@ -424,8 +426,12 @@ static int take_sockets(const struct kernel_filter *terms, uint32_t states, cons
 			     .take = take,
 			     .context = context };
 	struct netns_visitor visitor = { .inside = tour_inside, .context = &tour };
+	uint64_t began_ns = clock__boot_ns();
+	int err = netns__walk(&visitor, NULL);
 
-	return netns__walk(&visitor, NULL);
+	tour.netns = 0;
+	tour.began_ns = began_ns;
+	return err ? err : tell_dump(&tour, states);
 }
 
 int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsigned int extras,

@@ -36,7 +36,7 @@ int snapshot__take(uint32_t netns, unsigned int extras, source_take_fn take, voi
 /*
  * Hands out an EV_SOCKET record for each connection, request and minisocket that
  * the terms let pass, with owners if SNAPSHOT_OWNERS, and an EV_DUMP before and
- * behind those of each namespace. states is a mask of (1 << EV_*). Returns as
+ * behind those of each namespace, and one for no namespace at the end. states is a mask of (1 << EV_*). Returns as
  * above.
  */
 int snapshot__sockets(const struct kernel_filter *terms, uint32_t states, unsigned int extras,

@@ -2,6 +2,7 @@
 #include "verbs/heal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -23,6 +24,8 @@ enum {
 	WAITS_SHARE = 20,
 	WAITS_TIMES = WAITS_SHARE,
 	WAITS_MS_LEAST = 1000,
+	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
+	LAST_MS = 2000,
 };
 
 #define WAIT_STATES (1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT)
@@ -144,6 +147,41 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 		 (heal->wait_missed || model__timewaits(model)->count))
 		start_waits(heal, source);
 	return 0;
+}
+
+/* One scan of these states, to its end. 0, -ETIME, or what went wrong. */
+static int look_through(struct heal *heal, uint32_t states, uint64_t until_ns, struct source *source,
+			source_take_fn take, void *context)
+{
+	struct scan_config config = { .share = 100, .states = states };
+	int result;
+
+	start(heal, source, &config);
+	if (!heal->scan)
+		return -ENOMEM;
+	while ((result = scan__poll(heal->scan, source, take, context)) == SCAN_MORE &&
+	       clock__boot_ns() < until_ns)
+		poll(NULL, 0, 1);
+	source->hurry = false;
+	heal__stop(heal);
+	return result == SCAN_END ? 0 : result == SCAN_MORE ? -ETIME : result;
+}
+
+int heal__last(struct heal *heal, uint32_t states, struct source *source, struct model *model,
+	       source_take_fn take, void *context)
+{
+	uint64_t until_ns = clock__boot_ns() + LAST_MS * NS_PER_MS;
+	int err;
+
+	heal__stop(heal);
+	if (heal->off || !heal->begun)
+		return 0;
+	model__missed(model);
+	err = look_through(heal, states, until_ns, source, take, context);
+	if (!err && model__missed(model)) /* once more, before they are given up */
+		err = look_through(heal, states, until_ns, source, take, context);
+	heal->stale = err != 0;
+	return err > 0 ? err : 0;
 }
 
 void heal__stop(struct heal *heal)

@@ -21,6 +21,7 @@ struct heal {
 	bool only_waits;  /* the one under way reads nothing else */
 	bool wait_missed; /* the last one of those missed some: another has to decide */
 	bool off;	  /* it cannot be done here */
+	bool stale;	  /* the last look did not come to its end */
 	uint64_t losses;  /* that had been told when the last one began */
 	uint64_t began_ns;
 	uint64_t next_ns; /* when the next regular one is due */
@@ -34,6 +35,14 @@ struct heal {
  * that tables cannot be read is said on stderr and no error.
  */
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
+	       source_take_fn take, void *context);
+
+/*
+ * The last look, for states that no record tells the end of: ends a scan that is
+ * under way and waits for one of these states only, LAST_MS at most. None where the
+ * first look has not come to its end. As above.
+ */
+int heal__last(struct heal *heal, uint32_t states, struct source *source, struct model *model,
 	       source_take_fn take, void *context);
 
 /* Ends a scan that is under way. */

@@ -172,7 +172,7 @@ static int take_record(struct session *session, const void *data, size_t len, co
 	if (err)
 		return err;
 	account(session, record);
-	if (session->time_up && !record->stop)
+	if (session->time_up && !record->stop && !(session->last_look && (record->socket || record->dump)))
 		return ENOUGH;
 	session->last_ns = record->header->time_ns;
 	session->losses += record->loss != NULL;
@@ -347,6 +347,7 @@ static int init_model(struct session *session)
 
 	config.requests_told = session->options->once || (session__has_hook(session, "syn") &&
 							  session__has_hook(session, "handshake"));
+	config.requests_sampled = !config.requests_told && session->view->heals;
 	config.waits_told = session->options->once || session__has_hook(session, "timewait");
 	if (session->view->tune)
 		session->view->tune(session, &config);
@@ -452,6 +453,21 @@ static int heal(struct session *session)
 	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
 }
 
+/* Where no record tells what becomes of a half-open request, the tables do: in the
+ * end once more, for who is told what is left, or will read the recording. */
+static int look_last(struct session *session)
+{
+	const struct options *options = session->options;
+
+	if (!session->view->heals || options->replay || options->once || session->fed ||
+	    session->enough || (!session->view->finish && !session->writer) ||
+	    (session__has_hook(session, "syn") && session__has_hook(session, "handshake")))
+		return 0;
+	session->last_look = true;
+	return heal__last(&session->heal, 1U << EV_SYN_RECV, session->source, session->model,
+			  session__take_rest, session);
+}
+
 /* What an agent knows comes first, and nothing is shown before it is all there. */
 static int await_known(struct session *session)
 {
@@ -487,6 +503,8 @@ static int pump(struct session *session)
 		flush(session);
 		look_at_reader(session);
 	}
+	if (verdict >= 0)
+		verdict = look_last(session);
 	return verdict < 0 ? verdict : 0;
 }
 

@@ -102,6 +102,7 @@ struct session {
 	uint64_t last_ns;	   /* of the last record: where a cut recording ends */
 	bool enough;		   /* no more is to be shown */
 	bool time_up;		   /* --duration is over: no more is to be looked at */
+	bool last_look;		   /* but for what the tables say in the end */
 	bool stopped;		   /* EV_STOP has come */
 	bool closed;		   /* standard output's reader has gone */
 	int error;		   /* -errno of the first output that failed */
