@@ -148,6 +148,21 @@ stop_watching() {
     SAGA_PID=''
 }
 
+# ---- the truth ---------------------------------------------------------------
+
+# A moment after the traffic both know the same sockets, entry for entry, but for
+# minisockets (ss has a timer of their own for them), which end a life that is told
+# --at-close. note_ss is for before tcpsaga ends, agrees_with_ss for after it.
+note_ss() {
+    inside ss -Htano | awk '$1 != "LISTEN" && !/timer:\(timewait,/ { print $1, $4, $5 }' |
+        sed -E 's/\[::ffff:([0-9.]+)\]/\1/g' | LC_ALL=C sort >"$WORK/quiet.ss"
+}
+
+agrees_with_ss() { # FILE, of flows --at-close -o json
+    jq -r --argjson netns "$INODE" --argjson waits true -f "$HERE/truth.jq" "$1" | LC_ALL=C sort >"$WORK/quiet.told"
+    diff "$WORK/quiet.ss" "$WORK/quiet.told" >&2 || fail "sockets that only ss knows (<), or only tcpsaga (>)"
+}
+
 # ---- traffic -----------------------------------------------------------------
 
 # traffic_inside SCENARIO [OPTION...]: its lines in traffic.json; skips the test

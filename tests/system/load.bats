@@ -21,7 +21,9 @@ play_load() {
     if [ "$verb" = flows ]; then watch flows --at-close; else watch "$verb"; fi
     traffic_inside load --connections "$COUNT" --rate 5000 "$@"
     until_true "$lines lines of type $type" has_lines "$type" "$lines" || true
+    note_ss
     stop_watching
+    [ "$verb" != flows ] || agrees_with_ss "$WORK/saga.json"
 }
 
 count_lives() { # FORM

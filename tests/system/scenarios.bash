@@ -154,7 +154,9 @@ hear_out() {
     until_true "$TRANSITIONS transitions" \
         has_own trace transition "$TRANSITIONS" || true
     if [ "$TOLD" = "$WORK" ]; then
+        note_ss
         stop_both
+        agrees_with_ss "$WORK/flows.json"
         check_sound flows "$INODE"
         check_sound trace "$INODE"
     else

@@ -156,6 +156,7 @@ watch_flows() {
     launch "$WORK/saga" flows port 18080 or port 18081
     SAGA_PID=$LAUNCHED
     await_start "$SAGA_PID" "$WORK/saga"
+    until_true "what was there at the start" has_lines states 1
     OTHER=$NETNS-later
     ip netns add "$OTHER"
     ip -n "$OTHER" link set lo up

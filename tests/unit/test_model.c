@@ -788,6 +788,25 @@ static void a_request_that_came_to_nothing_is_a_life(void **state)
 	}
 }
 
+/* Each life counts once, however often its history is cut. */
+static void histories_that_are_cut_are_counted(void **state)
+{
+	struct peer peer = client;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	for (peer.id = 1; peer.id <= 3; peer.id++) {
+		connects(&saga, &peer);
+		for (unsigned int i = 1; i < LIFE_HISTORY_MAX + peer.id - 1; i++) {
+			assert_int_equal(model__not_kept(saga.model, TABLE_HISTORIES), peer.id < 2 ? 0 : peer.id - 2 + (i > LIFE_HISTORY_MAX));
+			step(&saga, &peer, i & 1 ? EV_SYN_SENT : EV_ESTABLISHED, i & 1 ? EV_ESTABLISHED : EV_SYN_SENT, 0);
+		}
+	}
+	assert_int_equal(model__not_kept(saga.model, TABLE_HISTORIES), 2);
+	end_saga(&saga);
+}
+
 /* ---- dumps ---- */
 
 enum { ALL_LIVES = 1 << EV_ESTABLISHED | 1 << EV_SYN_RECV, REQUESTS = 1 << EV_SYN_RECV };
@@ -1300,6 +1319,7 @@ int main(void)
 		cmocka_unit_test(a_request_without_an_id_joins_its_child),
 		cmocka_unit_test(a_request_without_an_id_is_shown_alike),
 		cmocka_unit_test(a_request_that_came_to_nothing_is_a_life),
+		cmocka_unit_test(histories_that_are_cut_are_counted),
 		cmocka_unit_test(a_sampled_request_becomes_a_connection),
 		cmocka_unit_test(a_sampled_request_is_over_unseen),
 		cmocka_unit_test(a_request_that_nobody_follows_is_no_life),

@@ -249,6 +249,7 @@ static void without_memory_for_entries(void **state)
 		count += owners__intern(owners, &owner, 0) != OWNER_NONE;
 	}
 	assert_int_equal(count, CHUNK_OWNERS);
+	assert_int_equal(owners->not_kept, 1000 - CHUNK_OWNERS);
 	check_entry(owners, 0, 1, 2);
 	out_of_memory = false;
 	owner = process(1001, "late");
@@ -276,6 +277,7 @@ static void without_memory_for_the_index(void **state)
 	owner = process(2000, "any");
 	assert_int_equal(owners__intern(owners, &owner, 0), count);
 	assert_int_equal(owners->count, count + 1);
+	assert_int_equal(owners->not_kept, 100);
 }
 
 int main(void)

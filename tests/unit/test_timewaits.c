@@ -300,6 +300,7 @@ static void test_too_many_groups(void **state)
 	}
 	assert_int_equal(waits.group_count, TIMEWAIT_GROUPS_MAX);
 	assert_int_equal(waits.groups[0].time_wait, 5000 - (TIMEWAIT_GROUPS_MAX - 1));
+	assert_int_equal(waits.not_grouped, 5000 - (TIMEWAIT_GROUPS_MAX - 1));
 	timewaits__end(&waits, timewaits__find(&waits, 77), EV_WAIT_EXPIRED);
 	begin(6000, php, ROLE_CLIENT, UINT64_MAX, 2 * NS_PER_S);
 	assert_null(group_with(php));

@@ -140,6 +140,22 @@ const struct owner *model__owner(const struct model *model, const struct life *l
 	return owners__get(&model->flows.owners, life->owner);
 }
 
+static void enter_state(struct model *model, struct life *life, unsigned int state, uint64_t now_ns)
+{
+	bool cut = life->flags & LIFE_HISTORY_CUT;
+
+	life__enter(life, state, now_ns);
+	model->histories_cut += !cut && life->flags & LIFE_HISTORY_CUT;
+}
+
+static void wait_on(struct model *model, struct life *life, uint64_t now_ns)
+{
+	bool cut = life->flags & LIFE_HISTORY_CUT;
+
+	life__wait(life, now_ns);
+	model->histories_cut += !cut && life->flags & LIFE_HISTORY_CUT;
+}
+
 static struct change *add_change(struct changes *changes, enum change_kind kind, uint64_t time_ns)
 {
 	struct change *change = &changes->change[changes->count++];
@@ -426,7 +442,7 @@ static struct life *begin_child(struct model *model, const struct record *record
 		tell_first(model, life, held_ns, changes);
 		if (fresh) {
 			life->start_ns = held_ns;
-			life__enter(life, EV_SYN_RECV, held_ns);
+			enter_state(model, life, EV_SYN_RECV, held_ns);
 		}
 	} else if (fresh) {
 		life->flags |= LIFE_INCOMPLETE;
@@ -529,7 +545,7 @@ static struct life *begin_request(struct model *model, const struct ev_handshake
 	life->remote.port = step->remote_port;
 	memcpy(life->local.addr, step->local, sizeof(life->local.addr));
 	memcpy(life->remote.addr, step->remote, sizeof(life->remote.addr));
-	life__enter(life, EV_SYN_RECV, now_ns);
+	enter_state(model, life, EV_SYN_RECV, now_ns);
 	flow_table__join_tuple(&model->flows, life);
 	return life;
 }
@@ -566,7 +582,7 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 	struct change *change = add_change(changes, CHANGE_LIFE, step->header.time_ns);
 
 	life->how = (uint8_t)request_ended(step);
-	life__enter(life, EV_STATE_CLOSE, step->header.time_ns);
+	enter_state(model, life, EV_STATE_CLOSE, step->header.time_ns);
 	change->peer = flow_table__peer(&model->flows, life);
 	depart(model, life);
 	flow_table__end_request(&model->flows, life);
@@ -774,7 +790,7 @@ static int become_minisocket(struct model *model, struct life *life, uint64_t no
 	if (flow_table__rekey(&model->flows, life, key))
 		return -ENOMEM;
 	life->flags |= LIFE_SOCKET_GONE;
-	life__wait(life, now_ns);
+	wait_on(model, life, now_ns);
 	return 0;
 }
 
@@ -808,7 +824,7 @@ static void end_wait(struct model *model, struct life *life, unsigned int end, u
 	life->flags &= (uint16_t)~LIFE_WAITING;
 	life->flags |= LIFE_WAITED;
 	life->wait_end = (uint8_t)end;
-	life__enter(life, EV_STATE_CLOSE, time_ns);
+	enter_state(model, life, EV_STATE_CLOSE, time_ns);
 	end_life(model, life, time_ns, changes);
 }
 
@@ -857,7 +873,7 @@ static void follow_wait(struct model *model, const struct ev_timewait *wait, str
 		if (entry)
 			timewaits__promote(&model->waits, entry);
 		if (life)
-			life__enter(life, EV_TIME_WAIT, wait->header.time_ns);
+			enter_state(model, life, EV_TIME_WAIT, wait->header.time_ns);
 		return;
 	}
 	if (entry)
@@ -1033,7 +1049,7 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 	model->healed.found++;
 	life->conn = socket->conn_id;
 	life->start_ns = socket->header.time_ns;
-	life__enter(life, socket->state, socket->header.time_ns);
+	enter_state(model, life, socket->state, socket->header.time_ns);
 	life->flags = LIFE_INCOMPLETE; /* when it entered its state is not known */
 	learn_row(model, life, record);
 	return life;
@@ -1114,12 +1130,12 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE | LIFE_INCOMPLETE;
 	life->wait_state = socket->state;
 	life->wait_estimated = model->estimate_waits;
-	life__wait(life, socket->header.time_ns);
+	wait_on(model, life, socket->header.time_ns);
 	return life;
 }
 
 /* What was inferred gives way to what the kernel shows. */
-static void correct_estimate(struct life *life, const struct ev_socket *socket)
+static void correct_estimate(struct model *model, struct life *life, const struct ev_socket *socket)
 {
 	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S, left_ns = socket->expires_ms * NS_PER_MS;
 
@@ -1128,7 +1144,7 @@ static void correct_estimate(struct life *life, const struct ev_socket *socket)
 	if (socket->state == EV_FIN_WAIT2)
 		life__wait_on(life);
 	else
-		life__enter(life, EV_TIME_WAIT,
+		enter_state(model, life, EV_TIME_WAIT,
 			    socket->header.time_ns - (left_ns < len_ns ? len_ns - left_ns : 0));
 }
 
@@ -1152,7 +1168,7 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 		life->wait_estimated = model->estimate_waits;
 	}
 	if (life && life->wait_estimated)
-		correct_estimate(life, socket);
+		correct_estimate(model, life, socket);
 	if (life)
 		life->seen = socket->state;
 }
@@ -1210,7 +1226,7 @@ static bool sweep_life(struct model *model, struct life *life, const struct ev_d
 	} else if (seen != life->state) {
 		model->healed.corrected++;
 		life->flags |= LIFE_INCOMPLETE;
-		life__enter(life, seen, dump->began_ns);
+		enter_state(model, life, seen, dump->began_ns);
 	}
 	return false;
 }
@@ -1313,7 +1329,7 @@ static void move_life(struct model *model, struct life *life, const struct ev_tr
 	if (t->new_state == EV_STATE_CLOSE && life->flags & LIFE_WAITING && !model->ends_at_close &&
 	    !become_minisocket(model, life, now_ns, changes))
 		return;
-	life__enter(life, t->new_state, now_ns);
+	enter_state(model, life, t->new_state, now_ns);
 	if (t->new_state == EV_STATE_CLOSE)
 		end_life(model, life, now_ns, changes);
 }
@@ -1424,6 +1440,14 @@ uint64_t model__not_kept(const struct model *model, enum model_table table)
 		return model->listeners.clients.not_kept;
 	case TABLE_NAMESPACES:
 		return model->namespaces.not_kept;
+	case TABLE_OWNERS:
+		return model->flows.owners.not_kept;
+	case TABLE_CGROUPS:
+		return model->cgroups.evicted;
+	case TABLE_GROUPS:
+		return model->waits.not_grouped;
+	case TABLE_HISTORIES:
+		return model->histories_cut;
 	default:
 		return 0;
 	}

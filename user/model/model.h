@@ -149,6 +149,10 @@ enum model_table {
 	TABLE_LISTENERS,
 	TABLE_CLIENTS,	  /* of dropped SYNs */
 	TABLE_NAMESPACES, /* samples of them */
+	TABLE_OWNERS,	  /* processes, for want of memory */
+	TABLE_CGROUPS,	  /* names of them */
+	TABLE_GROUPS,	  /* minisockets charged to the group without a name */
+	TABLE_HISTORIES,  /* of lives: those that have lost their middle */
 	TABLE_COUNT
 };
 

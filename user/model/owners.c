@@ -98,10 +98,10 @@ uint32_t owners__intern(struct owners *owners, const struct ev_owner *from, uint
 		}
 	}
 	index = take_entry(owners);
-	if (index == OWNER_NONE)
-		return OWNER_NONE;
-	if (idmap__put(&owners->by_hash, hash, index)) {
-		give_back(owners, index);
+	if (index == OWNER_NONE || idmap__put(&owners->by_hash, hash, index)) {
+		if (index != OWNER_NONE)
+			give_back(owners, index);
+		owners->not_kept++;
 		return OWNER_NONE;
 	}
 	*entry_at(owners, index) = (struct owner_entry){ .owner = owner, .references = 1, .next = first };

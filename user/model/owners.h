@@ -2,6 +2,9 @@
 /*
  * The processes that own connections, each kept once and counted: 100,000
  * connections of one process share one entry. Pure.
+ *
+ * Bounded by what refers to them: an owner goes with the last connection,
+ * listener or group that is its own. One that there is no memory for is counted.
  */
 #ifndef TCPSAGA_MODEL_OWNERS_H
 #define TCPSAGA_MODEL_OWNERS_H
@@ -35,6 +38,7 @@ struct owners {
 	uint32_t count;		     /* entries ever used */
 	uint32_t capacity;	     /* entries in the chunks */
 	uint32_t free;		     /* head of the free list */
+	uint64_t not_kept;	     /* for want of memory */
 	uint64_t seed;
 };
 

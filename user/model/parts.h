@@ -45,7 +45,8 @@ struct model {
 	struct cgroups cgroups;
 	struct ev_settings settings[SETTINGS_MAX]; /* the last of each */
 	uint32_t settings_count;
-	uint64_t doubles;   /* transitions told twice, and passed over */
+	uint64_t doubles; /* transitions told twice, and passed over */
+	uint64_t histories_cut;
 	struct owner actor; /* owner of the record in hand, for changes */
 };
 

@@ -162,8 +162,10 @@ static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple
 		if (same_group(waits, &waits->groups[index], &wanted))
 			return index;
 	index = place_for_group(waits, wanted.rate_second);
-	if (index == NO_PLACE)
+	if (index == NO_PLACE) {
+		waits->not_grouped++;
 		return OTHER;
+	}
 	wanted.in_doubt = waits->loss_ns && !is_confirmed(waits, tuple->netns);
 	first = idmap__find(&waits->by_key, hash); /* the place may have come from its chain */
 	wanted.next = first;
@@ -171,6 +173,7 @@ static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple
 	if (idmap__put(&waits->by_key, hash, index)) {
 		/* No memory: an empty group that nobody finds. */
 		waits->groups[index].owner = OWNER_NONE;
+		waits->not_grouped++;
 		return OTHER;
 	}
 	owners__hold(waits->owners, wanted.owner);

@@ -96,8 +96,9 @@ struct timewaits {
 	uint32_t free;
 	uint32_t count;
 	uint32_t max_entries;
-	uint64_t not_kept; /* minisockets beyond max_entries */
-	uint32_t oldest;   /* queue of estimated entries, by age */
+	uint64_t not_kept;    /* minisockets beyond max_entries */
+	uint64_t not_grouped; /* of those that begun: charged to "other" for want of a group */
+	uint32_t oldest;      /* queue of estimated entries, by age */
 	uint32_t newest;
 	struct idmap by_id;
 	struct wait_group *groups; /* owned; the first is "other" */

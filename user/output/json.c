@@ -976,7 +976,7 @@ static void json_change(struct printer *printer, const struct change *change)
 		break;
 	case CHANGE_HOLDER: /* for a diagnosis */
 	case CHANGE_UNREAD:
-	case CHANGE_STOP:   /* told by stop(), with the ledger */
+	case CHANGE_STOP: /* told by stop(), with the ledger */
 		break;
 	}
 }

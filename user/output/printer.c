@@ -103,7 +103,8 @@ const char *bind_error__name(unsigned int error)
 const char *model_table__name(enum model_table table)
 {
 	static const char *const names[TABLE_COUNT] = {
-		"connections", "minisockets", "listeners", "clients", "namespaces",
+		"connections", "minisockets", "listeners", "clients",	"namespaces",
+		"owners",      "cgroups",     "groups",	   "histories",
 	};
 
 	return names[table];

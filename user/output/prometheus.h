@@ -19,7 +19,7 @@
 
 enum {
 	PROMETHEUS_SERIES_MAX = 500,
-	PROMETHEUS_WAIT_ROWS = 24, /* of TIME_WAIT groups; one more is "other" */
+	PROMETHEUS_WAIT_ROWS = 22, /* of TIME_WAIT groups; one more is "other" */
 	PROMETHEUS_SINKS_MAX = 8,  /* the last one is "other" where there are more */
 };
 

@@ -140,7 +140,8 @@ static void show_census(struct session *session)
 	count_listeners(session, &census);
 	for (uint32_t i = 0; i < census.used; i++)
 		session->printer.ops->census(&session->printer, &census.rows[i],
-					     !timewaits__are_exact(waits, census.rows[i].netns),
+					     session->heal.stale ||
+						     !timewaits__are_exact(waits, census.rows[i].netns),
 					     session->last_ns);
 	census__fini(&census);
 }

@@ -192,6 +192,9 @@ static void put_numbers_table(struct strbuf *out, const struct probe *probe)
 	}
 }
 
+/* Whatever has an owner. */
+enum { OWNERS_MOST = MODEL_MAX_LIVES + LISTENERS_MAX + TIMEWAIT_GROUPS_MAX };
+
 /* Nothing grows without an end. */
 static const struct limit {
 	const char *of;
@@ -205,13 +208,18 @@ static const struct limit {
 	  "ended ones give way first, then open ones, counted; new ones are always told" },
 	{ "ended connections", MODEL_MAX_ENDED, NULL,
 	  "the oldest is forgotten: a later one of its tuple counts as its first" },
-	{ "states of a history", LIFE_HISTORY_MAX, NULL, "its middle is cut, and it says so" },
+	{ "states of a history", LIFE_HISTORY_MAX, NULL,
+	  "its middle is cut, it says so, and it is counted" },
+	{ "owners", OWNERS_MOST, NULL,
+	  "there is one at most for each connection, listener and group; each goes with the last of these" },
 	{ "minisockets", TIMEWAITS_MAX, NULL, "those beyond are counted" },
-	{ "groups of minisockets", TIMEWAIT_GROUPS_MAX, NULL, "the rest is charged to one without a name" },
+	{ "groups of minisockets", TIMEWAIT_GROUPS_MAX, NULL,
+	  "the rest is charged to one without a name, and counted" },
 	{ "listeners", LISTENERS_MAX, NULL, "those beyond are counted" },
 	{ "clients of dropped SYNs", CLIENTS_MAX, NULL, "those beyond are counted" },
-	{ "network namespaces", NAMESPACES_MAX, NULL, "the counters of those beyond are not shown" },
-	{ "cgroups", CGROUPS_MAX, NULL, "the one told first is forgotten first" },
+	{ "network namespaces", NAMESPACES_MAX, NULL,
+	  "the counters of those beyond are not shown; that is counted" },
+	{ "cgroups", CGROUPS_MAX, NULL, "the one told first is forgotten first, and counted" },
 };
 
 enum { LIMITS = sizeof(limits) / sizeof(limits[0]) };

@@ -510,7 +510,10 @@ static int pump(struct session *session)
 
 static void say_not_kept(const struct ledger *ledger)
 {
-	for (int table = 0; table < TABLE_COUNT; table++)
+	if (ledger->not_kept[TABLE_HISTORIES])
+		log__line("histories that have lost their middle: %" PRIu64,
+			  ledger->not_kept[TABLE_HISTORIES]);
+	for (int table = 0; table < TABLE_HISTORIES; table++)
 		if (ledger->not_kept[table])
 			log__line("no room for %" PRIu64 " %s%s", ledger->not_kept[table],
 				  model_table__name((enum model_table)table),
