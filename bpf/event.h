@@ -521,7 +521,7 @@ enum {
 	EV_HISTOGRAM_BUCKETS = 272,
 	EV_WAIT_ENDS_MAX = 8,	  /* room for enum ev_wait_end */
 	EV_WAIT_SECONDS_MAX = 12, /* room for the last seconds */
-	EV_TABLES_MAX = 8,	  /* room in struct ev_known */
+	EV_TABLES_MAX = 16,	  /* room in struct ev_known */
 	/* The numbers of user/model/life.h: they are appended to, never changed. */
 	EV_CLOSED_FIRST_END = 4,
 	EV_HOW_END = 13,
@@ -826,7 +826,7 @@ EV_ASSERT_OFFSET(ev_wait_group, owner, 208);
 EV_ASSERT_SIZE(ev_wait, 72);
 EV_ASSERT_OFFSET(ev_wait, local_port, 28);
 EV_ASSERT_OFFSET(ev_wait, local, 40);
-EV_ASSERT_SIZE(ev_known, 96);
-EV_ASSERT_OFFSET(ev_known, lost, 88);
+EV_ASSERT_SIZE(ev_known, 160);
+EV_ASSERT_OFFSET(ev_known, lost, 152);
 
 #endif

@@ -80,6 +80,7 @@ static char *counted_strdup(const char *text)
 #define slot_of children_slot_of /* idmap.c has one, too */
 #include "model/children.c"
 #undef slot_of
+#include "model/import.c"
 #include "model/model.c"
 #undef realloc
 #undef malloc
@@ -124,7 +125,7 @@ static void apply(struct saga *saga, void *bytes)
 
 #define HEADER(KIND, TYPE) .header = {.len = sizeof(struct TYPE), .kind = (KIND)}
 
-static struct ev_owner owner_of(uint64_t id)
+static struct ev_owner made_owner(uint64_t id)
 {
 	struct ev_owner owner = {.cgroup = 1 + id % CGROUPS, .start_cs = 1};
 
@@ -179,14 +180,14 @@ static void is_born(struct saga *saga, uint64_t id, uint8_t old, uint8_t new)
 
 	birth.transition.header = (struct ev_header){.len = sizeof(birth), .kind = EV_BIRTH};
 	if (new != EV_ESTABLISHED) /* in softirq nobody acts */
-		birth.owner = owner_of(id);
+		birth.owner = made_owner(id);
 	apply(saga, &birth);
 }
 
 static void closes(struct saga *saga, uint64_t id, uint8_t old, uint32_t error)
 {
 	struct ev_close record = {.transition = transition(id, old, EV_STATE_CLOSE), .place = place_of(id),
-				  .owner = owner_of(id), .totals = {.error = error}};
+				  .owner = made_owner(id), .totals = {.error = error}};
 
 	record.transition.header = (struct ev_header){.len = sizeof(record), .kind = EV_CLOSE};
 	apply(saga, &record);
@@ -221,7 +222,7 @@ static void is_accepted(struct saga *saga, uint64_t id)
 		.family = AF_INET,
 		.local_port = port_of(id),
 		.remote_port = 80,
-		.owner = owner_of(id),
+		.owner = made_owner(id),
 	};
 
 	put_addr(accept.local, 0);
@@ -240,7 +241,7 @@ static void is_shown(struct saga *saga, uint64_t id)
 		.kind = EV_SOCKET_FULL,
 		.local_port = port_of(id),
 		.remote_port = 80,
-		.owner = owner_of(id),
+		.owner = made_owner(id),
 	};
 
 	put_addr(row.local, 0);

@@ -286,6 +286,7 @@ void model__export(const struct model *model, uint64_t now_ns, bool narrowed, ex
 		known.flags |= EV_KNOWN_BY_ADDRESS;
 	if (narrowed)
 		known.flags |= EV_KNOWN_NARROWED;
+	_Static_assert((int)TABLE_COUNT <= (int)EV_TABLES_MAX, "struct ev_known has no room for them");
 	for (int table = 0; table < TABLE_COUNT; table++)
 		known.not_kept[table] = model__not_kept(model, (enum model_table)table);
 	put(context, &known, sizeof(known));

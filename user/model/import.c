@@ -162,6 +162,10 @@ static void import_rest(struct model *model, const struct ev_known *known)
 	model->listeners.not_kept_more += known->not_kept[TABLE_LISTENERS];
 	model->listeners.clients.not_kept += known->not_kept[TABLE_CLIENTS];
 	model->namespaces.not_kept += known->not_kept[TABLE_NAMESPACES];
+	model->flows.owners.not_kept += known->not_kept[TABLE_OWNERS];
+	model->cgroups.evicted += known->not_kept[TABLE_CGROUPS];
+	model->waits.not_grouped += known->not_kept[TABLE_GROUPS];
+	model->histories_cut += known->not_kept[TABLE_HISTORIES];
 }
 
 int model__import(struct model *model, const struct record *record)
