@@ -224,12 +224,12 @@ workers() { pgrep -P "$TRAFFIC_PID" | sort | tr '\n' ' '; }
     set_sysctl ip_local_port_range "32768 60999"
     serve
     watch diagnose
-    inside wrk -t1 -c50 -d3s http://127.0.0.1:8080/ >"$WORK/wrk" 2>&1 3>&-
+    inside wrk -t1 -c20 -d3s http://127.0.0.1:8080/ >"$WORK/wrk" 2>&1 3>&-
     before=$(workers)
     kill -HUP "$TRAFFIC_PID"
     are_replaced() { [ "$(workers | wc -w)" = 2 ] && [ "$(workers)" != "$before" ]; }
     until_true "new workers" are_replaced
-    inside wrk -t1 -c50 -d3s http://127.0.0.1:8080/ >>"$WORK/wrk" 2>&1 3>&-
+    inside wrk -t1 -c20 -d3s http://127.0.0.1:8080/ >>"$WORK/wrk" 2>&1 3>&-
     requests=$(awk '/requests in/ { sum += $1 } END { print sum }' "$WORK/wrk")
     [ "$requests" -gt 1000 ] || fail "only $requests requests"
     # A later storm of refusals shows that it still looks.

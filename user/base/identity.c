@@ -71,10 +71,12 @@ int identity__become(const struct identity *identity, uint64_t keep)
 
 	if (capng_get_caps_process())
 		return -errno;
-	/* While CAP_SETPCAP is there; without it the set stays, and no_new_privs
-	 * leaves it without effect. */
-	capng_clear(CAPNG_SELECT_BOUNDS);
-	capng_apply(CAPNG_SELECT_BOUNDS);
+	/* Without CAP_SETPCAP the set stays (and the library would say so itself): with
+	 * no_new_privs it is without effect. */
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
+		capng_clear(CAPNG_SELECT_BOUNDS);
+		capng_apply(CAPNG_SELECT_BOUNDS);
+	}
 	err = change_user(identity);
 	if (!err)
 		err = narrow_capabilities(keep);

@@ -208,7 +208,9 @@ static void count_states(const struct model *model, uint64_t count[EV_STATE_END]
 	}
 }
 
-static void put_states(struct strbuf *out, const struct model *model)
+/* Where nothing tells of requests, 0 half open would be a lie: what is not known is
+ * absent. */
+static void put_states(struct strbuf *out, const struct model *model, bool sees_requests)
 {
 	uint64_t count[EV_STATE_END] = { 0 };
 
@@ -216,7 +218,7 @@ static void put_states(struct strbuf *out, const struct model *model)
 	family(out, "sockets", "gauge",
 	       "TCP sockets now, by state; minisockets are TIME_WAIT or FIN_WAIT2.");
 	for (unsigned int state = 1; state < EV_STATE_END; state++)
-		if (state != EV_STATE_CLOSE)
+		if (state != EV_STATE_CLOSE && (sees_requests || state != EV_SYN_RECV))
 			series_of(out, "sockets", "state", state__name(state), count[state]);
 }
 
@@ -684,7 +686,7 @@ static void put_sinks(struct strbuf *out, const struct exposition *e)
 void prometheus__render(struct strbuf *out, const struct exposition *e)
 {
 	put_info(out, e->info);
-	put_states(out, e->model);
+	put_states(out, e->model, capture_info__has_hook(e->info, "syn"));
 	put_transitions(out, e->tally);
 	put_handshakes(out, e);
 	put_listeners(out, e);
