@@ -22,7 +22,7 @@ struct engine_config {
 	bool sees_accepts;
 	bool sees_waits;
 	bool misses_answers; /* a connection in SYN_SENT may have been answered unseen */
-	uint64_t since_ns; /* what the kernel had counted before is no news */
+	uint64_t since_ns;   /* what the kernel had counted before is no news */
 };
 
 /* NULL with errno ENOMEM. */
