@@ -197,6 +197,13 @@ refused_by_holder() { # NETNS INODE
     [ "$(grep -c 'reads the kernel' "$WORK/saga.err")" = 1 ]
 }
 
+@test "privileges: its control socket is taken away at the end" {
+    agent --control "$OPEN/control"
+    until_true "the socket" [ -S "$OPEN/control" ]
+    end_agent
+    [ ! -e "$OPEN/control" ]
+}
+
 @test "privileges: readers end with the agent, however it ends" {
     local old
     agent --user "$USER_NAME"

@@ -194,6 +194,7 @@ static void allow_files(const struct agent_config *config)
 		{ .path = "/usr/share/zoneinfo" },
 	};
 	char own[FILES_MAX][2][SINK_PATH_MAX], configuration[SINK_PATH_MAX];
+	char control[SINK_PATH_MAX];
 	size_t count = 5;
 	int err;
 
@@ -203,6 +204,10 @@ static void allow_files(const struct agent_config *config)
 	if (config->config_path) {
 		directory_of(config->config_path, configuration);
 		places[count++] = (struct landlock_place){ .path = configuration };
+	}
+	if (config->control) { /* its socket is taken away at the end */
+		directory_of(config->control, control);
+		places[count++] = (struct landlock_place){ .path = control, .writable = true };
 	}
 	err = landlock__allow_only(places, count);
 	if (err)
