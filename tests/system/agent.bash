@@ -9,6 +9,8 @@ agent_started() { is_gone "$SAGA_PID" || says_port; }
 # on $PORT. What an agent left before it, this host's own maybe, is not for a test.
 agent() {
     local where=${WHERE-netns /run/netns/$NETNS}
+    # Now, and not when the child comes to it: what an earlier one said is not this one's.
+    : >"$WORK/saga.err"
     set -m
     "$TCPSAGA" agent --metrics 127.0.0.1:0 --state off --control off "$@" $where \
         >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &

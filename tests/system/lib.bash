@@ -92,6 +92,8 @@ has_lines() { # TYPE COUNT
 launch() {
     local file=$1 verb=$2
     shift 2
+    # Now, and not when the child comes to it: what an earlier one said is not this one's.
+    : >"$file.json"
     set -m
     # An agent that somebody runs on this host is not what is tested.
     [[ " $* " = *" -r "* || " $* " = *" --source "* ]] || set -- --source live "$@"

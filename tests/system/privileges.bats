@@ -130,8 +130,9 @@ refused_by_holder() { # NETNS INODE
     [ "$(stat -c %U "$OPEN/out.json")" = "$USER_NAME" ]
     [ "$(grep -c '"type":"connection"' "$OPEN/out.json")" -ge 2 ]
     # Where it cannot even pass.
-    agent --user "$USER_NAME" --json "$WORK/out.json"
-    grep -q "agent: user $USER_NAME may not write $WORK/out.json: Permission denied" "$WORK/saga.err"
+    mkdir -m 700 "$OPEN/closed"
+    agent --user "$USER_NAME" --json "$OPEN/closed/out.json"
+    grep -q "agent: user $USER_NAME may not write $OPEN/closed/out.json: Permission denied" "$WORK/saga.err"
     until_true "the sink's failure" eval 'body /healthz | grep -q "\"error\":\"Permission denied\""'
     end_agent
     # In one of its own there is nothing to say.
