@@ -322,6 +322,33 @@ static void open_ones_go_when_nothing_else_is_left(void **state)
 	flow_table__fini(&table);
 }
 
+/* Those that last as minisockets go before those with a socket, and after what has
+ * ended; once more said is once said. */
+static void lives_without_a_socket_go_before_those_with_one(void **state)
+{
+	struct flow_table table;
+
+	(void)state;
+	init(&table, 6, 6);
+	for (uint64_t key = 1; key <= 6; key++)
+		begin(&table, key);
+	flow_table__let_socket_go(&table, flow_table__find(&table, 2));
+	flow_table__let_socket_go(&table, flow_table__find(&table, 5));
+	flow_table__let_socket_go(&table, flow_table__find(&table, 5));
+	assert_false(flow_table__has_room(&table));
+	assert_true(flow_table__has_room_for_socket(&table));
+	begin(&table, 7);
+	begin(&table, 8);
+	assert_null(flow_table__find(&table, 2));
+	assert_null(flow_table__find(&table, 5));
+	assert_int_equal(table.evicted_open, 2);
+	assert_false(flow_table__has_room_for_socket(&table));
+	flow_table__let_socket_go(&table, flow_table__find(&table, 8));
+	flow_table__end(&table, flow_table__find(&table, 8));
+	assert_int_equal(table.gone, 0);
+	flow_table__fini(&table);
+}
+
 /* ---- five-tuples ---- */
 
 static void successive_lives_are_numbered(void **state)
@@ -671,6 +698,7 @@ int main(void)
 		cmocka_unit_test(the_oldest_ended_go_first),
 		cmocka_unit_test(ended_ones_make_room_before_open_ones),
 		cmocka_unit_test(open_ones_go_when_nothing_else_is_left),
+		cmocka_unit_test(lives_without_a_socket_go_before_those_with_one),
 		cmocka_unit_test(successive_lives_are_numbered),
 		cmocka_unit_test_teardown(each_part_makes_another_tuple, restore),
 		cmocka_unit_test(numbers_go_on_while_a_predecessor_is_kept),

@@ -15,6 +15,7 @@ enum {
 	 * as the one that begins, and one in limbo. */
 	SPARE_LIVES = 2,
 	CACHE_LINE = 64,
+	GONE_STEPS = 4096, /* open lives that are looked at for one without a socket */
 };
 
 static struct life *at(const struct flow_table *table, uint32_t index)
@@ -253,20 +254,43 @@ static void count_evicted(struct flow_table *table, const struct life *life)
 					    life->remote.port, life->netns));
 }
 
-/* Any open life must go: the next one behind the hand, so that the choice is
- * cheap and goes round. */
+static const struct life *move_hand(struct flow_table *table)
+{
+	const struct life *life;
+
+	do {
+		table->hand = (table->hand + 1) % table->used;
+		life = at(table, table->hand);
+	} while (life->state == FREE_STATE || life->flags & LIFE_ENDED);
+	return life;
+}
+
+/* Brings the hand to the next life without a socket, if there is one among those that
+ * are open and next: where they are few nobody looks for long. */
+static bool find_without_socket(struct flow_table *table)
+{
+	uint32_t steps = table->gone ? GONE_STEPS : 0;
+
+	while (steps--)
+		if (move_hand(table)->flags & LIFE_SOCKET_GONE)
+			return true;
+	return false;
+}
+
+/* An open life must go: the next one behind the hand, so that the choice is cheap and
+ * goes round. */
 static void discard_some_open(struct flow_table *table)
 {
 	struct life *life;
 
 	if (!table->open)
 		return;
-	do {
-		table->hand = (table->hand + 1) % table->used;
-		life = at(table, table->hand);
-	} while (life->state == FREE_STATE || life->flags & LIFE_ENDED);
+	if (!find_without_socket(table))
+		move_hand(table);
+	life = at(table, table->hand);
 	remove_key(table, life);
 	table->open--;
+	table->gone -= (life->flags & LIFE_SOCKET_GONE) != 0;
 	count_evicted(table, life);
 	discard(table, table->hand);
 }
@@ -323,11 +347,18 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key)
 	return life;
 }
 
+void flow_table__let_socket_go(struct flow_table *table, struct life *life)
+{
+	table->gone += !(life->flags & LIFE_SOCKET_GONE);
+	life->flags |= LIFE_SOCKET_GONE;
+}
+
 void flow_table__end(struct flow_table *table, struct life *life)
 {
 	uint32_t index = position_of(table, life);
 
 	remove_key(table, life);
+	table->gone -= (life->flags & LIFE_SOCKET_GONE) != 0;
 	life->flags |= LIFE_ENDED;
 	life->newer = NOWHERE;
 	life->promoted_us = 0;
@@ -390,6 +421,11 @@ void flow_table__stop_counting(struct flow_table *table)
 bool flow_table__has_room(const struct flow_table *table)
 {
 	return table->open + table->ended < table->max_lives || table->ended > 1;
+}
+
+bool flow_table__has_room_for_socket(const struct flow_table *table)
+{
+	return flow_table__has_room(table) || table->gone;
 }
 
 const struct life *flow_table__peer(const struct flow_table *table, const struct life *life)

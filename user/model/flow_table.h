@@ -5,8 +5,8 @@
  *
  * Bounded: at most max_lives. Ended lives are kept for the sake of their
  * tuple's history, max_ended of them, the oldest going first; when there is no
- * room for a new life an ended one goes, and only then an open one. What goes
- * is counted.
+ * room for a new life an ended one goes, then one whose socket is gone and that
+ * lasts as a minisocket, and only then one with a socket. What goes is counted.
  */
 #ifndef TCPSAGA_MODEL_FLOW_TABLE_H
 #define TCPSAGA_MODEL_FLOW_TABLE_H
@@ -23,6 +23,7 @@ struct flow_table {
 	uint32_t max_lives;
 	uint32_t max_ended;
 	uint32_t open;
+	uint32_t gone; /* of these without a socket: LIFE_SOCKET_GONE */
 	uint32_t ended;
 	uint32_t oldest_ended;
 	uint32_t newest_ended;
@@ -68,6 +69,10 @@ void flow_table__join_tuple(struct flow_table *table, struct life *life);
  * may come in any order. */
 void flow_table__join_as(struct flow_table *table, struct life *life, uint16_t ordinal);
 
+/* Its socket is gone and it lasts as a minisocket: sets LIFE_SOCKET_GONE. Again is as
+ * once. */
+void flow_table__let_socket_go(struct flow_table *table, struct life *life);
+
 /* The life is over: not found by id any more, kept until the next begin at
  * least. */
 void flow_table__end(struct flow_table *table, struct life *life);
@@ -104,6 +109,9 @@ void flow_table__stop_counting(struct flow_table *table);
 
 /* False when a new life would cost an open one. */
 bool flow_table__has_room(const struct flow_table *table);
+
+/* The same for one with a socket: it is worth more than one without. */
+bool flow_table__has_room_for_socket(const struct flow_table *table);
 
 /* The other end of this connection when that is on this host, too, in the same
  * namespace: the newest life of the mirrored tuple that was there at the same

@@ -55,7 +55,7 @@ static void put_life(struct life *life, const struct ev_life *from)
 	life->retransmits = from->retransmits;
 	life->accept_wait_us = from->accept_wait_us;
 	life->netns = from->netns;
-	life->flags = (uint16_t)(from->flags & ~LIFE_ENDED);
+	life->flags = (uint16_t)(from->flags & ~(LIFE_ENDED | LIFE_SOCKET_GONE));
 	life->local.port = from->local_port;
 	life->remote.port = from->remote_port;
 	memcpy(life->local.addr, from->local, sizeof(life->local.addr));
@@ -96,9 +96,9 @@ static bool goes_on(const struct model *model, const struct ev_life *from)
 	       (from->wait_state == EV_FIN_WAIT2 || from->wait_state == EV_TIME_WAIT);
 }
 
-static void resume(const struct model *model, struct life *life)
+static void resume(struct model *model, struct life *life)
 {
-	life->flags |= LIFE_SOCKET_GONE;
+	flow_table__let_socket_go(&model->flows, life);
 	if (model->estimate_waits) {
 		life->flags |= LIFE_WAITING;
 		life->wait_state = EV_TIME_WAIT;
@@ -123,6 +123,8 @@ static int import_life(struct model *model, const struct record *record)
 	life->owner = owner_of(model, record);
 	if (from->ordinal && from->flags & LIFE_PLACE_KNOWN && from->local_port && from->remote_port)
 		flow_table__join_as(&model->flows, life, from->ordinal);
+	if (from->flags & LIFE_SOCKET_GONE)
+		flow_table__let_socket_go(&model->flows, life);
 	if (ends)
 		flow_table__end(&model->flows, life);
 	if (ends || waits)

@@ -789,7 +789,7 @@ static int become_minisocket(struct model *model, struct life *life, uint64_t no
 	depart(model, life);
 	if (flow_table__rekey(&model->flows, life, key))
 		return -ENOMEM;
-	life->flags |= LIFE_SOCKET_GONE;
+	flow_table__let_socket_go(&model->flows, life);
 	wait_on(model, life, now_ns);
 	return 0;
 }
@@ -1017,7 +1017,7 @@ static void learn_port(struct model *model, struct life *life, const struct ev_s
 
 /* Once, until all namespaces have been looked at: later dumps show it again. What
  * gave way to newer ones has been counted, too. Of more than there is room for in
- * that book some may count twice. */
+ * that book some may count twice. Then only how many a tour of dumps shows is known. */
 static void count_not_kept(struct model *model, const struct ev_socket *socket)
 {
 	struct departed *counted = &model->flows.counted;
@@ -1027,6 +1027,7 @@ static void count_not_kept(struct model *model, const struct ev_socket *socket)
 					      socket->local_port, socket->remote_port, socket->netns) :
 			socket->conn_id;
 
+	model->rows_not_kept += !counted->watching;
 	if (!counted->watching || (!counted->full && departed__has(counted, key)))
 		return;
 	model->flows.not_kept++;
@@ -1040,7 +1041,8 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 	const struct ev_socket *socket = record->socket;
 	struct life *life = NULL;
 
-	if (flow_table__has_room(&model->flows))
+	if (socket->kind == EV_SOCKET_MINI ? flow_table__has_room(&model->flows) :
+					     flow_table__has_room_for_socket(&model->flows))
 		life = flow_table__begin(&model->flows, key);
 	if (!life) {
 		count_not_kept(model, socket);
@@ -1127,7 +1129,8 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	if (flow_table__rekey(&model->flows, life, model__wait_key(model, &tuple)))
 		return NULL;
 	model->healed.corrected++;
-	life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE | LIFE_INCOMPLETE;
+	flow_table__let_socket_go(&model->flows, life);
+	life->flags |= LIFE_WAITING | LIFE_INCOMPLETE;
 	life->wait_state = socket->state;
 	life->wait_estimated = model->estimate_waits;
 	wait_on(model, life, socket->header.time_ns);
@@ -1163,7 +1166,8 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 		life = begin_preexisting(model, record, key);
 		if (!life)
 			return;
-		life->flags |= LIFE_WAITING | LIFE_SOCKET_GONE;
+		flow_table__let_socket_go(&model->flows, life);
+		life->flags |= LIFE_WAITING;
 		life->wait_state = socket->state;
 		life->wait_estimated = model->estimate_waits;
 	}
@@ -1277,15 +1281,26 @@ static void keep_settings(struct model *model, const struct ev_dump *dump)
 	model->dump_count += i == model->dump_count;
 }
 
+/* There is no further namespace. At least as many as were shown are not kept. */
+static void end_tour(struct model *model, uint32_t states)
+{
+	uint64_t counted = model__not_kept(model, TABLE_CONNECTIONS);
+
+	if (model->rows_not_kept > counted)
+		model->flows.not_kept += model->rows_not_kept - counted;
+	model->rows_not_kept = 0;
+	if (!(states & 1U << EV_ESTABLISHED))
+		return;
+	model->whole = true;
+	flow_table__stop_counting(&model->flows);
+}
+
 static void apply_dump(struct model *model, const struct ev_dump *dump)
 {
 	const uint32_t of_lives = 1U << EV_ESTABLISHED | 1U << EV_SYN_RECV;
 
-	if (!dump->netns) { /* there is no further namespace */
-		if (dump->states & 1U << EV_ESTABLISHED) {
-			model->whole = true;
-			flow_table__stop_counting(&model->flows);
-		}
+	if (!dump->netns) {
+		end_tour(model, dump->states);
 		return;
 	}
 	keep_settings(model, dump);

@@ -47,7 +47,8 @@ struct model {
 	uint32_t settings_count;
 	uint64_t doubles; /* transitions told twice, and passed over */
 	uint64_t histories_cut;
-	struct owner actor; /* owner of the record in hand, for changes */
+	uint64_t rows_not_kept; /* of this tour of dumps */
+	struct owner actor;	/* owner of the record in hand, for changes */
 };
 
 /* A minisocket, and the life that is one, are known by their tuple. */

@@ -16,6 +16,9 @@
  * of a second, and the ring is read in between. */
 enum { BATCH_BYTES = 128 * 1024 };
 
+/* One that took longer was kept waiting for a processor, which is no work. */
+#define BATCH_NS_MOST (4 * NS_PER_MS)
+
 struct scan {
 	struct scan_config config;
 	pthread_t thread;
@@ -52,6 +55,8 @@ static int hand_over(struct scan *scan)
 	pthread_mutex_unlock(&scan->lock);
 	if (cancelled)
 		return -ECANCELED;
+	if (worked_ns > BATCH_NS_MOST)
+		worked_ns = BATCH_NS_MOST;
 	rest(worked_ns * (100 - scan->config.share) / scan->config.share);
 	scan->len = 0;
 	scan->began_ns = clock__boot_ns();

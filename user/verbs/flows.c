@@ -141,20 +141,31 @@ static void show_census(struct session *session)
 	for (uint32_t i = 0; i < census.used; i++)
 		session->printer.ops->census(&session->printer, &census.rows[i],
 					     session->heal.stale ||
+						     model__not_kept(session->model, TABLE_CONNECTIONS) ||
 						     !timewaits__are_exact(waits, census.rows[i].netns),
 					     session->last_ns);
 	census__fini(&census);
 }
 
-/* Once, for machines: what was there when tcpsaga began. */
+/* At first as soon as it is known what was there; and when a loss has been mended. */
+static bool census_is_due(struct session *session)
+{
+	if (!session->sampled)
+		return model__is_whole(session->model);
+	return session->census_losses != session->losses &&
+	       heal__is_right(&session->heal, session->losses);
+}
+
+/* For machines: what was there when tcpsaga began, and again after each loss. */
 static void look(struct session *session, uint64_t now_ns, bool due)
 {
 	(void)now_ns;
 	(void)due;
 	if (session->options->once) {
 		samples__once(session);
-	} else if (!session->sampled && session->options->json && model__is_whole(session->model)) {
+	} else if (session->options->json && census_is_due(session)) {
 		session->sampled = true;
+		session->census_losses = session->losses;
 		show_census(session);
 	}
 }

@@ -184,6 +184,13 @@ int heal__last(struct heal *heal, uint32_t states, struct source *source, struct
 	return err > 0 ? err : 0;
 }
 
+bool heal__is_right(const struct heal *heal, uint64_t losses)
+{
+	bool looking = heal->scan && !heal->only_waits;
+
+	return heal->begun && !looking && !heal->missed && heal->losses == losses;
+}
+
 void heal__stop(struct heal *heal)
 {
 	scan__free(heal->scan);

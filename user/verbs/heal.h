@@ -45,6 +45,10 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 int heal__last(struct heal *heal, uint32_t states, struct source *source, struct model *model,
 	       source_take_fn take, void *context);
 
+/* Nothing is in doubt: the last whole look began after this many loss records and has
+ * left nothing to be decided by another. */
+bool heal__is_right(const struct heal *heal, uint64_t losses);
+
 /* Ends a scan that is under way. */
 void heal__stop(struct heal *heal);
 

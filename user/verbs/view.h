@@ -92,7 +92,8 @@ struct session {
 	const char *record_to;
 	bool prints;
 	struct heal heal;
-	uint64_t losses; /* loss records */
+	uint64_t losses;	/* loss records */
+	uint64_t census_losses; /* that there had been at the last count of the states */
 	struct ledger ledger;
 	struct cgroup_teller cgroups; /* owned; a recording tells its own */
 	struct batch batch;	      /* records that are not taken yet */
