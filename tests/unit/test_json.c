@@ -21,6 +21,8 @@
 #include "base/clock.c"
 #include "base/histogram.c"
 #include "base/idmap.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "base/strbuf.c"
 #define put_hex connection_put_hex /* json.c has one, too */
 #include "event/connection.c"

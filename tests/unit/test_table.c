@@ -20,6 +20,8 @@
 #include "base/clock.c"
 #include "base/histogram.c"
 #include "base/idmap.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "base/strbuf.c"
 #include "base/text.c"
 #include "base/wrap.c"

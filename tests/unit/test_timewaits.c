@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "base/idmap.c"
+#include "base/pages.c"
+#include "base/posindex.c"
 #include "model/owners.c"
 #include "model/timewaits.c"
 

@@ -171,23 +171,23 @@ static void judge_low(struct look *look, const struct port_use *uses, int count,
 
 static void look_for_low(struct look *look)
 {
-	struct port_use *uses = NULL;
-	int count = -1;
+	struct ports ports = { 0 };
+	bool counted = false;
 
 	for (uint32_t i = 0; i < look->services->used; i++) {
 		const struct service *service = &look->services->all[i];
-		uint32_t ports = look__ports(look, service->netns);
+		uint32_t range = look__ports(look, service->netns);
 
 		/* The walk over all connections is for the few that may be near. */
-		if (service->role != ROLE_CLIENT || !ports ||
-		    (service->open + service->time_wait) * 2 < ports)
+		if (service->role != ROLE_CLIENT || !range ||
+		    (service->open + service->time_wait) * 2 < range)
 			continue;
-		if (count < 0)
-			count = ports__count(look->model, look->now_ns, &uses);
-		if (count > 0)
-			judge_low(look, uses, count, service);
+		if (!counted)
+			counted = !ports__count(&ports, look->model, look->now_ns);
+		if (counted && ports.used)
+			judge_low(look, ports.uses, (int)ports.used, service);
 	}
-	free(uses);
+	ports__fini(&ports);
 }
 
 const struct rule ephemeral_ports_low = {

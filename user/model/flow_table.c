@@ -170,6 +170,7 @@ void flow_table__join_tuple(struct flow_table *table, struct life *life)
 	uint32_t before = newest_of_tuple(table, hash, &life->local, &life->remote, life->netns);
 	uint16_t ordinal = before == NOWHERE ? 0 : at(table, before)->ordinal;
 
+	table->changes++;
 	life->ordinal = ordinal == UINT16_MAX ? ordinal : ordinal + 1;
 	life->tuple_next = before;
 	if (before != NOWHERE)
@@ -290,6 +291,7 @@ static void discard_some_open(struct flow_table *table)
 	life = at(table, table->hand);
 	remove_key(table, life);
 	table->open--;
+	table->changes++;
 	table->gone -= (life->flags & LIFE_SOCKET_GONE) != 0;
 	count_evicted(table, life);
 	discard(table, table->hand);
@@ -344,11 +346,13 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key)
 		return NULL;
 	}
 	table->open++;
+	table->changes++;
 	return life;
 }
 
 void flow_table__let_socket_go(struct flow_table *table, struct life *life)
 {
+	table->changes++;
 	table->gone += !(life->flags & LIFE_SOCKET_GONE);
 	life->flags |= LIFE_SOCKET_GONE;
 }
@@ -363,6 +367,7 @@ void flow_table__end(struct flow_table *table, struct life *life)
 	life->newer = NOWHERE;
 	life->promoted_us = 0;
 	table->open--;
+	table->changes++;
 	table->ended++;
 	if (table->newest_ended != NOWHERE)
 		at(table, table->newest_ended)->newer = index;
@@ -378,6 +383,7 @@ void flow_table__end_request(struct flow_table *table, struct life *life)
 	table->limbo = position_of(table, life);
 	life->flags |= LIFE_ENDED;
 	table->open--;
+	table->changes++;
 }
 
 int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)

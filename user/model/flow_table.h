@@ -30,6 +30,7 @@ struct flow_table {
 	uint32_t limbo; /* an ended request, discarded by the next begin */
 	uint32_t hand;	/* where the search for an open victim goes on */
 	uint64_t seed;
+	uint64_t changes; /* of which lives are open, where, and with a socket, so far */
 	uint64_t evicted_ended;
 	uint64_t evicted_open;
 	uint64_t not_kept;	  /* lives that existed before, and there was no room for */

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/clock.h"
+
 struct count {
 	struct idmap by_key;
-	struct port_use *uses;
-	uint32_t used;
+	struct ports *ports;
+	double *rates; /* owned; by group, of each of its minisockets; negative: not known yet */
 };
 
 static struct port_use *use_of(struct count *count, uint32_t netns, const uint8_t source[16],
@@ -28,10 +30,10 @@ static struct port_use *use_of(struct count *count, uint32_t netns, const uint8_
 	hash = XXH3_64bits(&key, sizeof(key));
 	index = idmap__find(&count->by_key, hash);
 	if (index != IDMAP_NONE)
-		return &count->uses[index];
-	if (count->used == PORT_USES_MAX || idmap__put(&count->by_key, hash, count->used))
+		return &count->ports->uses[index];
+	if (count->ports->used == PORT_USES_MAX || idmap__put(&count->by_key, hash, count->ports->used))
 		return NULL;
-	use = &count->uses[count->used++];
+	use = &count->ports->uses[count->ports->used++];
 	*use = (struct port_use){ .netns = netns, .destination.port = port };
 	memcpy(use->source, source, sizeof(use->source));
 	memcpy(use->destination.addr, destination, sizeof(use->destination.addr));
@@ -60,6 +62,16 @@ static void count_lives(struct count *count, const struct flow_table *flows)
 }
 
 /* Each minisocket stands for its share of its group's rate. */
+static double rate_of(struct count *count, const struct timewaits *waits, uint32_t index, uint64_t now_ns)
+{
+	const struct wait_group *group = &waits->groups[index];
+
+	if (count->rates[index] < 0)
+		count->rates[index] =
+			wait_group__rate(group, now_ns) / (group->time_wait + group->fin_wait2);
+	return count->rates[index];
+}
+
 static void count_waits(struct count *count, const struct timewaits *waits, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < waits->used; i++) {
@@ -77,7 +89,7 @@ static void count_waits(struct count *count, const struct timewaits *waits, uint
 			continue;
 		use->in_use++;
 		use->time_wait++;
-		use->rate += wait_group__rate(group, now_ns) / (group->time_wait + group->fin_wait2);
+		use->rate += rate_of(count, waits, entry->group, now_ns);
 	}
 }
 
@@ -88,18 +100,46 @@ static int most_first(const void *a, const void *b)
 	return (x->in_use < y->in_use) - (x->in_use > y->in_use);
 }
 
-int ports__count(const struct model *model, uint64_t now_ns, struct port_use **uses)
+/* Room for what is counted, in place of what was. */
+static int begin_count(struct count *count, struct ports *ports, uint32_t groups)
 {
-	struct count count = { .uses = malloc(PORT_USES_MAX * sizeof(*count.uses)) };
-
-	if (!count.uses || idmap__init(&count.by_key, 0)) {
-		free(count.uses);
+	*count = (struct count){ .ports = ports };
+	ports->used = 0;
+	if (!ports->uses)
+		ports->uses = malloc(PORT_USES_MAX * sizeof(*ports->uses));
+	count->rates = malloc(groups * sizeof(*count->rates));
+	if (!ports->uses || !count->rates || idmap__init(&count->by_key, 0)) {
+		free(count->rates);
 		return -ENOMEM;
 	}
-	count_waits(&count, model__timewaits(model), now_ns);
+	for (uint32_t i = 0; i < groups; i++)
+		count->rates[i] = -1;
+	return 0;
+}
+
+int ports__count(struct ports *ports, const struct model *model, uint64_t now_ns)
+{
+	const struct timewaits *waits = model__timewaits(model);
+	uint64_t changes = waits->changes + model__flows(model)->changes;
+	struct count count;
+
+	if (ports->uses && ports->changes == changes && now_ns >= ports->steady_ns)
+		return 0;
+	if (begin_count(&count, ports, waits->group_count))
+		return -ENOMEM;
+	if (ports->changes != changes)
+		ports->steady_ns = now_ns + (TIMEWAIT_RATE_SECONDS + 1) * NS_PER_S;
+	ports->changes = changes;
+	count_waits(&count, waits, now_ns);
 	count_lives(&count, model__flows(model));
 	idmap__fini(&count.by_key);
-	qsort(count.uses, count.used, sizeof(*count.uses), most_first);
-	*uses = count.uses;
-	return (int)count.used;
+	free(count.rates);
+	qsort(ports->uses, ports->used, sizeof(*ports->uses), most_first);
+	return 0;
+}
+
+void ports__fini(struct ports *ports)
+{
+	free(ports->uses);
+	*ports = (struct ports){ 0 };
 }

@@ -19,11 +19,21 @@ struct port_use {
 
 enum { PORT_USES_MAX = 1024 }; /* sources and destinations; those beyond are left out */
 
+/* What was counted last. */
+struct ports {
+	struct port_use *uses; /* owned; most in use first */
+	uint32_t used;
+	uint64_t changes; /* of connections and minisockets, when it was counted */
+	uint64_t steady_ns; /* from then on no rate changes by itself */
+};
+
 /*
- * Counts all, most in use first. *uses is to be freed with free(). Returns how
- * many, or -ENOMEM. A walk over every connection.
+ * Counts all: a walk over every connection, but where nothing has changed and no rate
+ * either what was counted last is right still. ports is all zeroes at first. 0 or
+ * -ENOMEM.
  */
-int ports__count(const struct model *model, uint64_t now_ns, struct port_use **uses);
+int ports__count(struct ports *ports, const struct model *model, uint64_t now_ns);
+void ports__fini(struct ports *ports);
 
 /* How many ports are left of the range, 0 also when more are in use. */
 static inline uint32_t port_use__left(const struct port_use *use, uint32_t range)

@@ -11,7 +11,7 @@
 enum {
 	WAIT_CHUNK_SHIFT = 12,
 	WAIT_CHUNK_ENTRIES = 1 << WAIT_CHUNK_SHIFT,
-	NO_PLACE = IDMAP_NONE,
+	NO_PLACE = POSINDEX_NONE,
 	OTHER = 0,
 	RATE_SLOTS = TIMEWAIT_RATE_SECONDS + 1,
 };
@@ -25,6 +25,26 @@ static struct wait_entry *wait_at(const struct timewaits *waits, uint32_t index)
 	return &waits->chunks[index >> WAIT_CHUNK_SHIFT][index & (WAIT_CHUNK_ENTRIES - 1)];
 }
 
+/* Ids are hashes, or cookies that count upwards. The multiplier is 2^64 by the golden
+ * ratio. */
+static uint32_t hash_id(const struct timewaits *waits, uint64_t id)
+{
+	uint64_t product = (id ^ waits->seed) * 0x9e3779b97f4a7c15ULL;
+
+	return (uint32_t)(product ^ product >> 32);
+}
+
+static uint32_t index_by_id(const struct timewaits *waits, uint64_t id)
+{
+	uint32_t hash = hash_id(waits, id), index;
+	size_t slot = posindex__start(&waits->by_id, hash);
+
+	do {
+		index = posindex__next(&waits->by_id, hash, &slot);
+	} while (index != POSINDEX_NONE && wait_at(waits, index)->id != id);
+	return index;
+}
+
 int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t seed, uint32_t max_entries)
 {
 	*waits = (struct timewaits){ .free = NO_PLACE,
@@ -34,7 +54,7 @@ int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t see
 				     .owners = owners,
 				     .seed = seed };
 	waits->groups = calloc(TIMEWAIT_GROUPS_MAX, sizeof(*waits->groups));
-	if (!waits->groups || idmap__init(&waits->by_id, seed) || idmap__init(&waits->by_key, seed)) {
+	if (!waits->groups || posindex__init(&waits->by_id) || idmap__init(&waits->by_key, seed)) {
 		timewaits__fini(waits);
 		return -ENOMEM;
 	}
@@ -52,7 +72,7 @@ void timewaits__fini(struct timewaits *waits)
 	waits->chunks = NULL;
 	waits->groups = NULL;
 	waits->chunk_count = 0;
-	idmap__fini(&waits->by_id);
+	posindex__fini(&waits->by_id);
 	idmap__fini(&waits->by_key);
 }
 
@@ -266,11 +286,27 @@ static uint32_t *counter_of(struct timewaits *waits, const struct wait_entry *en
 	return entry->substate == EV_TIME_WAIT ? &group->time_wait : &group->fin_wait2;
 }
 
+/* A place that is found by this id from now on, or NO_PLACE, which is counted. */
+static uint32_t take_known(struct timewaits *waits, uint64_t id)
+{
+	uint32_t index = take_wait(waits);
+
+	waits->changes++;
+	if (index != NO_PLACE && !posindex__add(&waits->by_id, hash_id(waits, id), index))
+		return index;
+	waits->not_kept++;
+	if (index != NO_PLACE)
+		free_wait(waits, index);
+	return NO_PLACE;
+}
+
 /* An entry in the queue keeps its place until it comes to its head. */
 static void forget_wait(struct timewaits *waits, struct wait_entry *entry)
 {
-	uint32_t index = idmap__remove(&waits->by_id, entry->id);
+	uint32_t index = index_by_id(waits, entry->id);
 
+	posindex__remove(&waits->by_id, hash_id(waits, entry->id), index);
+	waits->changes++;
 	--*counter_of(waits, entry);
 	if (entry->flags & WAIT_ESTIMATED)
 		waits->groups[entry->group].estimated--;
@@ -295,13 +331,9 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 	}
 	group = group_of(waits, tuple, charge, now_ns);
 	count_begin(&waits->groups[group], charge, now_ns);
-	index = take_wait(waits);
-	if (index == NO_PLACE || idmap__put(&waits->by_id, id, index)) {
-		waits->not_kept++;
-		if (index != NO_PLACE)
-			free_wait(waits, index);
+	index = take_known(waits, id);
+	if (index == NO_PLACE)
 		return NULL;
-	}
 	entry = wait_at(waits, index);
 	*entry = (struct wait_entry){
 		.id = id,
@@ -327,7 +359,7 @@ void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
 
 struct wait_entry *timewaits__find(const struct timewaits *waits, uint64_t id)
 {
-	uint32_t index = id ? idmap__find(&waits->by_id, id) : NO_PLACE;
+	uint32_t index = id ? index_by_id(waits, id) : NO_PLACE;
 
 	return index == NO_PLACE ? NULL : wait_at(waits, index);
 }
@@ -368,7 +400,7 @@ struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
 
 	if (!entry)
 		return NULL;
-	index = idmap__find(&waits->by_id, id);
+	index = index_by_id(waits, id);
 	entry->flags |= WAIT_ESTIMATED | WAIT_QUEUED;
 	waits->groups[entry->group].estimated++;
 	enqueue(waits, index);
@@ -540,15 +572,16 @@ void timewaits__put_group(struct timewaits *waits, const struct ev_wait_group *f
 
 void timewaits__put(struct timewaits *waits, uint64_t id, const struct ev_wait *from)
 {
-	uint32_t index = timewaits__find(waits, id) ? NO_PLACE : take_wait(waits);
 	struct wait_entry *entry;
+	uint32_t index;
 
-	if (index == NO_PLACE || idmap__put(&waits->by_id, id, index)) {
+	if (timewaits__find(waits, id)) {
 		waits->not_kept++;
-		if (index != NO_PLACE)
-			free_wait(waits, index);
 		return;
 	}
+	index = take_known(waits, id);
+	if (index == NO_PLACE)
+		return;
 	entry = wait_at(waits, index);
 	*entry = (struct wait_entry){
 		.id = id,
@@ -586,6 +619,9 @@ void timewaits__measure(struct timewaits *waits, uint64_t now_ns)
 {
 	uint32_t now = (uint32_t)(now_ns >> WAIT_TIME_SHIFT);
 
+	if (waits->measured == waits->changes)
+		return;
+	waits->measured = waits->changes;
 	for (uint32_t i = 0; i < waits->group_count; i++)
 		waits->groups[i].oldest_began = now;
 	for (uint32_t i = 0; i < waits->used; i++) {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/idmap.h"
+#include "base/posindex.h"
 #include "event/connection.h"
 #include "model/owners.h"
 
@@ -100,12 +101,14 @@ struct timewaits {
 	uint64_t not_grouped; /* of those that begun: charged to "other" for want of a group */
 	uint32_t oldest;      /* queue of estimated entries, by age */
 	uint32_t newest;
-	struct idmap by_id;
+	struct posindex by_id;
 	struct wait_group *groups; /* owned; the first is "other" */
 	uint32_t group_count;
 	struct idmap by_key;
 	struct owners *owners; /* borrowed */
 	uint64_t seed;
+	uint64_t changes;  /* of entries, so far */
+	uint64_t measured; /* of these, when timewaits__measure() was last called */
 	uint64_t loss_ns;			/* when records were lost last; 0: none were */
 	uint32_t confirmed[TIMEWAIT_NETNS_MAX]; /* the namespaces that were dumped since then */
 	uint32_t confirmed_count;

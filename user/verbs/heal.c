@@ -19,10 +19,10 @@ enum {
 	PAUSE_TIMES = 4,
 	PAUSE_MS_LEAST = 200,
 	PAUSE_MS_MOST = 800,
-	/* Minisockets: a hundredth of a core for reading them, and no more than that
-	 * while most of them stay. */
+	/* Minisockets: half a hundredth of a core for reading them, for what is read is
+	 * taken in as well, and no more than that while most of them stay. */
 	WAITS_SHARE = 20,
-	WAITS_TIMES = WAITS_SHARE,
+	WAITS_TIMES = 2 * WAITS_SHARE,
 	WAITS_MS_LEAST = 1000,
 	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
 	LAST_MS = 2000,

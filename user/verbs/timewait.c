@@ -95,27 +95,28 @@ static void show_groups(struct session *session, uint64_t now_ns)
 
 static void show_ports(struct session *session, uint64_t now_ns)
 {
-	struct port_use *uses;
-	int count = ports__count(session->model, now_ns, &uses);
+	struct ports *ports = session->context;
+	uint32_t count;
 
-	if (count < 0)
+	if (ports__count(ports, session->model, now_ns))
 		return;
+	count = ports->used;
 	if (!session->options->json && count > PORTS_SHOWN)
 		count = PORTS_SHOWN;
-	for (int i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
+		const struct port_use *use = &ports->uses[i];
 		const struct filter_subject subject = {
-			.local_addr = uses[i].source,
-			.remote_addr = uses[i].destination.addr,
-			.remote_port = uses[i].destination.port,
-			.netns = uses[i].netns,
+			.local_addr = use->source,
+			.remote_addr = use->destination.addr,
+			.remote_port = use->destination.port,
+			.netns = use->netns,
 			.role = ROLE_CLIENT,
 		};
 
 		if (session__wants(session, &subject))
-			session->printer.ops->ports(&session->printer, &uses[i],
-						    model__dump_of(session->model, uses[i].netns), now_ns);
+			session->printer.ops->ports(&session->printer, use,
+						    model__dump_of(session->model, use->netns), now_ns);
 	}
-	free(uses);
 }
 
 static void show_waits(struct session *session, uint64_t now_ns)
@@ -138,7 +139,10 @@ static const struct view waits_view = {
 int verb_timewait(int argc, char **argv)
 {
 	struct options options;
-	const struct session_config config = { .options = &options, .view = &waits_view };
+	struct ports ports = { 0 };
+	const struct session_config config = { .options = &options,
+					       .view = &waits_view,
+					       .context = &ports };
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status && options.once && options.replay)
@@ -146,6 +150,7 @@ int verb_timewait(int argc, char **argv)
 			      "timewait: --once looks at the kernel's tables, which a recording has not");
 	if (!status)
 		status = session__run(&config);
+	ports__fini(&ports);
 	options__fini(&options);
 	return status;
 }
