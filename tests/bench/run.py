@@ -598,6 +598,15 @@ def idle_figure(raw):
         yield "% of a core on an idle host, the worst", "< 0.1", f"{max(shares):.3f}", max(shares) < 0.1
 
 
+def waits_figures(raw):
+    """Of as many as there were, for 200,000: the ring and the program are not theirs."""
+    for e in raw:
+        if e["part"] == "waits":
+            mib = e["entries_kib"] / 1024 * max(1, 200000 / e["entries"])
+            yield "MiB that 200,000 TIME_WAITs cost", "<= 24", f"{mib:.1f}", mib <= 24
+            yield "% of a core while they stay", "<= 1", f"{e['percent']:.2f}", e["percent"] <= 1
+
+
 def figures(raw):
     trace, flows = OURS[0].name, OURS[1].name
     yield from loss_figure(raw)
@@ -609,6 +618,7 @@ def figures(raw):
     yield from memory_figures(raw)
     yield from start_figure(raw)
     yield from idle_figure(raw)
+    yield from waits_figures(raw)
 
 
 def main():
