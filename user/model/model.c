@@ -1297,7 +1297,7 @@ static void end_tour(struct model *model, uint32_t states)
 
 static void apply_dump(struct model *model, const struct ev_dump *dump)
 {
-	const uint32_t of_lives = 1U << EV_ESTABLISHED | 1U << EV_SYN_RECV;
+	const uint32_t of_lives = 1U << EV_ESTABLISHED | 1U << EV_SYN_RECV | 1U << EV_FIN_WAIT1;
 
 	if (!dump->netns) {
 		end_tour(model, dump->states);

@@ -486,6 +486,14 @@ void timewaits__doubt(struct timewaits *waits, uint64_t now_ns)
 		waits->groups[i].in_doubt = true;
 }
 
+bool timewaits__have_fin_wait2(const struct timewaits *waits)
+{
+	for (uint32_t i = 0; i < waits->group_count; i++)
+		if (waits->groups[i].fin_wait2)
+			return true;
+	return false;
+}
+
 bool wait_group__is_exact(const struct wait_group *group)
 {
 	return !group->estimated && !group->in_doubt;

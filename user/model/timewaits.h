@@ -157,6 +157,9 @@ bool wait_group__is_exact(const struct wait_group *group);
 /* The same of all of a namespace, whether or not it has groups. */
 bool timewaits__are_exact(const struct timewaits *waits, uint32_t netns);
 
+/* Some wait for the peer's FIN still. */
+bool timewaits__have_fin_wait2(const struct timewaits *waits);
+
 /* None was made, for the kernel's table was full. */
 void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
 		       const struct wait_charge *charge, uint64_t now_ns);

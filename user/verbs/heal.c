@@ -24,11 +24,20 @@ enum {
 	WAITS_SHARE = 20,
 	WAITS_TIMES = 2 * WAITS_SHARE,
 	WAITS_MS_LEAST = 1000,
+	/* A FIN is acknowledged, or sent again; its record may be missing all the same: on
+	 * one host's kernel programs are not run in some softirqs, and nobody counts that.
+	 * Whoever waits for longer is looked at once, for a hundredth of the time. */
+	OVERDUE_S = 2,
+	SEARCH_MS = 100,
+	SEARCH_PLACES = 1024,
+	OVERDUE_PAUSE_S_LEAST = 5,
+	OVERDUE_PAUSE_TIMES = 100,
 	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
 	LAST_MS = 2000,
 };
 
 #define WAIT_STATES (1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT)
+#define FIN_STATES (1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK)
 
 /* The many TIME_WAITs only where one of them is in doubt. */
 static uint32_t states_to_confirm(uint32_t missed)
@@ -62,6 +71,7 @@ static void start_whole(struct heal *heal, struct source *source, uint64_t losse
 	heal->losses = losses;
 	heal->only_waits = false;
 	start(heal, source, &config);
+	heal->whole_ns = heal->began_ns;
 }
 
 static void start_waits(struct heal *heal, struct source *source)
@@ -106,6 +116,10 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 	if (pause_ns > PAUSE_MS_MOST * NS_PER_MS)
 		pause_ns = PAUSE_MS_MOST * NS_PER_MS;
 	heal->earliest_ns = now_ns + pause_ns;
+	pause_ns = (now_ns - heal->began_ns) * OVERDUE_PAUSE_TIMES;
+	if (pause_ns < OVERDUE_PAUSE_S_LEAST * NS_PER_S)
+		pause_ns = OVERDUE_PAUSE_S_LEAST * NS_PER_S;
+	heal->overdue_ns = now_ns + pause_ns;
 	heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
 	/* Who was not shown is looked for once more before it is given up. */
 	missed = model__missed(model);
@@ -129,6 +143,34 @@ static int step_scan(struct heal *heal, struct source *source, struct model *mod
 	return 0;
 }
 
+/* No whole look has seen it so since it came there. */
+static bool is_overdue(const struct heal *heal, const struct life *life, uint64_t now_ns)
+{
+	return life && FIN_STATES & 1U << life->state && life->entered_ns > heal->whole_ns &&
+	       life->entered_ns + OVERDUE_S * NS_PER_S < now_ns;
+}
+
+/* Among the next places of the table. */
+static bool finds_overdue(struct heal *heal, const struct flow_table *flows, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < SEARCH_PLACES && i < flows->used; i++) {
+		heal->hand = heal->hand + 1 < flows->used ? heal->hand + 1 : 0;
+		if (is_overdue(heal, flow_table__open_at(flows, heal->hand), now_ns))
+			return true;
+	}
+	return false;
+}
+
+/* The next regular look comes sooner where an end is overdue. */
+static void search(struct heal *heal, const struct model *model, uint64_t now_ns)
+{
+	if (!heal->regular || now_ns < heal->next_search_ns || now_ns < heal->overdue_ns)
+		return;
+	heal->next_search_ns = now_ns + SEARCH_MS * NS_PER_MS;
+	if (finds_overdue(heal, model__flows(model), now_ns))
+		heal->next_ns = now_ns;
+}
+
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
 	       source_take_fn take, void *context)
 {
@@ -140,6 +182,7 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 	if (heal->off)
 		return 0;
 	now_ns = clock__boot_ns();
+	search(heal, model, now_ns);
 	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns);
 	if (soon || now_ns >= heal->next_ns)
 		start_whole(heal, source, losses, soon);

@@ -453,19 +453,47 @@ static int heal(struct session *session)
 	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
 }
 
-/* Where no record tells what becomes of a half-open request, the tables do: in the
- * end once more, for who is told what is left, or will read the recording. */
+/* Somebody waits for an answer to a FIN, and its record may never have come: what it
+ * can be in by now. */
+static uint32_t states_unended(const struct session *session)
+{
+	const uint32_t fins = 1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK;
+	const struct flow_table *flows = model__flows(session->model);
+
+	for (uint32_t i = 0; i < flows->used; i++) {
+		const struct life *life = flow_table__open_at(flows, i);
+
+		if (life && fins & 1U << life->state)
+			return fins | 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+	}
+	return 0;
+}
+
+/* What no record tells the end of, and there is some of: half-open requests, and what
+ * a look found in FIN_WAIT2, which soon is TIME_WAIT. */
+static uint32_t states_untold(const struct session *session)
+{
+	bool requests_told = session__has_hook(session, "syn") && session__has_hook(session, "handshake");
+	uint32_t states = requests_told ? 0 : 1U << EV_SYN_RECV;
+
+	if (session->heal.waits && timewaits__have_fin_wait2(model__timewaits(session->model)))
+		states |= 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+	return states | states_unended(session);
+}
+
+/* The tables tell it: in the end once more, for who is told what is left, or will read
+ * the recording. */
 static int look_last(struct session *session)
 {
 	const struct options *options = session->options;
+	uint32_t states = states_untold(session);
 
 	if (!session->view->heals || options->replay || options->once || session->fed ||
-	    session->enough || (!session->view->finish && !session->writer) ||
-	    (session__has_hook(session, "syn") && session__has_hook(session, "handshake")))
+	    session->enough || (!session->view->finish && !session->writer) || !states)
 		return 0;
 	session->last_look = true;
-	return heal__last(&session->heal, 1U << EV_SYN_RECV, session->source, session->model,
-			  session__take_rest, session);
+	return heal__last(&session->heal, states, session->source, session->model, session__take_rest,
+			  session);
 }
 
 /* What an agent knows comes first, and nothing is shown before it is all there. */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Unit tests of user/verbs/heal.c: when a look at the kernel's tables is due. The looks
+ * themselves are a double, which ends when it is told to. */
+#include "saga.h"
+
+/* The tables' modules have names of their own for what others pass. */
+#pragma GCC diagnostic ignored "-Wshadow"
+#undef fail /* cmocka's */
+
+#include "base/log.h"
+#include "source/scan.h"
+
+static uint64_t clock_ns;
+static unsigned int looks;
+static struct scan_config last_look;
+static bool look_ends;
+
+struct scan {
+	bool begun;
+};
+
+static struct scan the_scan;
+
+uint64_t clock__boot_ns(void)
+{
+	return clock_ns;
+}
+
+void log__line(const char *format, ...)
+{
+	(void)format;
+}
+
+int tables__error(struct tables *tables)
+{
+	(void)tables;
+	return 0;
+}
+
+struct scan *scan__new(const struct scan_config *config)
+{
+	looks++;
+	last_look = *config;
+	look_ends = false;
+	return &the_scan;
+}
+
+int scan__poll(struct scan *scan, struct source *source, source_take_fn take, void *context)
+{
+	(void)scan, (void)source, (void)take, (void)context;
+	return look_ends ? SCAN_END : SCAN_MORE;
+}
+
+void scan__free(struct scan *scan)
+{
+	(void)scan;
+}
+
+#include "verbs/heal.c"
+
+static struct source source;
+
+static void steps(struct heal *heal, struct saga *saga, uint64_t ns, uint64_t losses)
+{
+	clock_ns = ns;
+	assert_int_equal(heal__step(heal, &source, saga->model, losses, NULL, NULL), 0);
+}
+
+/* One step, which must begin so many looks; these end at once. */
+static void begins(struct heal *heal, struct saga *saga, uint64_t ns, uint64_t losses, unsigned int count)
+{
+	unsigned int before = looks;
+
+	steps(heal, saga, ns, losses);
+	assert_int_equal(looks - before, count);
+	if (!count)
+		return;
+	look_ends = true;
+	steps(heal, saga, ns, losses);
+}
+
+static void begin_heal(struct heal *heal, struct saga *saga)
+{
+	*heal = (struct heal){ .regular = true };
+	begin_saga(saga, 16, 16, 1);
+	begins(heal, saga, NS_PER_S, 0, 1);
+}
+
+static void looks_are_regular_and_after_losses(void **state)
+{
+	struct heal heal;
+	struct saga saga;
+
+	(void)state;
+	begin_heal(&heal, &saga);
+	assert_true(heal__is_right(&heal, 0));
+	begins(&heal, &saga, 30 * NS_PER_S, 0, 0);
+	assert_false(heal__is_right(&heal, 1));
+	begins(&heal, &saga, 31 * NS_PER_S, 1, 1);
+	assert_int_equal(last_look.share, SHARE_SOON);
+	assert_true(heal__is_right(&heal, 1));
+	begins(&heal, &saga, 90 * NS_PER_S, 1, 0);
+	begins(&heal, &saga, 91 * NS_PER_S, 1, 1);
+	assert_int_equal(last_look.share, SHARE_REGULAR);
+	end_saga(&saga);
+}
+
+static void waits_in(struct saga *saga, uint64_t id, uint8_t to, uint64_t ns)
+{
+	struct peer peer = client;
+
+	peer.id = id;
+	peer.local_port = (uint16_t)(1000 + id);
+	saga->now_ns = ns;
+	birth(saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL);
+	flow_table__find((struct flow_table *)model__flows(saga->model), id)->state = to;
+}
+
+/* Once for each, and not more often than the looks are cheap. */
+static void an_overdue_end_brings_a_look_forward(void **state)
+{
+	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK };
+	struct heal heal;
+	struct saga saga;
+	uint64_t ns;
+
+	(void)state;
+	begin_heal(&heal, &saga);
+	for (unsigned int i = 0; i < 3; i++) {
+		ns = (10 + 10 * i) * NS_PER_S;
+		waits_in(&saga, 1 + i, waiting[i], ns);
+		begins(&heal, &saga, ns + NS_PER_S, 0, 0);
+		begins(&heal, &saga, ns + 3 * NS_PER_S, 0, 1);
+		assert_int_equal(last_look.share, SHARE_REGULAR);
+		begins(&heal, &saga, ns + 9 * NS_PER_S, 0, 0);
+	}
+	waits_in(&saga, 7, EV_ESTABLISHED, 40 * NS_PER_S);
+	begins(&heal, &saga, 49 * NS_PER_S, 0, 0);
+	waits_in(&saga, 8, EV_FIN_WAIT1, 50 * NS_PER_S);
+	begins(&heal, &saga, 53 * NS_PER_S, 0, 1);
+	waits_in(&saga, 9, EV_FIN_WAIT1, 54 * NS_PER_S);
+	begins(&heal, &saga, 57 * NS_PER_S, 0, 0); /* within the pause */
+	begins(&heal, &saga, 59 * NS_PER_S, 0, 1);
+	end_saga(&saga);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(looks_are_regular_and_after_losses),
+		cmocka_unit_test(an_overdue_end_brings_a_look_forward),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
