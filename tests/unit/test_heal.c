@@ -131,7 +131,7 @@ static void an_overdue_end_brings_a_look_forward(void **state)
 		waits_in(&saga, 1 + i, waiting[i], ns);
 		begins(&heal, &saga, ns + NS_PER_S, 0, 0);
 		begins(&heal, &saga, ns + 3 * NS_PER_S, 0, 1);
-		assert_int_equal(last_look.share, SHARE_REGULAR);
+		assert_int_equal(last_look.share, SHARE_SOON);
 		begins(&heal, &saga, ns + 9 * NS_PER_S, 0, 0);
 	}
 	waits_in(&saga, 7, EV_ESTABLISHED, 40 * NS_PER_S);

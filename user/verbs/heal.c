@@ -31,7 +31,7 @@ enum {
 	SEARCH_MS = 100,
 	SEARCH_PLACES = 1024,
 	OVERDUE_PAUSE_S_LEAST = 5,
-	OVERDUE_PAUSE_TIMES = 100,
+	OVERDUE_PAUSE_TIMES = SHARE_SOON,
 	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
 	LAST_MS = 2000,
 };
@@ -161,14 +161,13 @@ static bool finds_overdue(struct heal *heal, const struct flow_table *flows, uin
 	return false;
 }
 
-/* The next regular look comes sooner where an end is overdue. */
-static void search(struct heal *heal, const struct model *model, uint64_t now_ns)
+/* Whether an end is overdue that is worth a look; asked in vain where it is too early. */
+static bool search(struct heal *heal, const struct model *model, uint64_t now_ns)
 {
 	if (!heal->regular || now_ns < heal->next_search_ns || now_ns < heal->overdue_ns)
-		return;
+		return false;
 	heal->next_search_ns = now_ns + SEARCH_MS * NS_PER_MS;
-	if (finds_overdue(heal, model__flows(model), now_ns))
-		heal->next_ns = now_ns;
+	return finds_overdue(heal, model__flows(model), now_ns);
 }
 
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
@@ -182,8 +181,8 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 	if (heal->off)
 		return 0;
 	now_ns = clock__boot_ns();
-	search(heal, model, now_ns);
-	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns);
+	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns) ||
+	       search(heal, model, now_ns);
 	if (soon || now_ns >= heal->next_ns)
 		start_whole(heal, source, losses, soon);
 	else if (heal->waits && now_ns >= heal->next_waits_ns &&
