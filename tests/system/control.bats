@@ -147,20 +147,20 @@ open_lives() {
 }
 
 @test "control: who comes late tells the same connections as who was there" {
-    local early late rate=${TCPSAGA_VM:+8} # a machine takes seconds to begin to look
-    rate=${rate:-1000}
+    local early late
     serve --set timewait-storm-client.share=1000
     look early flows
     early=$LOOKER
-    inside "$TRAFFIC" load --connections "$COUNT" --rate "$rate" --close client --sources 4 \
+    inside "$TRAFFIC" load --connections $((COUNT / 2)) --rate 1000 --close client --sources 4 \
         >"$WORK/traffic.json" 3>&- &
     TRAFFIC_PID=$!
-    until_true "half of them" metric_least "$CLIENTS" $((COUNT / 2))
+    until_true "some of them" metric_least "$CLIENTS" $((COUNT / 4))
     look late flows
     late=$LOOKER
     wait "$TRAFFIC_PID"
     TRAFFIC_PID=''
-    until_true "the other half" metric_is "$CLIENTS" "$COUNT"
+    traffic_inside load --connections $((COUNT / 2)) --rate 1000 --close client --sources 4
+    until_true "all of them" metric_is "$CLIENTS" "$COUNT"
     end_look "$early"
     end_look "$late"
     lives "$WORK/early.json" >"$WORK/early.lives"
