@@ -136,6 +136,32 @@ as_member() { setpriv --reuid 65534 --regid 65534 --groups "$GROUP" "$@"; }
     end_agent
 }
 
+# told FILE: who holds the port, without what passes by itself.
+told() { jq -cS 'select(.type == "port_holder") | del(.ts)' "$1" | sort; }
+
+@test "control: port tells the same holders as a look of its own, to an unprivileged member, too" {
+    local holder=${HOLDER:-$TOP/build/tests/holder} kind
+    serve
+    for kind in listening established-child udp; do
+        mkfifo "$WORK/$kind.in"
+        ip netns exec "$NETNS" "$holder" hold "$kind" v4-loopback 1 <"$WORK/$kind.in" >"$WORK/$kind.port" 3>&- &
+        LOOKERS+=($!)
+        exec {door}>"$WORK/$kind.in"
+        until_true "the holder" test -s "$WORK/$kind.port"
+        "$TCPSAGA" port "$(<"$WORK/$kind.port")" -o json --source live >"$WORK/live.json"
+        as_member "$TCPSAGA" port "$(<"$WORK/$kind.port")" -o json --source "agent:$SOCKET" >"$WORK/agent.json"
+        told "$WORK/live.json" >"$WORK/live.told"
+        told "$WORK/agent.json" >"$WORK/agent.told"
+        [ -s "$WORK/live.told" ]
+        diff "$WORK/live.told" "$WORK/agent.told"
+        jq -es 'any(.[]; .type == "port_holder" and .process.comm == "holder")' "$WORK/agent.json"
+        exec {door}>&-
+    done
+    run -1 --separate-stderr "$TCPSAGA" port 9 --source "agent:$DOOR/none"
+    [[ $stderr = "tcpsaga: no agent listens at $DOOR/none: start one"* ]]
+    end_agent
+}
+
 # ---- what they see -----------------------------------------------------------
 
 # lives FILE: connections that ended, one a line, in an order of their own.

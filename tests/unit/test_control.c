@@ -74,6 +74,85 @@ static void a_reply_comes_back(void **state)
 	assert_int_equal(control_reply__decode(&got, bytes), -EBADMSG);
 }
 
+static void a_port_is_asked_about_by_a_version_of_its_own(void **state)
+{
+	const struct control_request sent = {.wants = CONTROL_HOLDERS, .port = 8080, .netns = 0xf0000001};
+	uint8_t bytes[CONTROL_REQUEST_BYTES];
+	struct control_request got;
+
+	(void)state;
+	control_request__encode(&(struct control_request){.wants = CONTROL_ONCE}, bytes);
+	assert_int_equal(bytes[8], CONTROL_VERSION);
+	bytes[20] = 1; /* port and namespace are for holders only */
+	assert_int_equal(control_request__decode(&got, bytes, sizeof(bytes)), -EBADMSG);
+	control_request__encode(&sent, bytes);
+	assert_int_equal(bytes[8], CONTROL_VERSION_HOLDERS);
+	assert_int_equal(control_request__decode(&got, bytes, sizeof(bytes)), 0);
+	assert_int_equal(got.wants, CONTROL_HOLDERS);
+	assert_int_equal(got.port, 8080);
+	assert_int_equal(got.netns, 0xf0000001);
+	bytes[8] = CONTROL_VERSION;
+	assert_int_equal(control_request__decode(&got, bytes, sizeof(bytes)), -EBADMSG);
+	control_request__encode(&(struct control_request){.wants = CONTROL_HOLDERS}, bytes);
+	assert_int_equal(control_request__decode(&got, bytes, sizeof(bytes)), -EBADMSG);
+	for (size_t i = 22; i < sizeof(bytes); i++) {
+		control_request__encode(&sent, bytes);
+		bytes[i] = 1;
+		assert_int_equal(control_request__decode(&got, bytes, sizeof(bytes)), -EBADMSG);
+	}
+}
+
+static void a_head_comes_back(void **state)
+{
+	const struct control_head sent = {.taken_ns = 1ULL << 40, .count = 7, .unseen = 5,
+					  .options_error = -EPERM, .netns_visited = 3};
+	uint8_t bytes[CONTROL_HEAD_BYTES];
+	struct control_head got;
+
+	(void)state;
+	control_head__encode(&sent, bytes);
+	assert_int_equal(control_head__decode(&got, bytes), 0);
+	assert_memory_equal(&got, &sent, sizeof(got));
+	control_head__encode(&(struct control_head){.count = 1, .error = -ESRCH}, bytes);
+	assert_int_equal(control_head__decode(&got, bytes), -EBADMSG);
+	control_head__encode(&(struct control_head){.count = CONTROL_HOLDERS_MAX + 1}, bytes);
+	assert_int_equal(control_head__decode(&got, bytes), -EBADMSG);
+	for (size_t i = 28; i < sizeof(bytes); i++) {
+		control_head__encode(&sent, bytes);
+		bytes[i] ^= 1;
+		assert_int_equal(control_head__decode(&got, bytes), -EBADMSG);
+	}
+}
+
+static void a_holder_comes_back(void **state)
+{
+	struct holder sent = {.cookie = 1ULL << 50, .netns = 2, .protocol = IPPROTO_UDP, .family = AF_INET6,
+			      .state = EV_LISTEN, .mini = true, .reuseaddr = ANSWER_YES,
+			      .reuseport = ANSWER_NO, .v6only = ANSWER_YES, .ifindex = 3, .uid = 4, .inode = 5,
+			      .expires_ms = 6, .others = 7,
+			      .owner = {.pid = 8, .tid = 9, .uid = 10, .start_cs = 11, .cgroup = 12,
+					.comm = "holder"}};
+	uint8_t bytes[CONTROL_HOLDER_BYTES];
+	struct holder got;
+
+	(void)state;
+	memset(sent.local.addr, 0x11, sizeof(sent.local.addr));
+	memset(sent.remote.addr, 0x22, sizeof(sent.remote.addr));
+	sent.local.port = 80;
+	sent.remote.port = 40000;
+	control_holder__encode(&sent, bytes);
+	assert_int_equal(control_holder__decode(&got, bytes), 0);
+	assert_memory_equal(&got, &sent, sizeof(got));
+	/* From the protocol on each byte is one of few; the last of comm is its end. */
+	for (size_t i = offsetof(struct wire_holder, protocol); i < sizeof(bytes); i++) {
+		if (i >= offsetof(struct wire_holder, comm) && i < sizeof(bytes) - 1)
+			continue;
+		control_holder__encode(&sent, bytes);
+		bytes[i] = 0xee;
+		assert_int_equal(control_holder__decode(&got, bytes), -EBADMSG);
+	}
+}
+
 /* Whatever is in memory behind it, a text ends. */
 static void a_text_without_an_end_is_refused(void **state)
 {
@@ -97,6 +176,9 @@ int main(void)
 		cmocka_unit_test(garbage_is_known_at_once),
 		cmocka_unit_test(each_other_field_is_checked),
 		cmocka_unit_test(a_reply_comes_back),
+		cmocka_unit_test(a_port_is_asked_about_by_a_version_of_its_own),
+		cmocka_unit_test(a_head_comes_back),
+		cmocka_unit_test(a_holder_comes_back),
 		cmocka_unit_test(a_text_without_an_end_is_refused),
 	};
 

@@ -17,6 +17,7 @@
 
 #include "agent/onlooker.h"
 #include "base/clock.h"
+#include "source/tables.h"
 
 enum {
 	BACKLOG = 64,
@@ -388,6 +389,30 @@ static struct onlooker *first_in_line(struct control *control)
 	return first;
 }
 
+/* The reader of tables looks, as it does for a bind() that is refused. */
+static int tell_holders(struct feed *feed, struct onlooker *onlooker)
+{
+	struct holders holders = { 0 };
+	const struct control_request *request = &onlooker->request;
+	int told, err = -EOPNOTSUPP;
+
+	if (feed->looks)
+		err = tables__holders(feed->looks, &holders, request->port, request->netns);
+	told = onlooker__tell_holders(onlooker, &holders, err, clock__boot_ns());
+	if (!err)
+		holders__fini(&holders);
+	return told;
+}
+
+static int tell_known(struct control *control, struct onlooker *onlooker, uint64_t now_ns)
+{
+	struct feed *feed = control->feed;
+
+	if (onlooker->request.wants & CONTROL_HOLDERS)
+		return tell_holders(feed, onlooker);
+	return onlooker__tell(onlooker, &feed->source->info, feed->model, control->narrowed, now_ns);
+}
+
 /* One at a time: what there is to tell may be many megabytes. */
 static void tell_next(struct control *control, uint64_t now_ns)
 {
@@ -400,7 +425,7 @@ static void tell_next(struct control *control, uint64_t now_ns)
 		return;
 	feed__look_at_listeners(feed, now_ns);
 	began_ns = clock__boot_ns();
-	if (onlooker__tell(onlooker, &feed->source->info, feed->model, control->narrowed, began_ns)) {
+	if (tell_known(control, onlooker, began_ns)) {
 		dismiss_client(control, onlooker);
 		return;
 	}

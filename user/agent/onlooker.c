@@ -77,6 +77,37 @@ int onlooker__tell(struct onlooker *onlooker, const struct capture_info *info, c
 	return onlooker->known.failed ? -ENOMEM : 0;
 }
 
+int onlooker__tell_holders(struct onlooker *onlooker, const struct holders *holders, int error,
+			   uint64_t now_ns)
+{
+	const struct control_reply reply = { .status = CONTROL_OK };
+	struct control_head head = { .error = error };
+	size_t size = CONTROL_REPLY_BYTES + CONTROL_HEAD_BYTES;
+	uint8_t *at;
+
+	if (!error && holders->count > CONTROL_HOLDERS_MAX)
+		head.error = -E2BIG;
+	if (!head.error)
+		head = (struct control_head){ .taken_ns = holders->taken_ns,
+					      .count = (uint32_t)holders->count,
+					      .unseen = holders->unseen,
+					      .options_error = holders->options_error,
+					      .netns_visited = holders->netns_visited };
+	size += (size_t)head.count * CONTROL_HOLDER_BYTES;
+	onlooker->told = onlooker->ending = true;
+	onlooker->since_ns = now_ns;
+	at = (uint8_t *)strbuf__grow(&onlooker->known, size);
+	if (!at)
+		return -ENOMEM;
+	control_reply__encode(&reply, at);
+	control_head__encode(&head, at + CONTROL_REPLY_BYTES);
+	at += CONTROL_REPLY_BYTES + CONTROL_HEAD_BYTES;
+	for (uint32_t i = 0; i < head.count; i++)
+		control_holder__encode(&holders->list[i], at + (size_t)i * CONTROL_HOLDER_BYTES);
+	onlooker->known.len += size;
+	return 0;
+}
+
 /* ---- the queue ---- */
 
 size_t onlooker__queued(const struct onlooker *onlooker)

@@ -17,6 +17,7 @@
 #include "bpf/ledger.h"
 #include "event/control.h"
 #include "model/model.h"
+#include "source/holders.h"
 #include "source/recording.h"
 
 enum {
@@ -67,6 +68,11 @@ void onlooker__fini(struct onlooker *onlooker);
  * offered each record. 0 or -ENOMEM. */
 int onlooker__tell(struct onlooker *onlooker, const struct capture_info *info, const struct model *model,
 		   bool narrowed, uint64_t now_ns);
+
+/* Queues the answer to CONTROL_HOLDERS, and nothing follows it. error: 0, or the look's
+ * -errno, which is told instead. 0 or -ENOMEM. */
+int onlooker__tell_holders(struct onlooker *onlooker, const struct holders *holders, int error,
+			   uint64_t now_ns);
 
 /* A record, behind the model. */
 void onlooker__offer(struct onlooker *onlooker, const struct ev_header *record);

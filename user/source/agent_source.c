@@ -50,12 +50,11 @@ static int connect_to(const char *path)
 	return -errno;
 }
 
-static int ask(int fd, uint32_t wants)
+static int ask(int fd, const struct control_request *request)
 {
-	const struct control_request request = { .wants = wants };
 	uint8_t bytes[CONTROL_REQUEST_BYTES];
 
-	control_request__encode(&request, bytes);
+	control_request__encode(request, bytes);
 	return send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL) == (ssize_t)sizeof(bytes) ? 0 : -errno;
 }
 
@@ -127,6 +126,94 @@ static void explain_open(const char *path, int err, const char *why, char *messa
 	default:
 		snprintf(message, size, "cannot ask the agent at %s: %s", path, strerror(err));
 	}
+}
+
+/* A descriptor behind a reply that says yes, or -errno. */
+static int open_stream(const char *path, const struct control_request *request, struct control_reply *reply)
+{
+	int fd = connect_to(path), err;
+
+	if (fd < 0)
+		return fd;
+	err = ask(fd, request);
+	if (!err || err == -EPIPE || err == -ECONNRESET)
+		err = hear_reply(fd, reply);
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
+/* ---- who holds a port ---- */
+
+static int hear_rows(int fd, struct holders *holders, uint32_t count)
+{
+	uint8_t bytes[CONTROL_HOLDER_BYTES];
+	int err = 0;
+
+	holders->list = calloc((size_t)count + 1, sizeof(*holders->list));
+	if (!holders->list)
+		return -ENOMEM;
+	holders->capacity = (size_t)count + 1;
+	while (!err && holders->count < count) {
+		err = hear(fd, bytes, sizeof(bytes));
+		if (!err)
+			err = control_holder__decode(&holders->list[holders->count], bytes);
+		holders->count += !err;
+	}
+	return err;
+}
+
+/* *looked: the agent's own -errno, which is none of this conversation's. */
+static int hear_holders(int fd, struct holders *holders, int *looked)
+{
+	uint8_t bytes[CONTROL_HEAD_BYTES];
+	struct control_head head;
+	int err = hear(fd, bytes, sizeof(bytes));
+
+	if (!err)
+		err = control_head__decode(&head, bytes);
+	if (err)
+		return err;
+	*looked = head.error;
+	holders->unseen = head.unseen;
+	holders->options_error = head.options_error;
+	holders->netns_visited = head.netns_visited;
+	holders->taken_ns = head.taken_ns;
+	return hear_rows(fd, holders, head.count);
+}
+
+static void explain_holders(const char *path, int err, int looked, char *message, size_t size)
+{
+	if (err)
+		snprintf(message, size, "reading from the agent at %s failed: %s", path,
+			 err == -EBADMSG ? "what it sent is damaged, or cut" : strerror(-err));
+	else
+		snprintf(message, size, "the agent at %s cannot tell who holds the port: %s", path,
+			 looked == -ESRCH      ? "it finds no such network namespace" :
+			 looked == -EOPNOTSUPP ? "it reads a recording" :
+			 looked == -E2BIG      ? "more than 262144 sockets do" :
+						 strerror(-looked));
+}
+
+int agent_source__holders(struct holders *holders, const char *path, uint16_t port, uint32_t netns,
+			  char *message, size_t size)
+{
+	const struct control_request request = { .wants = CONTROL_HOLDERS, .port = port, .netns = netns };
+	struct control_reply reply = { .text = "" };
+	int fd = open_stream(path, &request, &reply), err, looked = 0;
+
+	*holders = (struct holders){ 0 };
+	if (fd < 0) {
+		explain_open(path, -fd, reply.text, message, size);
+		return fd;
+	}
+	err = hear_holders(fd, holders, &looked);
+	close(fd);
+	if (!err && !looked)
+		return 0;
+	explain_holders(path, err, looked, message, size);
+	holders__fini(holders);
+	return err ? err : looked;
 }
 
 /* ---- reading ---- */
@@ -225,16 +312,10 @@ struct source *agent_source__new(const char *path, uint32_t wants, char *message
 {
 	struct agent_source *agent = calloc(1, sizeof(*agent));
 	struct control_reply reply = { .text = "" };
-	int err = agent ? connect_to(path) : -ENOMEM;
-	int fd = err;
+	const struct control_request request = { .wants = wants };
+	int fd = agent ? open_stream(path, &request, &reply) : -ENOMEM;
+	int err = fd < 0 ? fd : 0;
 
-	if (err >= 0) {
-		err = ask(fd, wants);
-		if (!err || err == -EPIPE || err == -ECONNRESET)
-			err = hear_reply(fd, &reply);
-		if (err)
-			close(fd);
-	}
 	if (!err) {
 		agent->source.ops = &agent_ops;
 		agent->source.fd = agent->fd = fd;

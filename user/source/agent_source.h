@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "source/holders.h"
 #include "source/source.h"
 
 /*
@@ -25,6 +26,16 @@
  * -EBADMSG when what came is damaged; agent_source__explain() then has the words.
  */
 struct source *agent_source__new(const char *path, uint32_t wants, char *message, size_t size);
+
+/*
+ * Asks the agent at path who holds the port, in the namespace with this inode or (0)
+ * in all. 0, and holders are the caller's; else -errno as above and one sentence in
+ * message, or what the agent's own look came to:
+ *   -ESRCH        no such namespace
+ *   -EOPNOTSUPP   it does not look at the kernel's tables
+ */
+int agent_source__holders(struct holders *holders, const char *path, uint16_t port, uint32_t netns,
+			  char *message, size_t size);
 
 /* What the poll's error means. */
 void agent_source__explain(const struct source *source, int err, char *message, size_t size);

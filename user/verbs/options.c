@@ -272,22 +272,26 @@ static int add_filter(struct parse *parse, const char *const *words, size_t coun
 	return 0;
 }
 
-/* "auto", "live", "agent" or "agent:SOCKET". */
-static int parse_source(struct parse *parse, const char *arg)
+bool options__source(const char *arg, enum source_choice *source, const char **socket)
 {
-	struct options *options = parse->options;
-
-	parse->source_given = true;
 	if (!strcmp(arg, "auto") || !strcmp(arg, "live")) {
-		options->source = *arg == 'a' ? SOURCE_AUTO : SOURCE_LIVE;
-		return 0;
+		*source = *arg == 'a' ? SOURCE_AUTO : SOURCE_LIVE;
+		return true;
 	}
 	if (strncmp(arg, "agent", 5) || (arg[5] && (arg[5] != ':' || !arg[6])))
-		return say(parse, "--source", arg, "auto, live, agent or agent:SOCKET");
-	options->source = SOURCE_AGENT;
+		return false;
+	*source = SOURCE_AGENT;
 	if (arg[5])
-		options->socket = arg + 6;
-	return 0;
+		*socket = arg + 6;
+	return true;
+}
+
+static int parse_source(struct parse *parse, const char *arg)
+{
+	parse->source_given = true;
+	return options__source(arg, &parse->options->source, &parse->options->socket) ?
+		       0 :
+		       say(parse, "--source", arg, "auto, live, agent or agent:SOCKET");
 }
 
 /* Where else records come from, what makes or unmakes them has been decided there. */

@@ -95,6 +95,9 @@ void options__fini(struct options *options);
 int options__argp(const struct argp *argp, const char *verb, int argc, char **argv, void *input,
 		  const int *said);
 
+/* "auto", "live", "agent" or "agent:SOCKET" (borrowed). False: none of them. */
+bool options__source(const char *arg, enum source_choice *source, const char **socket);
+
 /* How a filter is written, for --help. */
 extern const char options__filter_help[];
 

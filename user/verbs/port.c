@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/wrap.h"
+#include "event/control.h"
 #include "output/port.h"
+#include "source/agent_source.h"
 #include "source/holders.h"
 #include "source/local_addr.h"
 #include "source/netns.h"
@@ -28,6 +30,7 @@ enum {
 	KEY_V6ONLY,
 	KEY_NETNS,
 	KEY_UID,
+	KEY_SOURCE,
 	WORDS_MAX = 256,
 	OPTIONS = 4, /* ways to set two options */
 	ADDRESSES_MAX = 16,
@@ -45,6 +48,8 @@ struct port {
 	bool has_port;
 	bool has_v6only;
 	bool has_uid;
+	enum source_choice source;
+	const char *socket; /* of the agent, borrowed */
 	bool json;
 	bool wide;
 	int status; /* not 0: what was wrong has been said */
@@ -59,6 +64,10 @@ struct port {
 
 static const struct argp_option option_table[] = {
 	{ "output", 'o', "table|json", 0, "Output format; table is the default", 1 },
+	{ "source", KEY_SOURCE, "auto|live|agent[:SOCKET]", 0,
+	  "Who looks for those who hold the port: a running agent, this process, or (auto, the "
+	  "default) the agent when it answers at " CONTROL_PATH ", else this process",
+	  1 },
 	{ "wide", 'w', NULL, 0, "Always with the network namespace", 1 },
 	{ "bind", KEY_BIND, "ADDR", 0,
 	  "Would a bind() to this address succeed? Several may be asked about. The default is any "
@@ -192,6 +201,10 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return parse_flag(port, "--v6only", arg, &port->request.v6only);
 	case KEY_UID:
 		return parse_uid(port, arg);
+	case KEY_SOURCE:
+		return options__source(arg, &port->source, &port->socket) ?
+			       0 :
+			       say(port, "--source", arg, "auto, live, agent or agent:SOCKET");
 	case KEY_NETNS:
 		return add_netns(port, arg);
 	case ARGP_KEY_ARG:
@@ -375,7 +388,7 @@ static void add_notes(const struct port *port, struct port_view *view)
 		  "SO_REUSEADDR and SO_REUSEPORT of those who hold the port: BPF iterators "
 		  "tell them, to root or with CAP_BPF and CAP_PERFMON." },
 		{ HOLDERS_NO_NETNS,
-		  "Some network namespaces, which this process may not enter: CAP_SYS_ADMIN and CAP_SYS_PTRACE may." },
+		  "Some network namespaces, which whoever looked may not enter: CAP_SYS_ADMIN and CAP_SYS_PTRACE may." },
 		{ HOLDERS_NO_OWNERS,
 		  "The sockets of some processes: whose they are only root (CAP_SYS_PTRACE) "
 		  "is told." },
@@ -437,17 +450,48 @@ static int cannot(const struct port *port, int err)
 	return fail(EXIT_FAILED, "port: cannot read the kernel's tables: %s", strerror(-err));
 }
 
+/* 0 also when the agent has not told, and need not: then *told is false. */
+static int ask_agent(struct port *port, bool *told)
+{
+	char message[320];
+	int err;
+
+	if (port->source == SOURCE_LIVE)
+		return EXIT_DONE;
+	err = agent_source__holders(&port->holders, port->socket, port->request.port, port->only, message,
+				    sizeof(message));
+	*told = !err;
+	if (!err)
+		log__line("reading from the agent at %s", port->socket);
+	else if (port->source == SOURCE_AGENT)
+		return fail(err == -EACCES || err == -EPERM ? EXIT_CANNOT : EXIT_FAILED, "%s", message);
+	else if (err != -ENOENT && err != -ECONNREFUSED)
+		log__line("%s", message);
+	return EXIT_DONE;
+}
+
+static int load_holders(struct port *port)
+{
+	bool told = false;
+	int status = ask_agent(port, &told), err;
+
+	if (status || told)
+		return status;
+	err = holders__load(&port->holders, NULL, port->request.port, port->only);
+	return err ? cannot(port, err) : EXIT_DONE;
+}
+
 static int look(struct port *port)
 {
 	const struct netns_visitor visitor = { .inside = look_at_place, .context = port };
-	int err;
+	int err, status;
 
 	err = netns__walk(&visitor, NULL);
 	if (err != FOUND)
 		return cannot(port, err ? err : -ESRCH);
-	err = holders__load(&port->holders, NULL, port->request.port, port->only);
-	if (err)
-		return cannot(port, err);
+	status = load_holders(port);
+	if (status)
+		return status;
 	port->shown = calloc(port->holders.count + 1, sizeof(*port->shown));
 	if (!port->shown)
 		return cannot(port, -ENOMEM);
@@ -474,7 +518,8 @@ int verb_port(int argc, char **argv)
 		       "  tcpsaga port 53 --udp --netns blue\n"
 		       "  tcpsaga port 443 -o json | jq 'select(.type == \"bind_check\") | .bind'\n",
 	};
-	struct port port = { .request = { .protocol = IPPROTO_TCP, .uid = geteuid() } };
+	struct port port = { .request = { .protocol = IPPROTO_TCP, .uid = geteuid() },
+			     .socket = CONTROL_PATH };
 	int status = options__argp(&argp, "port", argc, argv, &port, &port.status);
 
 	if (!status)
