@@ -76,7 +76,8 @@ static const char answer[8] = { '\x89', 't', 's', 'a', 'g', 'a', '!', '\n' };
 void control_request__encode(const struct control_request *request, uint8_t bytes[CONTROL_REQUEST_BYTES])
 {
 	const bool holders = request->wants & CONTROL_HOLDERS;
-	struct wire_request wire = { .version = htole16(holders ? CONTROL_VERSION_HOLDERS : CONTROL_VERSION),
+	struct wire_request wire = { .version =
+					     htole16(holders ? CONTROL_VERSION_HOLDERS : CONTROL_VERSION),
 				     .length = htole16(sizeof(wire)),
 				     .wants = htole32(request->wants),
 				     .netns = htole32(request->netns),

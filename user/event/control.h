@@ -33,9 +33,9 @@ enum {
 
 enum {
 	/* control_request.wants */
-	CONTROL_ONCE = 1 << 0,	 /* what is known now, and no more */
-	CONTROL_WAITS = 1 << 1,	 /* samples of minisockets, where no record tells of them */
-	CONTROL_QUEUES = 1 << 2, /* how many requests wait, where no record tells of them */
+	CONTROL_ONCE = 1 << 0,	  /* what is known now, and no more */
+	CONTROL_WAITS = 1 << 1,	  /* samples of minisockets, where no record tells of them */
+	CONTROL_QUEUES = 1 << 2,  /* how many requests wait, where no record tells of them */
 	CONTROL_HOLDERS = 1 << 3, /* who holds the port, alone */
 	CONTROL_WANTS = (1 << 4) - 1
 };

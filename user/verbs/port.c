@@ -458,8 +458,8 @@ static int ask_agent(struct port *port, bool *told)
 
 	if (port->source == SOURCE_LIVE)
 		return EXIT_DONE;
-	err = agent_source__holders(&port->holders, port->socket, port->request.port, port->only, message,
-				    sizeof(message));
+	err = agent_source__holders(&port->holders, port->socket, port->request.port, port->only,
+				    message, sizeof(message));
 	*told = !err;
 	if (!err)
 		log__line("reading from the agent at %s", port->socket);
