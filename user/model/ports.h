@@ -23,7 +23,7 @@ enum { PORT_USES_MAX = 1024 }; /* sources and destinations; those beyond are lef
 struct ports {
 	struct port_use *uses; /* owned; most in use first */
 	uint32_t used;
-	uint64_t changes; /* of connections and minisockets, when it was counted */
+	uint64_t changes;   /* of connections and minisockets, when it was counted */
 	uint64_t steady_ns; /* from then on no rate changes by itself */
 };
 

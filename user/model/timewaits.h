@@ -107,8 +107,8 @@ struct timewaits {
 	struct idmap by_key;
 	struct owners *owners; /* borrowed */
 	uint64_t seed;
-	uint64_t changes;  /* of entries, so far */
-	uint64_t measured; /* of these, when timewaits__measure() was last called */
+	uint64_t changes;			/* of entries, so far */
+	uint64_t measured;			/* of these, when timewaits__measure() was last called */
 	uint64_t loss_ns;			/* when records were lost last; 0: none were */
 	uint32_t confirmed[TIMEWAIT_NETNS_MAX]; /* the namespaces that were dumped since then */
 	uint32_t confirmed_count;

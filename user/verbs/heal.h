@@ -26,11 +26,11 @@ struct heal {
 	uint64_t began_ns;
 	uint64_t next_ns; /* when the next regular one is due */
 	uint64_t next_waits_ns;
-	uint64_t earliest_ns; /* no other one begins before */
-	uint64_t whole_ns;	/* when the last whole one began */
+	uint64_t earliest_ns;	 /* no other one begins before */
+	uint64_t whole_ns;	 /* when the last whole one began */
 	uint64_t next_search_ns; /* for lives whose end is overdue: a part of the table each */
-	uint64_t overdue_ns;	/* none of these brings the next one forward before */
-	uint32_t hand;		/* where the search goes on */
+	uint64_t overdue_ns;	 /* none of these brings the next one forward before */
+	uint32_t hand;		 /* where the search goes on */
 };
 
 /*

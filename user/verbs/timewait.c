@@ -140,9 +140,7 @@ int verb_timewait(int argc, char **argv)
 {
 	struct options options;
 	struct ports ports = { 0 };
-	const struct session_config config = { .options = &options,
-					       .view = &waits_view,
-					       .context = &ports };
+	const struct session_config config = { .options = &options, .view = &waits_view, .context = &ports };
 	int status = options__parse(&options, &syntax, argc, argv);
 
 	if (!status && options.once && options.replay)
