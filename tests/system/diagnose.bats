@@ -18,8 +18,8 @@ setup() {
 
 teardown() { common_teardown; }
 
-# What depends on no kernel is not played on each.
-not_in_brief() { [ "${TCPSAGA_VM:-}" != brief ] || skip "played on the oldest and the newest kernel"; }
+# What depends on no kernel is not played in each machine of make check.
+not_in_brief() { [ "${TCPSAGA_VM:-}" != brief ] || skip "make check-vm plays it"; }
 
 # After Ctrl-C it ends by itself, with this status.
 ends_with() { # STATUS
