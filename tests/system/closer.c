@@ -251,7 +251,17 @@ static void reused(void)
 	close(fd);
 }
 
-/* The peer begins again on the tuple of the server's TIME_WAIT. */
+static void wait_until_closed(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	while (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state != TCP_CLOSE)
+		usleep(1000);
+}
+
+/* The peer begins again on the tuple of the server's TIME_WAIT, once its own end of
+ * that is gone: the last ACK may come late. */
 static void new_syn(void)
 {
 	struct pair pair = make_pair();
@@ -259,6 +269,8 @@ static void new_syn(void)
 	say_server(&pair);
 	close(pair.server);
 	wait_for_end(pair.client);
+	shutdown(pair.client, SHUT_WR);
+	wait_until_closed(pair.client);
 	close(pair.client);
 	connect_pair(&pair, pair.client_port);
 	close(pair.client);
@@ -372,15 +384,6 @@ static void send_reset(unsigned int from, unsigned int to, uint32_t sequence)
 	if (fd < 0 || sendto(fd, &reset, sizeof(reset), 0, &place.any, place_len()) != sizeof(reset))
 		err(1, "a raw RST");
 	close(fd);
-}
-
-static void wait_until_closed(int fd)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	while (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state != TCP_CLOSE)
-		usleep(1000);
 }
 
 static void wait_reset(void)
