@@ -309,7 +309,7 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
 @test "agent: a reader that stands still, and one that goes, cost nobody else anything" {
     local fifo=$WORK/fifo
     mkfifo "$fifo"
-    sleep 600 <>"$fifo" 3>&- & # holds it open, and never reads
+    tail -f /dev/null <>"$fifo" 3>&- & # holds it open, and never reads
     READER_PID=$!
     agent --json "$WORK/out.json" --json "$fifo:transitions" --json "unix:$WORK/nobody:transitions"
     play

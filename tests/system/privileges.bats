@@ -65,7 +65,7 @@ hold() {
 
 # wait_for_accept NETNS: a connection that nobody accepts, until PEER_PID ends.
 wait_for_accept() {
-    ip netns exec "$1" bash -c 'exec 3<>/dev/tcp/127.0.0.1/'"$HELD"' && echo done && exec sleep 600' \
+    ip netns exec "$1" bash -c 'exec 3<>/dev/tcp/127.0.0.1/'"$HELD"' && echo done && exec cat <&3' \
         >"$WORK/peer" 3>&- &
     PEER_PID=$!
     until_true "a connection" [ -s "$WORK/peer" ]
@@ -157,7 +157,7 @@ refused_by_holder() { # NETNS INODE
     end_process "$PEER_PID"
     PEER_PID=''
     until_true "the connection's end, with its process" grep -q \
-        '"netns":'"$INODE"'.*"remote":{"addr":"127.0.0.1","port":'"$HELD"'}.*"comm":"sleep"' "$OPEN/out.json"
+        '"netns":'"$INODE"'.*"remote":{"addr":"127.0.0.1","port":'"$HELD"'}.*"comm":"cat"' "$OPEN/out.json"
     end_agent
 }
 

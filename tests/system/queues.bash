@@ -357,8 +357,7 @@ play_pass() {
 }
 
 # The hooks to play all with. The kprobe twins are for kernels that have no trampoline
-# on some machines, which is before 6.12; make check-queues plays both on all. In
-# brief they are played on the oldest only.
+# on some machines, which is before 6.12; make check-queues plays both on all.
 pass_names() {
     local major minor
     IFS=.- read -r major minor _ < <(uname -r)
@@ -366,7 +365,7 @@ pass_names() {
         echo "$TCPSAGA_HOOKS"
     elif [ -n "${QUEUES_HOOKS:-}" ]; then
         echo "$QUEUES_HOOKS"
-    elif [ "${TCPSAGA_VM:-}" != brief ] && [ "$major" -le 6 ] && { [ "$major" -lt 6 ] || [ "$minor" -lt 12 ]; }; then
+    elif [ "$major" -le 6 ] && { [ "$major" -lt 6 ] || [ "$minor" -lt 12 ]; }; then
         echo auto kprobe
     else
         echo auto

@@ -116,7 +116,9 @@ static void test_promotion(void **state)
 	entry = timewaits__begin(&waits, 1, &of, EV_FIN_WAIT2, &charge, NS_PER_S);
 	assert_int_equal(group_with(php)->fin_wait2, 1);
 	assert_int_equal(group_with(php)->time_wait, 0);
+	assert_true(timewaits__have_fin_wait2(&waits));
 	timewaits__promote(&waits, entry);
+	assert_false(timewaits__have_fin_wait2(&waits));
 	timewaits__promote(&waits, entry);
 	assert_int_equal(group_with(php)->fin_wait2, 0);
 	assert_int_equal(group_with(php)->time_wait, 1);

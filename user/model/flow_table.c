@@ -15,7 +15,9 @@ enum {
 	 * as the one that begins, and one in limbo. */
 	SPARE_LIVES = 2,
 	CACHE_LINE = 64,
-	GONE_STEPS = 4096, /* open lives that are looked at for one without a socket */
+	/* Open lives that are looked at for one without a socket: as many as each new
+	 * connection of a full table may cost. */
+	GONE_STEPS = 64,
 };
 
 static struct life *at(const struct flow_table *table, uint32_t index)

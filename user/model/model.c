@@ -1027,8 +1027,11 @@ static void count_not_kept(struct model *model, const struct ev_socket *socket)
 					      socket->local_port, socket->remote_port, socket->netns) :
 			socket->conn_id;
 
-	model->rows_not_kept += !counted->watching;
-	if (!counted->watching || (!counted->full && departed__has(counted, key)))
+	if (!counted->watching) {
+		model->rows_not_kept++;
+		return;
+	}
+	if (!counted->full && departed__has(counted, key))
 		return;
 	model->flows.not_kept++;
 	departed__add(counted, key);

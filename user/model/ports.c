@@ -100,6 +100,12 @@ static int most_first(const void *a, const void *b)
 	return (x->in_use < y->in_use) - (x->in_use > y->in_use);
 }
 
+void ports__fini(struct ports *ports)
+{
+	free(ports->uses);
+	*ports = (struct ports){ 0 };
+}
+
 /* Room for what is counted, in place of what was. */
 static int begin_count(struct count *count, struct ports *ports, uint32_t groups)
 {
@@ -110,6 +116,7 @@ static int begin_count(struct count *count, struct ports *ports, uint32_t groups
 	count->rates = malloc(groups * sizeof(*count->rates));
 	if (!ports->uses || !count->rates || idmap__init(&count->by_key, 0)) {
 		free(count->rates);
+		ports__fini(ports); /* what was counted before is no more */
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < groups; i++)
@@ -136,10 +143,4 @@ int ports__count(struct ports *ports, const struct model *model, uint64_t now_ns
 	free(count.rates);
 	qsort(ports->uses, ports->used, sizeof(*ports->uses), most_first);
 	return 0;
-}
-
-void ports__fini(struct ports *ports)
-{
-	free(ports->uses);
-	*ports = (struct ports){ 0 };
 }

@@ -36,9 +36,6 @@ enum {
 	LAST_MS = 2000,
 };
 
-#define WAIT_STATES (1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT)
-#define FIN_STATES (1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK)
-
 /* The many TIME_WAITs only where one of them is in doubt. */
 static uint32_t states_to_confirm(uint32_t missed)
 {
@@ -76,7 +73,7 @@ static void start_whole(struct heal *heal, struct source *source, uint64_t losse
 
 static void start_waits(struct heal *heal, struct source *source)
 {
-	struct scan_config config = { .states = WAIT_STATES, .share = WAITS_SHARE };
+	struct scan_config config = { .states = HEAL_WAIT_STATES, .share = WAITS_SHARE };
 
 	heal->only_waits = true;
 	start(heal, source, &config);
@@ -146,7 +143,7 @@ static int step_scan(struct heal *heal, struct source *source, struct model *mod
 /* No whole look has seen it so since it came there. */
 static bool is_overdue(const struct heal *heal, const struct life *life, uint64_t now_ns)
 {
-	return life && FIN_STATES & 1U << life->state && life->entered_ns > heal->whole_ns &&
+	return life && HEAL_FIN_STATES & 1U << life->state && life->entered_ns > heal->whole_ns &&
 	       life->entered_ns + OVERDUE_S * NS_PER_S < now_ns;
 }
 

@@ -10,6 +10,11 @@
 #include "model/model.h"
 #include "source/scan.h"
 
+/* States whose end no record may tell, 1 << EV_*: of those that wait for the answer to
+ * their FIN, and of minisockets. */
+#define HEAL_FIN_STATES (1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK)
+#define HEAL_WAIT_STATES (1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT)
+
 struct heal {
 	const struct kernel_filter *terms; /* borrowed */
 	struct tables *tables;		   /* borrowed: who reads them; NULL: this process */

@@ -457,14 +457,13 @@ static int heal(struct session *session)
  * can be in by now. */
 static uint32_t states_unended(const struct session *session)
 {
-	const uint32_t fins = 1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK;
 	const struct flow_table *flows = model__flows(session->model);
 
 	for (uint32_t i = 0; i < flows->used; i++) {
 		const struct life *life = flow_table__open_at(flows, i);
 
-		if (life && fins & 1U << life->state)
-			return fins | 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+		if (life && HEAL_FIN_STATES & 1U << life->state)
+			return HEAL_FIN_STATES | HEAL_WAIT_STATES;
 	}
 	return 0;
 }
@@ -477,7 +476,7 @@ static uint32_t states_untold(const struct session *session)
 	uint32_t states = requests_told ? 0 : 1U << EV_SYN_RECV;
 
 	if (session->heal.waits && timewaits__have_fin_wait2(model__timewaits(session->model)))
-		states |= 1U << EV_FIN_WAIT2 | 1U << EV_TIME_WAIT;
+		states |= HEAL_WAIT_STATES;
 	return states | states_unended(session);
 }
 
