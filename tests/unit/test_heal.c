@@ -96,7 +96,10 @@ static void looks_are_regular_and_after_losses(void **state)
 	assert_true(heal__is_right(&heal, 0));
 	begins(&heal, &saga, 30 * NS_PER_S, 0, 0);
 	assert_false(heal__is_right(&heal, 1));
-	begins(&heal, &saga, 31 * NS_PER_S, 1, 1);
+	steps(&heal, &saga, 31 * NS_PER_S, 1);
+	assert_false(heal__is_right(&heal, 1)); /* the look is under way */
+	look_ends = true;
+	begins(&heal, &saga, 31 * NS_PER_S, 1, 0);
 	assert_int_equal(last_look.share, SHARE_SOON);
 	assert_true(heal__is_right(&heal, 1));
 	begins(&heal, &saga, 90 * NS_PER_S, 1, 0);

@@ -90,10 +90,34 @@ static void test_groups(void **state)
 	for (uint64_t id = 1; id <= 100; id++)
 		timewaits__end(&waits, timewaits__find(&waits, id), EV_WAIT_REUSED);
 	assert_int_equal(waits.count, 0);
+	assert_int_equal(waits.by_id.used, 0);
 	assert_int_equal(group_with(php)->time_wait, 0);
 	assert_int_equal(group_with(php)->begun, 75);
 	assert_int_equal(group_with(php)->ended[EV_WAIT_REUSED], 75);
 	assert_null(timewaits__find(&waits, 7));
+}
+
+static void oldest_is(uint64_t seconds, uint64_t now_ns)
+{
+	const uint64_t unit_ns = 1 << WAIT_TIME_SHIFT;
+
+	timewaits__measure(&waits, now_ns);
+	assert_in_range(wait_group__oldest_ns(group_with(php), now_ns), seconds * NS_PER_S - unit_ns,
+			seconds * NS_PER_S + unit_ns);
+}
+
+/* Also what comes or goes between two measures. */
+static void test_oldest(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 3; id++)
+		begin(id, php, ROLE_CLIENT, UINT64_MAX, id * 10 * NS_PER_S);
+	for (uint64_t id = 1; id <= 3; id++) {
+		oldest_is(40 - id * 10, 40 * NS_PER_S);
+		timewaits__end(&waits, timewaits__find(&waits, id), EV_WAIT_EXPIRED);
+	}
+	begin(4, php, ROLE_CLIENT, UINT64_MAX, 39 * NS_PER_S);
+	oldest_is(1, 40 * NS_PER_S);
 }
 
 /* A process whose threads have names of their own is one group. */
@@ -316,6 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_oldest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_promotion, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
