@@ -644,3 +644,22 @@ on_terminal() {
         [ "$(tr -d '\r' <out | wc -L)" -le $columns ] || fail "$(cat out)"
     done
 }
+
+# A file has it all in one line, a terminal has two where one is too short.
+@test "port fits a terminal of 80 columns" {
+    local holder=$TOP/build/tests/holder listener port door
+    [ -x "$holder" ] || fail "no program to test: $holder"
+    mkfifo in
+    "$holder" hold listening v4-address 0 <in >port 3>&- &
+    listener=$!
+    exec {door}>in
+    until_true "the listener" test -s port
+    port=$(<port)
+    on_terminal 80 port "$port" --source live
+    "$TCPSAGA" port "$port" --source live >wide
+    exec {door}>&-
+    wait "$listener"
+    [ "$(tr -d '\r' <out | wc -L)" -le 80 ] || fail "$(cat out)"
+    grep LISTEN wide | grep -q ' holder/'
+    tr -d '\r' <out | grep -A1 LISTEN | grep -q '^    holder/' || fail "$(cat out)"
+}

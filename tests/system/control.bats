@@ -104,7 +104,7 @@ as_member() { setpriv --reuid 65534 --regid 65534 --groups "$GROUP" "$@"; }
 
 @test "control: one socket, one agent; what a dead one left is in nobody's way" {
     serve
-    run -1 --separate-stderr "$TCPSAGA" agent --metrics off --control "$SOCKET"
+    run -1 --separate-stderr "$TCPSAGA" agent --metrics off --state off --control "$SOCKET"
     [ "$stderr" = "tcpsaga: agent: --control: $SOCKET is served by another agent" ]
     kill -KILL "$SAGA_PID"
     until_true "its death" is_gone "$SAGA_PID"

@@ -112,7 +112,7 @@ stop t=3' | "$MKREC" >some.saga
     drop="-all,$caps"
     set -m
     unshare -n setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps="$drop" --ambient-caps="$drop" \
-        --bounding-set="$drop" --no-new-privs "$TCPSAGA" agent --metrics off --control off --json -:transitions netns self \
+        --bounding-set="$drop" --no-new-privs "$TCPSAGA" agent --metrics off --control off --state off --json -:transitions netns self \
         >out.json 2>err 3>&- &
     AGENT_PID=$!
     set +m
@@ -133,7 +133,7 @@ stop t=3' | "$MKREC" >some.saga
     [[ $output == *"systemd: no socket was passed"* ]]
     cat >inside.sh <<'END'
 ip link set lo up
-systemd-socket-activate -l 127.0.0.1:9788 "$TCPSAGA" agent --metrics systemd --control off netns self 2>err 3>&- &
+systemd-socket-activate -l 127.0.0.1:9788 "$TCPSAGA" agent --metrics systemd --control off --state off netns self 2>err 3>&- &
 agent=$!
 for ((i = 0; i < 300; i++)); do
     ss -Hltn 'sport = :9788' | grep -q . && break

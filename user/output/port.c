@@ -474,6 +474,14 @@ void port_view__json(const struct port_view *view, struct utc_formatter *utc, st
 
 /* ---- table ------------------------------------------------------------------------------- */
 
+/* Who and with what, in a line of its own where one is too short for all of it. */
+enum { ROW_COLUMNS = 131 };
+
+static const char *behind_count(const struct port_view *view)
+{
+	return view->columns && view->columns < ROW_COLUMNS ? "\n    " : " ";
+}
+
 static void put_cell(struct strbuf *out, size_t start, unsigned int width)
 {
 	while (out->len - start < width)
@@ -530,7 +538,8 @@ static void put_options_cell(struct strbuf *out, const struct holder *holder)
 	put_cell(out, start, 30);
 }
 
-static void put_group(const struct group *group, bool with_netns, struct strbuf *out)
+static void put_group(const struct port_view *view, const struct group *group, bool with_netns,
+		      struct strbuf *out)
 {
 	static const struct endpoint nobody;
 	const struct holder *holder = group->first;
@@ -540,7 +549,7 @@ static void put_group(const struct group *group, bool with_netns, struct strbuf 
 	strbuf__printf(out, "%-3s %-11s ", protocol__name(holder->protocol), state_of(holder));
 	put_end_cell(out, &holder->local, 21);
 	put_end_cell(out, group->count == 1 ? &holder->remote : &nobody, 21);
-	strbuf__printf(out, "%5u ", group->count);
+	strbuf__printf(out, "%5u%s", group->count, behind_count(view));
 	put_process_cell(out, holder);
 	if (holder->mini)
 		strbuf__str(out, "    - ");
@@ -572,10 +581,10 @@ static void put_groups(const struct port_view *view, const struct groups *groups
 	}
 	if (with_netns)
 		strbuf__printf(out, "%-10s ", "NETNS");
-	strbuf__printf(out, "%-3s %-11s %-21s %-21s %5s %-22s %5s %-30s %s\n", "", "STATE", "LOCAL",
-		       "REMOTE", "COUNT", "PROCESS", "UID", "OPTIONS", "LEFT");
+	strbuf__printf(out, "%-3s %-11s %-21s %-21s %5s%s%-22s %5s %-30s %s\n", "", "STATE", "LOCAL",
+		       "REMOTE", "COUNT", behind_count(view), "PROCESS", "UID", "OPTIONS", "LEFT");
 	for (size_t i = 0; i < groups->count; i++)
-		put_group(&groups->list[i], with_netns, out);
+		put_group(view, &groups->list[i], with_netns, out);
 }
 
 /* A paragraph of its own: "    - text". */
