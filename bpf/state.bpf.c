@@ -34,6 +34,7 @@
  * allowed under lockdown=confidentiality. The maps are described in
  * tcpsaga.bpf.h.
  */
+#define MAY_CALL_KERNEL /* accept.h tells why this object alone */
 #include "tcpsaga.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -50,6 +51,7 @@ const volatile __u32 timewait_args = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
 const volatile __u32 simulate_loss = 0;
+volatile __u32 consumer_waits = 0;
 
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");
@@ -126,6 +128,12 @@ static __always_inline bool fin_received(const struct sock *sk)
 	return sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
 }
 
+/* The same socket, to follow pointers from (see walked()). */
+static __always_inline const struct sock *sk_of(const struct tcp_sock *tp)
+{
+	return &tp->inet_conn.icsk_inet.sk;
+}
+
 /* A transition that is being reported: the arguments and what was found out. */
 struct step {
 	struct sock *sk;
@@ -140,14 +148,10 @@ struct step {
 	__u64 cookie;
 };
 
-/*
- * What the transition tells of the socket's file. Each walk over a pointer is
- * written once per program: newer verifiers search all of the kernel's type
- * names at each one, a millisecond every time (btf_nested_type_is_trusted()).
- */
+/* What the transition tells of the socket's file. */
 static __always_inline __u16 socket_flags(const struct step *step)
 {
-	const struct socket *socket = step->sk->sk_socket;
+	const struct socket *socket = sk_of(step->tp)->sk_socket;
 	bool may_close = step->new_state == EV_STATE_CLOSE || step->new_state == EV_FIN_WAIT1 ||
 			 step->new_state == EV_LAST_ACK;
 	__u16 flags = 0;
@@ -410,7 +414,7 @@ static __always_inline void tell(struct sock *sk, int old, int new, __u16 flags)
 	if (step.new_state == EV_SYN_SENT)
 		step.local_port = sk->__sk_common.skc_num;
 	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	step.net = sk->__sk_common.skc_net.net;
+	step.net = sk_of(step.tp)->__sk_common.skc_net.net;
 	if (filter_passes(&sk->__sk_common, step.net->ns.inum, step.local_port, step.remote_port,
 			  !is_clone(&step)))
 		send(&step);

@@ -49,6 +49,10 @@ extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
 
+/* Set by live.c before it waits for the next record, however long that takes;
+ * cleared by who sends it. */
+extern volatile __u32 consumer_waits;
+
 /*
  * The return value in a fexit program, which stands behind the function's
  * arguments: how many there are differs per kernel, and bpf_get_func_ret() is
@@ -126,17 +130,21 @@ static __always_inline void *reserve(enum ev_kind kind, __u64 size)
 
 /*
  * A wakeup costs ten times the record (KERNEL.md, section 7): only a ring that
- * fills faster than the consumer's timer empties it is worth one. To ask costs
- * as well, so it is done in one microsecond of eight: where many records come
- * there is one soon.
+ * fills faster than the consumer's timer empties it is worth one, and the first
+ * record after a silence, for which no timer runs. To ask the ring costs as well,
+ * so it is done in one microsecond of eight: where many records come there is one
+ * soon.
  */
 static __always_inline void submit(void *record)
 {
 	const struct ev_header *header = record;
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	if (!(header->time_ns & WAKEUP_ASKED) &&
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+	if (consumer_waits) {
+		consumer_waits = 0;
+		flags = BPF_RB_FORCE_WAKEUP;
+	} else if (!(header->time_ns & WAKEUP_ASKED) &&
+		   bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
 		flags = BPF_RB_FORCE_WAKEUP;
 	bpf_ringbuf_submit(record, flags);
 }
@@ -271,17 +279,40 @@ static __always_inline void put_comm(struct ev_owner *owner, const struct task_s
 }
 
 /*
+ * The same task, to follow pointers from. What a helper or the context gives is
+ * trusted by newer verifiers, and at each pointer that is followed from there they
+ * search all of the kernel's type names up to four times, a millisecond each
+ * (btf_nested_type_is_trusted()). They do not where they trust nothing; its own
+ * fields are read from the trusted one, without a check for each.
+ */
+#ifdef MAY_CALL_KERNEL
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __weak __ksym; /* from 6.2 on */
+
+static __always_inline const struct task_struct *walked(const struct task_struct *task)
+{
+	return bpf_rdonly_cast ? bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct)) : task;
+}
+#else
+static __always_inline const struct task_struct *walked(const struct task_struct *task)
+{
+	return task;
+}
+#endif
+
+/*
  * The current task by its own fields: helpers that say the same cost their
  * calls. A process begins with its first thread, whose place another takes over
  * at execve() with its time (de_thread()).
  */
 static __always_inline void put_task(struct ev_owner *owner, const struct task_struct *task)
 {
+	const struct task_struct *from = walked(task);
+
 	owner->pid = task->tgid;
 	owner->tid = task->pid;
-	owner->uid = task->cred->uid.val;
-	owner->start_cs = task->group_leader->start_boottime / NS_PER_CS;
-	owner->cgroup = bpf_core_field_exists(task->cgroups) ? task->cgroups->dfl_cgrp->kn->id : 0;
+	owner->uid = from->cred->uid.val;
+	owner->start_cs = from->group_leader->start_boottime / NS_PER_CS;
+	owner->cgroup = bpf_core_field_exists(task->cgroups) ? from->cgroups->dfl_cgrp->kn->id : 0;
 	put_comm(owner, task);
 }
 

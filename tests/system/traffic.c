@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -27,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -288,6 +290,17 @@ static void wait_state(const struct endpoint *e, int state, const char *what)
 {
 	step = what;
 	while (tcp_info_of(e).tcpi_state != state)
+		nap();
+}
+
+/* What nobody accepts is read by nobody: that it has come is known by its ACK. */
+static void wait_acknowledged(const struct endpoint *e)
+{
+	int unacknowledged;
+
+	step = "wait for the peer's acknowledgement";
+	while (check(ioctl(e->fd, SIOCOUTQ, &unacknowledged), "SIOCOUTQ"),
+	       unacknowledged > 0)
 		nap();
 }
 
@@ -928,8 +941,12 @@ static void play_listener_closed(void)
 	struct endpoint *listener = start_listener();
 	int first = made_count;
 
-	for (long i = 0; i < opt.count; i++)
-		push(connect_client("client", opt.port), (size_t)opt.send);
+	for (long i = 0; i < opt.count; i++) {
+		struct endpoint *client = connect_client("client", opt.port);
+
+		push(client, (size_t)opt.send);
+		wait_acknowledged(client);
+	}
 	close_socket(listener);
 	for (long i = 0; i < opt.count; i++)
 		expect_reset(&made[first + i]);

@@ -107,6 +107,18 @@ static void a_loss_that_shrinks(void **state)
 	assert_int_equal(MISSED(now, EV_ACCEPT), 2);
 }
 
+static void what_found_no_room_is_lost_at_once(void **state)
+{
+	struct book now = {0}, before = {0};
+
+	(void)state;
+	now.lost[EV_LOST_RING_FULL][EV_CLOSE] = 3;
+	now.lost[EV_LOST_SIMULATED][EV_CLOSE] = 4;
+	book__lessen(&now, &before);
+	assert_int_equal(book__lost(&now, EV_LOST_RING_FULL), 3);
+	assert_int_equal(book__lost(&now, EV_LOST_SIMULATED), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +128,7 @@ int main(void)
 		cmocka_unit_test(system_calls_have_no_stand_in),
 		cmocka_unit_test(cpus_add_up),
 		cmocka_unit_test(a_loss_that_shrinks),
+		cmocka_unit_test(what_found_no_room_is_lost_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -470,7 +470,7 @@ static void tick(struct agent *agent, uint64_t now_ns)
 
 static int patience_ms(const struct agent *agent)
 {
-	int patience = agent->feed.source->patience_ms, http = -1;
+	int patience = source__patience_ms(agent->feed.source), http = -1;
 
 	if (agent->http)
 		http = http__patience_ms(agent->http);

@@ -61,10 +61,11 @@ bool book__is_balanced(const struct book *book, uint64_t delivered)
 
 void book__lessen(struct book *book, const struct book *other)
 {
-	for (uint32_t reason = 1; reason < LOST_WAYS; reason++)
-		for (uint32_t kind = 0; kind < LEDGER_KINDS; kind++)
-			if (book->lost[reason][kind] > other->lost[reason][kind])
-				book->lost[reason][kind] = other->lost[reason][kind];
+	uint64_t *missed = book->lost[EV_LOST_RECURSION];
+
+	for (int kind = 0; kind < LEDGER_KINDS; kind++)
+		if (missed[kind] > other->lost[EV_LOST_RECURSION][kind])
+			missed[kind] = other->lost[EV_LOST_RECURSION][kind];
 }
 
 uint64_t book__untold(struct book *told, const struct book *now, uint32_t reason, uint32_t kind)

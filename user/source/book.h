@@ -34,8 +34,9 @@ uint64_t book__lost(const struct book *book, uint32_t reason);
 /* The law: attempted = delivered + lost. */
 bool book__is_balanced(const struct book *book, uint64_t delivered);
 
-/* No loss is larger than in the other book: what is counted between two events of
- * the kernel may be a loss in one and, told late, none in the next. */
+/* No program has missed more than in the other book: what is counted between two
+ * events of the kernel may be a miss in one and, told late, none in the next. What
+ * found no room is lost at once. */
 void book__lessen(struct book *book, const struct book *other);
 
 /* How many more are lost now than have been told, 0 when none; they are told then. */

@@ -25,11 +25,11 @@
 #include "tcpsaga.skel.h"
 
 enum {
-	/* A quiet host prints a line within 50 ms, a busy one lets records
-	 * gather: 10 ms at 400,000 a second fill 300 KiB of the ring. */
-	POLL_QUIET_MS = 40,
+	/* On a quiet host the next record wakes us, and we look now and then at the
+	 * book; on a busy one records gather: 10 ms at 400,000 a second fill 300 KiB
+	 * of the ring. */
+	POLL_QUIET_MS = 200,
 	POLL_BUSY_MS = 10,
-	POLL_HURRY_MS = 1,
 	/* One poll ends after so many, lest a ring that fills as fast as it is
 	 * read keeps the caller from everything else. */
 	RECORDS_PER_POLL = 65536,
@@ -58,7 +58,8 @@ struct live {
 	struct book told; /* losses that were handed out as EV_LOSS */
 	struct book seen; /* as of the last look */
 	bool accept_is_function;
-	uint64_t checked_ns; /* when the book was last compared */
+	uint64_t checked_ns; /* when the book was last looked at */
+	uint64_t settled_ns; /* when it was the time before: misses until then have been told */
 	uint64_t handed_out;
 	source_take_fn take; /* for the time of one poll */
 	void *context;
@@ -355,7 +356,7 @@ static int open_ring(struct live *live)
 	if (!live->ring)
 		return -errno;
 	live->source.fd = ring_buffer__epoll_fd(live->ring);
-	live->source.patience_ms = POLL_QUIET_MS;
+	live->source.patience_ms = POLL_BUSY_MS;
 	live->consumed = map_position(live, 0);
 	live->produced = map_position(live, (size_t)sysconf(_SC_PAGESIZE));
 	return live->consumed && live->produced ? 0 : -ENOMEM;
@@ -528,7 +529,15 @@ static struct ev_header header_of(enum ev_kind kind, size_t len, uint64_t time_n
 	};
 }
 
-static int tell_losses(struct live *live, const struct book *book, source_take_fn take, void *context)
+/* Since when what is told now has been lost. */
+static uint64_t since_ns(const struct live *live, uint32_t reason)
+{
+	return reason == EV_LOST_RECURSION ? live->settled_ns : live->checked_ns;
+}
+
+/* read_ns: when the book was. */
+static int tell_losses(struct live *live, const struct book *book, uint64_t read_ns, source_take_fn take,
+		       void *context)
 {
 	uint64_t now_ns = clock__boot_ns();
 
@@ -536,7 +545,7 @@ static int tell_losses(struct live *live, const struct book *book, source_take_f
 		for (uint32_t kind = 0; kind < LEDGER_KINDS; kind++) {
 			struct ev_loss loss = {
 				.header = header_of(EV_LOSS, sizeof(loss), now_ns),
-				.since_ns = live->checked_ns,
+				.since_ns = since_ns(live, reason),
 				.count = book__untold(&live->told, book, reason, kind),
 				.reason = reason,
 				.of_kind = kind,
@@ -550,21 +559,23 @@ static int tell_losses(struct live *live, const struct book *book, source_take_f
 				return err;
 		}
 	}
-	live->checked_ns = now_ns;
+	live->settled_ns = live->checked_ns;
+	live->checked_ns = read_ns;
 	return 0;
 }
 
-/* What is told while programs still run: a loss that was there at the last look,
- * too. */
+/* What is told while programs still run: of misses those that were there at the
+ * last look, too. */
 static int tell_lasting_losses(struct live *live, source_take_fn take, void *context)
 {
+	uint64_t read_ns = clock__boot_ns();
 	struct book book, lasting;
 
 	read_book(live, &book);
 	lasting = book;
 	book__lessen(&lasting, &live->seen);
 	live->seen = book;
-	return tell_losses(live, &lasting, take, context);
+	return tell_losses(live, &lasting, read_ns, take, context);
 }
 
 static int consume(struct live *live, source_take_fn take, void *context)
@@ -581,21 +592,54 @@ static int consume(struct live *live, source_take_fn take, void *context)
 	return n < 0 && n != -EAGAIN ? n : 0;
 }
 
-static int live_poll(struct source *source, source_take_fn take, void *context)
+/*
+ * Has the next record wake us. One that is there already has not seen that; one that
+ * comes right now on another CPU may not see it either where a processor lets its load
+ * go before its own store (not on x86): then it waits for POLL_QUIET_MS.
+ */
+static bool arm_wakeup(struct live *live)
 {
-	struct live *live = (struct live *)source;
-	int wait_ms = source->no_wait ? 0 : source->patience_ms;
-	struct epoll_event event;
-	int err;
+	__atomic_store_n(&live->skel->bss->consumer_waits, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(live->produced, __ATOMIC_SEQ_CST) == *live->consumed)
+		return true;
+	__atomic_store_n(&live->skel->bss->consumer_waits, 0, __ATOMIC_RELAXED);
+	return false;
+}
 
+static int next_patience_ms(struct live *live)
+{
+	if (live->taken >= RECORDS_PER_POLL)
+		return 0;
+	return live->taken || live->source.hurry || !arm_wakeup(live) ? POLL_BUSY_MS : POLL_QUIET_MS;
+}
+
+/* For the next record, or until the caller has something to do. */
+static int wait_for_record(const struct source *source)
+{
+	int wait_ms = source__patience_ms(source);
+	uint64_t now_ns = source->until_ns ? clock__boot_ns() : 0;
+	struct epoll_event event;
+
+	if (source->until_ns && source->until_ns < now_ns + (uint64_t)wait_ms * NS_PER_MS)
+		wait_ms = source->until_ns > now_ns ?
+				  (int)((source->until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS) :
+				  0;
 	/* EINTR is a signal: the caller will see it. */
 	if (wait_ms && epoll_wait(source->fd, &event, 1, wait_ms) < 0 && errno != EINTR)
 		return -errno;
+	return 0;
+}
+
+static int live_poll(struct source *source, source_take_fn take, void *context)
+{
+	struct live *live = (struct live *)source;
+	int err = source->no_wait ? 0 : wait_for_record(source);
+
+	if (err)
+		return err;
+	__atomic_store_n(&live->skel->bss->consumer_waits, 0, __ATOMIC_RELAXED);
 	err = consume(live, take, context);
-	source->patience_ms = live->taken >= RECORDS_PER_POLL ? 0 :
-			      source->hurry		      ? POLL_HURRY_MS :
-			      live->taken		      ? POLL_BUSY_MS :
-								POLL_QUIET_MS;
+	source->patience_ms = next_patience_ms(live);
 	if (err || clock__boot_ns() - live->checked_ns < LOSS_CHECK_MS * NS_PER_MS)
 		return err;
 	return tell_lasting_losses(live, take, context);
@@ -652,7 +696,7 @@ static int live_stop(struct source *source, source_take_fn take, void *context)
 	detach_all(live);
 	err = drain(live, &book, take, context);
 	if (!err)
-		err = tell_losses(live, &book, take, context);
+		err = tell_losses(live, &book, live->checked_ns, take, context);
 	if (err)
 		return err;
 	stop.header.time_ns = clock__boot_ns();
@@ -784,7 +828,7 @@ static int start(struct live *live, const struct live_config *config, char *mess
 		return explain_kernel(err, message, size);
 	describe(live, config, trial.results);
 	live->accept_is_function = trial.results[HOOK_ACCEPT].kind == HOOK_FENTRY;
-	live->checked_ns = live->source.info.start_ns;
+	live->settled_ns = live->checked_ns = live->source.info.start_ns;
 	return 0;
 }
 

@@ -35,21 +35,31 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	struct capture_info info;
-	char note[256]; /* what was wanted and cannot be seen, and why; "" nothing */
-	bool hurry;	/* the caller has other work: source__poll() waits a millisecond */
+	char note[256];	   /* what was wanted and cannot be seen, and why; "" nothing */
+	bool hurry;	   /* the caller has other work: source__poll() waits a millisecond */
+	uint64_t until_ns; /* the caller has something to do then, boot time; 0: nothing */
 
 	/* For a caller that has other things to wait for, too: with no_wait set
 	 * poll() returns at once, and the caller waits for fd to be readable (-1:
-	 * never), patience_ms at most. */
+	 * never), source__patience_ms() at most. */
 	bool no_wait;
 	int fd; /* borrowed */
 	int patience_ms;
 };
 
+enum { SOURCE_HURRY_MS = 1 };
+
+/* What the caller may have decided since the last poll() counts, too. */
+static inline int source__patience_ms(const struct source *source)
+{
+	return source->hurry && source->patience_ms > SOURCE_HURRY_MS ? SOURCE_HURRY_MS :
+									source->patience_ms;
+}
+
 enum { SOURCE_MORE = 0, SOURCE_END = 1 };
 
 /*
- * Waits for records, a few hundredths of a second at most, and hands them out.
+ * Waits for records, some tenths of a second at most, and hands them out.
  * SOURCE_MORE, SOURCE_END (a recording is at its end), a negative errno, or
  * what take() returned.
  */

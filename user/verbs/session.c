@@ -509,6 +509,16 @@ static int await_known(struct session *session)
 	return verdict;
 }
 
+/* When there is something to do though no record comes; 0: never. */
+static uint64_t next_due_ns(const struct session *session)
+{
+	uint64_t due_ns = session->until_ns;
+
+	if (session->view->show && is_ready(session) && session->next_snapshot_ns < due_ns)
+		due_ns = session->next_snapshot_ns;
+	return due_ns == UINT64_MAX ? 0 : due_ns;
+}
+
 /* Until the source ends, the user has seen enough, or output fails. */
 static int pump(struct session *session)
 {
@@ -520,6 +530,7 @@ static int pump(struct session *session)
 	       !time_is_up(session)) {
 		int held;
 
+		session->source->until_ns = next_due_ns(session);
 		verdict = source__poll(session->source, take_soon, session);
 		held = take_held(session);
 		if (verdict == SOURCE_MORE)
