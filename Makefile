@@ -204,6 +204,11 @@ check-valgrind: ## unit and replay tests under valgrind; minutes
 check-unit check-replay check-system check-vm check-queues check-flood check-storm check-privileges check-truth check-findings check-soak: check-%: tests-built ## one layer of the tests
 	@TCPSAGA=$(abspath $(BINARY)) tests/run $*
 
+check-soak-vm: ## a small soak in an emulated machine with function hooks: some minutes
+	@user/dist/deps build check package
+	@$(MAKE) --no-print-directory tests-built deb
+	@tests/run soak-vm
+
 check-package: ## the Debian package on a Debian with systemd, in an emulated machine
 	@user/dist/deps build check package
 	@$(MAKE) --no-print-directory tests-built deb

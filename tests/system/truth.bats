@@ -122,6 +122,16 @@ watch_flows() {
     books_balance
 }
 
+# Both ends of each, by the start-up scan.
+@test "truth: what existed before belongs to who holds it" {
+    idle before 20 18080
+    watch_flows
+    stop_watching
+    jq -n -e --argjson netns "$INODE" '[inputs | select(.type == "connection" and .netns == $netns and .role != "listener"
+            and ([.local.port, .remote.port] | any(. >= 18080 and . < 18088)))]
+        | length == 40 and ([.[] | .preexisting and .process.comm == "churn" and (.process | has("started"))] | all)' \
+        "$WORK/saga.json" >/dev/null || fail "$(grep '"type":"connection"' "$WORK/saga.json" | head -n 4)"
+}
 
 @test "truth: 60,000 idle connections from before the start, and again after it" {
     local count=$((60000 / ${FEWER:-1}))

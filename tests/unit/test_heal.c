@@ -147,11 +147,35 @@ static void an_overdue_end_brings_a_look_forward(void **state)
 	end_saga(&saga);
 }
 
+/* It may be a minisocket by now, or gone: what else is open is waited for by nobody. */
+static void the_last_look_is_for_who_waits_for_an_answer(void **state)
+{
+	const uint8_t others[] = { EV_SYN_SENT, EV_ESTABLISHED, EV_CLOSE_WAIT, EV_FIN_WAIT2 };
+	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK };
+	const uint32_t states = 1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK | 1U << EV_FIN_WAIT2 |
+				1U << EV_TIME_WAIT;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct heal heal;
+		struct saga saga;
+
+		begin_heal(&heal, &saga);
+		for (unsigned int other = 0; other < 4; other++)
+			waits_in(&saga, 1 + other, others[other], 2 * NS_PER_S);
+		assert_int_equal(heal__unended(saga.model), 0);
+		waits_in(&saga, 9, waiting[i], 2 * NS_PER_S);
+		assert_int_equal(heal__unended(saga.model), states);
+		end_saga(&saga);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looks_are_regular_and_after_losses),
 		cmocka_unit_test(an_overdue_end_brings_a_look_forward),
+		cmocka_unit_test(the_last_look_is_for_who_waits_for_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,3 +81,8 @@ need_tools() {
 			die $EX_FAILED "needs $tool; README.md lists the Debian packages"
 	done
 }
+
+# depends DEB: the packages that it asks for, without versions.
+depends() {
+	dpkg-deb -f "$1" Depends | tr ',' '\n' | sed 's/ *\([^ ]*\).*/\1/' | sort
+}

@@ -247,11 +247,21 @@ void feed__tell_gap(struct feed *feed, struct sink *sink, const struct gap *gap)
 	strbuf__clear(line);
 }
 
+/* Of what waits for the answer to its FIN: it may have come, and its record not. */
+static void look_last(struct feed *feed)
+{
+	uint32_t states = is_live(feed) ? heal__unended(feed->model) : 0;
+
+	if (states)
+		heal__last(&feed->heal, states, feed->source, feed->model, take, feed);
+}
+
 int feed__end(struct feed *feed)
 {
 	int err;
 
 	heal__stop(&feed->heal);
+	look_last(feed);
 	err = source__stop(feed->source, take, feed);
 	/* The last second of a recording counts, too. */
 	engine__advance(feed->engine, feed->last_ns + NS_PER_S, tell_finding, feed);

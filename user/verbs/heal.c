@@ -30,6 +30,7 @@ enum {
 	OVERDUE_S = 2,
 	SEARCH_MS = 100,
 	SEARCH_PLACES = 1024,
+	SEARCH_ROUND = 32, /* searches at most, for all places: some seconds */
 	OVERDUE_PAUSE_S_LEAST = 5,
 	OVERDUE_PAUSE_TIMES = SHARE_SOON,
 	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
@@ -150,7 +151,11 @@ static bool is_overdue(const struct heal *heal, const struct life *life, uint64_
 /* Among the next places of the table. */
 static bool finds_overdue(struct heal *heal, const struct flow_table *flows, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < SEARCH_PLACES && i < flows->used; i++) {
+	uint32_t places = flows->used / SEARCH_ROUND;
+
+	if (places < SEARCH_PLACES)
+		places = SEARCH_PLACES;
+	for (uint32_t i = 0; i < places && i < flows->used; i++) {
 		heal->hand = heal->hand + 1 < flows->used ? heal->hand + 1 : 0;
 		if (is_overdue(heal, flow_table__open_at(flows, heal->hand), now_ns))
 			return true;
@@ -204,6 +209,19 @@ static int look_through(struct heal *heal, uint32_t states, uint64_t until_ns, s
 	source->hurry = false;
 	heal__stop(heal);
 	return result == SCAN_END ? 0 : result == SCAN_MORE ? -ETIME : result;
+}
+
+uint32_t heal__unended(const struct model *model)
+{
+	const struct flow_table *flows = model__flows(model);
+
+	for (uint32_t i = 0; i < flows->used; i++) {
+		const struct life *life = flow_table__open_at(flows, i);
+
+		if (life && HEAL_FIN_STATES & 1U << life->state)
+			return HEAL_FIN_STATES | HEAL_WAIT_STATES;
+	}
+	return 0;
 }
 
 int heal__last(struct heal *heal, uint32_t states, struct source *source, struct model *model,

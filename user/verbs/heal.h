@@ -46,6 +46,10 @@ struct heal {
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
 	       source_take_fn take, void *context);
 
+/* 0, or, where somebody waits for the answer to a FIN, whose record may never have
+ * come, what it can be in by now. Walks all lives. */
+uint32_t heal__unended(const struct model *model);
+
 /*
  * The last look, for states that no record tells the end of: ends a scan that is
  * under way and waits for one of these states only, LAST_MS at most. None where the

@@ -453,21 +453,6 @@ static int heal(struct session *session)
 	return heal__step(&session->heal, session->source, session->model, session->losses, take, session);
 }
 
-/* Somebody waits for an answer to a FIN, and its record may never have come: what it
- * can be in by now. */
-static uint32_t states_unended(const struct session *session)
-{
-	const struct flow_table *flows = model__flows(session->model);
-
-	for (uint32_t i = 0; i < flows->used; i++) {
-		const struct life *life = flow_table__open_at(flows, i);
-
-		if (life && HEAL_FIN_STATES & 1U << life->state)
-			return HEAL_FIN_STATES | HEAL_WAIT_STATES;
-	}
-	return 0;
-}
-
 /* What no record tells the end of, and there is some of: half-open requests, and what
  * a look found in FIN_WAIT2, which soon is TIME_WAIT. */
 static uint32_t states_untold(const struct session *session)
@@ -477,7 +462,7 @@ static uint32_t states_untold(const struct session *session)
 
 	if (session->heal.waits && timewaits__have_fin_wait2(model__timewaits(session->model)))
 		states |= HEAL_WAIT_STATES;
-	return states | states_unended(session);
+	return states | heal__unended(session->model);
 }
 
 /* The tables tell it: in the end once more, for who is told what is left, or will read
