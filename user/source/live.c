@@ -356,7 +356,6 @@ static int open_ring(struct live *live)
 	if (!live->ring)
 		return -errno;
 	live->source.fd = ring_buffer__epoll_fd(live->ring);
-	live->source.patience_ms = POLL_BUSY_MS;
 	live->consumed = map_position(live, 0);
 	live->produced = map_position(live, (size_t)sysconf(_SC_PAGESIZE));
 	return live->consumed && live->produced ? 0 : -ENOMEM;
@@ -829,6 +828,7 @@ static int start(struct live *live, const struct live_config *config, char *mess
 	describe(live, config, trial.results);
 	live->accept_is_function = trial.results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->settled_ns = live->checked_ns = live->source.info.start_ns;
+	live->source.patience_ms = arm_wakeup(live) ? POLL_QUIET_MS : 0;
 	return 0;
 }
 
