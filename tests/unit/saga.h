@@ -96,13 +96,13 @@ struct saga {
 	void *bytes; /* owned: the record */
 };
 
-/* Where no record tells of requests. */
-static bool requests_sampled;
+/* Where no record tells of requests, and where one tells of minisockets. */
+static bool requests_sampled, waits_told;
 
 static void begin_saga(struct saga *saga, uint32_t max_lives, uint32_t max_ended, uint64_t seed)
 {
 	struct model_config config = {.seed = seed, .max_lives = max_lives, .max_ended = max_ended,
-				      .requests_sampled = requests_sampled};
+				      .requests_sampled = requests_sampled, .waits_told = waits_told};
 
 	*saga = (struct saga){.model = model__new(&config), .now_ns = 1000 * NS_PER_S};
 	assert_non_null(saga->model);

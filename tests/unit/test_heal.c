@@ -119,15 +119,16 @@ static void waits_in(struct saga *saga, uint64_t id, uint8_t to, uint64_t ns)
 	flow_table__find((struct flow_table *)model__flows(saga->model), id)->state = to;
 }
 
-/* Once for each, and not more often than the looks are cheap. */
-static void an_overdue_end_brings_a_look_forward(void **state)
+/* Once for each, and not more often than the looks are cheap: of the whole tables where
+ * minisockets are lives. */
+static void brings_a_look_forward(bool follows, uint32_t states)
 {
 	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK };
 	struct heal heal;
 	struct saga saga;
 	uint64_t ns;
 
-	(void)state;
+	waits_told = follows;
 	begin_heal(&heal, &saga);
 	for (unsigned int i = 0; i < 3; i++) {
 		ns = (10 + 10 * i) * NS_PER_S;
@@ -135,15 +136,66 @@ static void an_overdue_end_brings_a_look_forward(void **state)
 		begins(&heal, &saga, ns + NS_PER_S, 0, 0);
 		begins(&heal, &saga, ns + 3 * NS_PER_S, 0, 1);
 		assert_int_equal(last_look.share, SHARE_SOON);
+		assert_int_equal(last_look.states, states);
 		begins(&heal, &saga, ns + 9 * NS_PER_S, 0, 0);
 	}
 	waits_in(&saga, 7, EV_ESTABLISHED, 40 * NS_PER_S);
 	begins(&heal, &saga, 49 * NS_PER_S, 0, 0);
 	waits_in(&saga, 8, EV_FIN_WAIT1, 50 * NS_PER_S);
+	waits_in(&saga, 9, EV_FIN_WAIT1, 52 * NS_PER_S);
+	waits_in(&saga, 10, EV_FIN_WAIT1, 54 * NS_PER_S);
 	begins(&heal, &saga, 53 * NS_PER_S, 0, 1);
-	waits_in(&saga, 9, EV_FIN_WAIT1, 54 * NS_PER_S);
-	begins(&heal, &saga, 57 * NS_PER_S, 0, 0); /* within the pause */
-	begins(&heal, &saga, 59 * NS_PER_S, 0, 1);
+	begins(&heal, &saga, 54 * NS_PER_S, 0, 0); /* seen by it, too */
+	begins(&heal, &saga, 57 * NS_PER_S, 0, 1);
+	waits_told = false;
+	end_saga(&saga);
+}
+
+static void an_overdue_end_brings_a_look_forward(void **state)
+{
+	(void)state;
+	brings_a_look_forward(true, 0);
+	brings_a_look_forward(false, NARROW_STATES);
+}
+
+/* A look of this many states begins, and misses somebody. */
+static void misses(struct heal *heal, struct saga *saga, uint64_t ns, uint64_t losses, uint32_t states)
+{
+	steps(heal, saga, ns, losses);
+	assert_int_equal(last_look.states, states);
+	saga->model->missed = 1U << EV_FIN_WAIT1;
+	look_ends = true;
+	steps(heal, saga, ns, losses);
+}
+
+/* What a narrow look has missed is decided by another; a whole one, which a loss or the
+ * minute asks for meanwhile, has its own. None of the narrow ones is taken for it. */
+static void a_narrow_look_is_no_whole_one(void **state)
+{
+	struct heal heal;
+	struct saga saga;
+
+	(void)state;
+	begin_heal(&heal, &saga);
+	waits_in(&saga, 1, EV_FIN_WAIT1, 10 * NS_PER_S);
+	misses(&heal, &saga, 13 * NS_PER_S, 0, NARROW_STATES);
+	assert_false(heal__is_right(&heal, 0));
+	misses(&heal, &saga, 14 * NS_PER_S, 0, NARROW_STATES);
+	assert_true(heal__is_right(&heal, 0));
+	begins(&heal, &saga, 15 * NS_PER_S, 0, 0);
+
+	waits_in(&saga, 2, EV_FIN_WAIT1, 20 * NS_PER_S);
+	misses(&heal, &saga, 23 * NS_PER_S, 0, NARROW_STATES);
+	misses(&heal, &saga, 24 * NS_PER_S, 1, 0);
+	assert_false(heal__is_right(&heal, 1));
+	misses(&heal, &saga, 25 * NS_PER_S, 1, SOCKET_STATES & ~(1U << EV_TIME_WAIT));
+	assert_true(heal__is_right(&heal, 1));
+
+	waits_in(&saga, 3, EV_FIN_WAIT1, 80 * NS_PER_S);
+	begins(&heal, &saga, 83 * NS_PER_S, 1, 1);
+	assert_int_equal(last_look.states, NARROW_STATES);
+	begins(&heal, &saga, 85 * NS_PER_S, 1, 1); /* the minute since the whole one is over */
+	assert_int_equal(last_look.states, 0);
 	end_saga(&saga);
 }
 
@@ -175,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looks_are_regular_and_after_losses),
 		cmocka_unit_test(an_overdue_end_brings_a_look_forward),
+		cmocka_unit_test(a_narrow_look_is_no_whole_one),
 		cmocka_unit_test(the_last_look_is_for_who_waits_for_an_answer),
 	};
 

@@ -1180,6 +1180,11 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 		life->seen = socket->state;
 }
 
+bool model__follows_minisockets(const struct model *model)
+{
+	return (model->waits_told || model->estimate_waits) && !model->ends_at_close;
+}
+
 static void see_minisocket(struct model *model, const struct record *record)
 {
 	const struct ev_socket *socket = record->socket;
@@ -1192,7 +1197,7 @@ static void see_minisocket(struct model *model, const struct record *record)
 	charge = charge_of(model, &tuple, flow_table__find(&model->flows, key), socket->header.time_ns);
 	timewaits__sample(&model->waits, key, &tuple, socket->state, socket->expires_ms, &charge,
 			  socket->header.time_ns);
-	if ((model->waits_told || model->estimate_waits) && !model->ends_at_close)
+	if (model__follows_minisockets(model))
 		see_waiting_life(model, record, key);
 }
 

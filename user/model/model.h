@@ -108,6 +108,9 @@ bool model__more(struct model *model, struct changes *changes);
  * some of the open lives are only known if they have begun since. */
 bool model__is_whole(const struct model *model);
 
+/* A life goes on as its minisocket: rows of these are wanted. */
+bool model__follows_minisockets(const struct model *model);
+
 /* The states, 1 << EV_*, of the lives that the dumps since the last call have
  * missed, once so far: the next dump decides whether they are over. */
 uint32_t model__missed(struct model *model);

@@ -27,7 +27,7 @@
 
 enum {
 	HEAD_ROOM = 96,	       /* {"v":1,"type":"timewait_group","ts":"..." */
-	CONNECTION_ROOM = 384, /* the longest is 280 */
+	CONNECTION_ROOM = 384, /* the longest is 280, and a number or an address behind it */
 	ENTRY_ROOM = 80,       /* of a history */
 };
 
@@ -84,12 +84,29 @@ static void put_hex(struct strbuf *out, uint64_t value)
 	strbuf__append(out, text, (size_t)(write_hex(text, value) - text));
 }
 
-static char *write_end(char *at, const uint8_t addr[16], uint16_t port, bool place_known)
+/* Written once and then copied, as long as no other takes its place. What is written
+ * behind it is written over. */
+static char *write_v6(struct printer *printer, char *at, const uint8_t addr[16])
+{
+	struct addr_text *kept = &printer->addrs[(addr[15] + 13 * addr[14] + 31 * addr[7]) % ADDR_TEXTS];
+
+	if (!kept->len || memcmp(kept->addr, addr, sizeof(kept->addr)) != 0) {
+		memcpy(kept->addr, addr, sizeof(kept->addr));
+		kept->len = addr__format(addr, kept->text);
+	}
+	memcpy(at, kept->text, sizeof(kept->text));
+	return at + kept->len;
+}
+
+/* printer may be NULL: then an address is not kept. */
+static char *write_end(struct printer *printer, char *at, const uint8_t addr[16], uint16_t port,
+		       bool place_known)
 {
 	*at++ = '{';
 	if (place_known) {
 		at = WRITE(at, "\"addr\":\"");
-		at += addr__format(addr, at);
+		at = printer && !addr__is_v4(addr) ? write_v6(printer, at, addr) :
+						     at + addr__format(addr, at);
 		*at++ = '"';
 	}
 	if (port) {
@@ -106,7 +123,7 @@ static void put_end(struct strbuf *out, const uint8_t addr[16], uint16_t port, b
 {
 	char text[ADDR_TEXT_MAX + 32 + DECIMAL_ROOM];
 
-	strbuf__append(out, text, (size_t)(write_end(text, addr, port, place_known) - text));
+	strbuf__append(out, text, (size_t)(write_end(NULL, text, addr, port, place_known) - text));
 }
 
 /* "KEY":"text", and "KEY_hex" with its bytes where it is not UTF-8, so that it
@@ -211,7 +228,7 @@ static char *write_role(char *at, unsigned int role)
 }
 
 /* conn, netns, proto, family, local, remote, role. */
-static char *write_connection(char *at, const struct life *life)
+static char *write_connection(struct printer *printer, char *at, const struct life *life)
 {
 	bool known = life->flags & LIFE_PLACE_KNOWN;
 
@@ -228,10 +245,10 @@ static char *write_connection(char *at, const struct life *life)
 		*at++ = life__family(life) == 4 ? '4' : '6';
 	}
 	at = WRITE(at, ",\"local\":");
-	at = write_end(at, life->local.addr, life->local.port, known);
+	at = write_end(printer, at, life->local.addr, life->local.port, known);
 	if (life->role != ROLE_LISTENER) {
 		at = WRITE(at, ",\"remote\":");
-		at = write_end(at, life->remote.addr, life->remote.port, known);
+		at = write_end(printer, at, life->remote.addr, life->remote.port, known);
 	}
 	at = write_role(at, life->role);
 	if (life->flags & LIFE_MPTCP)
@@ -246,7 +263,7 @@ static void put_connection(struct printer *printer, const struct life *life, con
 
 	if (!at)
 		return;
-	strbuf__wrote(&printer->out, write_connection(at, life));
+	strbuf__wrote(&printer->out, write_connection(printer, at, life));
 	if (owner)
 		put_process(printer, owner);
 }

@@ -96,8 +96,16 @@ struct printer_ops {
 };
 
 enum {
+	ADDR_TEXTS = 256,   /* a power of two */
 	PROCESS_TEXTS = 64, /* the processes that are busy at a time; a power of two */
 	PROCESS_TEXT_BYTES = 448,
+};
+
+/* An IPv6 address as it stands in a line: thousands of lines have the same few. */
+struct addr_text {
+	uint8_t addr[16];
+	char text[ADDR_TEXT_MAX];
+	uint32_t len; /* 0: none */
 };
 
 /* A process as it stands in a line. It takes as long to write as the rest of
@@ -117,6 +125,7 @@ struct printer {
 	struct utc_formatter starts;   /* of processes: another second than that of the line */
 	const struct cgroups *cgroups; /* borrowed, for owners; NULL none */
 	struct process_text processes[PROCESS_TEXTS];
+	struct addr_text addrs[ADDR_TEXTS];
 };
 
 extern const struct printer_ops json_printer;

@@ -31,11 +31,15 @@ enum {
 	SEARCH_MS = 100,
 	SEARCH_PLACES = 1024,
 	SEARCH_ROUND = 32, /* searches at most, for all places: some seconds */
-	OVERDUE_PAUSE_S_LEAST = 5,
+	OVERDUE_PAUSE_S_LEAST = 2,
 	OVERDUE_PAUSE_TIMES = SHARE_SOON,
 	/* The last look takes milliseconds, and who has pressed Ctrl-C waits for it. */
 	LAST_MS = 2000,
 };
+
+/* Who waits for the answer to a FIN, and what becomes of it as long as it is a socket: of
+ * these there are few, whatever else there is. */
+#define NARROW_STATES (HEAL_FIN_STATES | 1U << EV_FIN_WAIT2)
 
 /* The many TIME_WAITs only where one of them is in doubt. */
 static uint32_t states_to_confirm(uint32_t missed)
@@ -64,12 +68,24 @@ static void start_whole(struct heal *heal, struct source *source, uint64_t losse
 
 	if (!heal->begun)
 		config.extras = SNAPSHOT_OWNERS;
+	if (heal->narrow)
+		heal->missed = 0; /* this one is whole, and has another behind it for whom it misses */
 	if (heal->missed)
 		config.states = states_to_confirm(heal->missed);
 	heal->losses = losses;
-	heal->only_waits = false;
+	heal->only_waits = heal->narrow = false;
 	start(heal, source, &config);
-	heal->whole_ns = heal->began_ns;
+	heal->looked_ns = heal->began_ns;
+}
+
+static void start_narrow(struct heal *heal, struct source *source)
+{
+	struct scan_config config = { .states = NARROW_STATES, .share = SHARE_SOON };
+
+	heal->only_waits = false;
+	heal->narrow = true;
+	start(heal, source, &config);
+	heal->looked_ns = heal->began_ns;
 }
 
 static void start_waits(struct heal *heal, struct source *source)
@@ -78,6 +94,15 @@ static void start_waits(struct heal *heal, struct source *source)
 
 	heal->only_waits = true;
 	start(heal, source, &config);
+}
+
+/* It may be a minisocket by now: these are read where one goes on as a life. */
+static void start_overdue(struct heal *heal, struct source *source, const struct model *model)
+{
+	if (model__follows_minisockets(model))
+		start_whole(heal, source, heal->losses, true);
+	else
+		start_narrow(heal, source);
 }
 
 /* The next one, which decides about those that this one missed, is soon. */
@@ -118,7 +143,8 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 	if (pause_ns < OVERDUE_PAUSE_S_LEAST * NS_PER_S)
 		pause_ns = OVERDUE_PAUSE_S_LEAST * NS_PER_S;
 	heal->overdue_ns = now_ns + pause_ns;
-	heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
+	if (!heal->narrow)
+		heal->next_ns = heal->regular ? now_ns + REGULAR_S * NS_PER_S : UINT64_MAX;
 	/* Who was not shown is looked for once more before it is given up. */
 	missed = model__missed(model);
 	if (heal->waits) {
@@ -141,10 +167,10 @@ static int step_scan(struct heal *heal, struct source *source, struct model *mod
 	return 0;
 }
 
-/* No whole look has seen it so since it came there. */
+/* No look has seen it so since it came there. */
 static bool is_overdue(const struct heal *heal, const struct life *life, uint64_t now_ns)
 {
-	return life && HEAL_FIN_STATES & 1U << life->state && life->entered_ns > heal->whole_ns &&
+	return life && HEAL_FIN_STATES & 1U << life->state && life->entered_ns > heal->looked_ns &&
 	       life->entered_ns + OVERDUE_S * NS_PER_S < now_ns;
 }
 
@@ -183,10 +209,14 @@ int heal__step(struct heal *heal, struct source *source, struct model *model, ui
 	if (heal->off)
 		return 0;
 	now_ns = clock__boot_ns();
-	soon = !heal->begun || heal->missed || (losses != heal->losses && now_ns >= heal->earliest_ns) ||
-	       search(heal, model, now_ns);
+	soon = !heal->begun || (heal->missed && !heal->narrow) ||
+	       (losses != heal->losses && now_ns >= heal->earliest_ns);
 	if (soon || now_ns >= heal->next_ns)
 		start_whole(heal, source, losses, soon);
+	else if (heal->missed)
+		start_narrow(heal, source);
+	else if (search(heal, model, now_ns))
+		start_overdue(heal, source, model);
 	else if (heal->waits && now_ns >= heal->next_waits_ns &&
 		 (heal->wait_missed || model__timewaits(model)->count))
 		start_waits(heal, source);

@@ -24,6 +24,7 @@ struct heal {
 	bool begun;			   /* the first one has been */
 	uint32_t missed;  /* states of what the last one missed, for the one under way; 0: it is whole */
 	bool only_waits;  /* the one under way reads nothing else */
+	bool narrow;	  /* the last one was for overdue ends, and reads little else */
 	bool wait_missed; /* the last one of those missed some: another has to decide */
 	bool off;	  /* it cannot be done here */
 	bool stale;	  /* the last look did not come to its end */
@@ -32,7 +33,7 @@ struct heal {
 	uint64_t next_ns; /* when the next regular one is due */
 	uint64_t next_waits_ns;
 	uint64_t earliest_ns;	 /* no other one begins before */
-	uint64_t whole_ns;	 /* when the last whole one began */
+	uint64_t looked_ns;	 /* when the last one began that would see overdue ends */
 	uint64_t next_search_ns; /* for lives whose end is overdue: a part of the table each */
 	uint64_t overdue_ns;	 /* none of these brings the next one forward before */
 	uint32_t hand;		 /* where the search goes on */
