@@ -7,21 +7,54 @@ static const char pairs[] = "000102030405060708091011121314151617181920212223242
 			    "34353637383940414243444546474849505152535455565758596061626364656667"
 			    "6869707172737475767778798081828384858687888990919293949596979899";
 
+/* How many digits: a bit is 1233 / 4096 of one, and where that is one too many the power
+ * of ten tells. */
+static unsigned int count_digits(uint64_t value)
+{
+	static const uint64_t powers[] = {
+		0,
+		10,
+		100,
+		1000,
+		10000,
+		100000,
+		1000000,
+		10000000,
+		100000000,
+		1000000000,
+		10000000000,
+		100000000000,
+		1000000000000,
+		10000000000000,
+		100000000000000,
+		1000000000000000,
+		10000000000000000,
+		100000000000000000,
+		1000000000000000000,
+		10000000000000000000U,
+	};
+	unsigned int bits = 64 - (unsigned int)__builtin_clzll(value | 1);
+	unsigned int most = bits * 1233 >> 12;
+
+	return most + (value >= powers[most]);
+}
+
+/* In its place at once: to read what was just written in pieces would have the processor
+ * wait for them. */
 char *decimal__write(char *at, uint64_t value)
 {
-	char digits[2 * DECIMAL_ROOM]; /* so that a copy of fixed length stays within it */
-	char *end = digits + DECIMAL_ROOM, *p = end;
+	char *end = at + count_digits(value), *p = end;
 
 	while (value >= 100) {
 		p -= 2;
 		memcpy(p, pairs + 2 * (value % 100), 2);
 		value /= 100;
 	}
-	p -= 2;
-	memcpy(p, pairs + 2 * value, 2);
-	p += value < 10;
-	memcpy(at, p, DECIMAL_ROOM);
-	return at + (end - p);
+	if (value >= 10)
+		memcpy(p - 2, pairs + 2 * value, 2);
+	else
+		p[-1] = (char)('0' + value);
+	return end;
 }
 
 void decimal__write_6(char *at, uint32_t value)
