@@ -248,7 +248,7 @@ lint: all ## format, static analysis, shell scripts, the direction of includes
 	shellcheck -x -P SCRIPTDIR -e SC2086 $(SCRIPTS)
 	tests/house
 
-SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture debian package)
+SCRIPTS = user/dist/deps user/dist/deb user/dist/tcpsaga.bash tests/run tests/house tests/replay/findings/capture $(addprefix tests/vm/,fetch run suite system btf capture debian package soak)
 
 compile_commands.json: Makefile ## for clangd
 	@{ sep='['; for f in $(SOURCES); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' "$$sep" \
