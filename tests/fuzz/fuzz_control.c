@@ -45,6 +45,35 @@ static void check_reply(const uint8_t *bytes)
 		require(reply.status < CONTROL_STATUS_END && memchr(reply.text, 0, sizeof(reply.text)));
 }
 
+/* An answer about a port: what is accepted comes through another round as it is. */
+static void check_head(const uint8_t *bytes)
+{
+	uint8_t first[CONTROL_HEAD_BYTES], second[CONTROL_HEAD_BYTES];
+	struct control_head head;
+
+	if (control_head__decode(&head, bytes))
+		return;
+	require(head.count <= (head.error ? 0 : CONTROL_HOLDERS_MAX) && head.error <= 0 && head.options_error <= 0);
+	control_head__encode(&head, first);
+	require(!control_head__decode(&head, first));
+	control_head__encode(&head, second);
+	require(!memcmp(first, bytes, sizeof(first)) && !memcmp(first, second, sizeof(first)));
+}
+
+static void check_holder(const uint8_t *bytes)
+{
+	uint8_t first[CONTROL_HOLDER_BYTES], second[CONTROL_HOLDER_BYTES];
+	struct holder holder;
+
+	if (control_holder__decode(&holder, bytes))
+		return;
+	require(memchr(holder.owner.comm, 0, sizeof(holder.owner.comm)));
+	control_holder__encode(&holder, first);
+	require(!control_holder__decode(&holder, first));
+	control_holder__encode(&holder, second);
+	require(!memcmp(first, second, sizeof(first)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
@@ -57,6 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	check_request(copy, size);
 	if (size >= CONTROL_REPLY_BYTES)
 		check_reply(copy);
+	if (size >= CONTROL_HEAD_BYTES)
+		check_head(copy);
+	if (size >= CONTROL_HOLDER_BYTES)
+		check_holder(copy);
 	free(copy);
 	return 0;
 }
