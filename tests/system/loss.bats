@@ -50,6 +50,7 @@ books_balance() {
         | ($told | length) >= 5
         and ([$told[] | (.ts | seconds) - (.from | seconds)] | max) <= 1
         and ([$told[] | .from < .to and .to <= .ts] | all)
+        and ([$told[] | [.ts, .reason, .kind]] | length == (unique | length))
         and ([$told[].from] | min) <= $began and ([$told[].to] | max) >= $ended
         and (reduce ($told | sort_by(.from))[] as $loss ({to: $told[0].from, hole: false};
             {hole: (.hole or $loss.from > .to), to: ([.to, $loss.to] | max)}) | .hole | not)' "$WORK/saga.json" >/dev/null ||

@@ -534,29 +534,44 @@ static uint64_t since_ns(const struct live *live, uint32_t reason)
 	return reason == EV_LOST_RECURSION ? live->settled_ns : live->checked_ns;
 }
 
+/* How much a record says of a transition is nobody's business who has lost it. */
+static uint32_t told_as(uint32_t kind)
+{
+	return kind == EV_TRANSITION_OWNED || kind == EV_BIRTH || kind == EV_CLOSE ? EV_TRANSITION : kind;
+}
+
+static int tell_losses_by(struct live *live, const struct book *book, uint32_t reason,
+			  source_take_fn take, void *context)
+{
+	uint64_t counts[LEDGER_KINDS] = { 0 }, now_ns = clock__boot_ns();
+	int err = 0;
+
+	for (uint32_t kind = 0; kind < LEDGER_KINDS; kind++)
+		counts[told_as(kind)] += book__untold(&live->told, book, reason, kind);
+	for (uint32_t kind = 0; kind < LEDGER_KINDS && !err; kind++) {
+		const struct ev_loss loss = {
+			.header = header_of(EV_LOSS, sizeof(loss), now_ns),
+			.since_ns = since_ns(live, reason),
+			.count = counts[kind],
+			.reason = reason,
+			.of_kind = kind,
+		};
+
+		if (loss.count)
+			err = take(context, &loss, sizeof(loss));
+	}
+	return err;
+}
+
 /* read_ns: when the book was. */
 static int tell_losses(struct live *live, const struct book *book, uint64_t read_ns, source_take_fn take,
 		       void *context)
 {
-	uint64_t now_ns = clock__boot_ns();
-
 	for (uint32_t reason = 1; reason < LOST_WAYS; reason++) {
-		for (uint32_t kind = 0; kind < LEDGER_KINDS; kind++) {
-			struct ev_loss loss = {
-				.header = header_of(EV_LOSS, sizeof(loss), now_ns),
-				.since_ns = since_ns(live, reason),
-				.count = book__untold(&live->told, book, reason, kind),
-				.reason = reason,
-				.of_kind = kind,
-			};
-			int err;
+		int err = tell_losses_by(live, book, reason, take, context);
 
-			if (!loss.count)
-				continue;
-			err = take(context, &loss, sizeof(loss));
-			if (err)
-				return err;
-		}
+		if (err)
+			return err;
 	}
 	live->settled_ns = live->checked_ns;
 	live->checked_ns = read_ns;
