@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -677,12 +679,34 @@ static int live_settle(struct source *source, source_take_fn take, void *context
 	return 0;
 }
 
+static void *destroy(void *link)
+{
+	bpf_link__destroy(link);
+	return NULL;
+}
+
+/* To let go of a hook the kernel waits for all who may be in it, some hundredths of a
+ * second, and for all hooks at once no longer than for one: each has a thread. */
 static void detach_all(struct live *live)
 {
+	pthread_t threads[PROGRAMS_MAX];
+	unsigned int started = 0;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned int i = 0; i < live->link_count; i++) {
-		bpf_link__destroy(live->links[i]);
+		struct bpf_link *link = live->links[i];
+
 		live->links[i] = NULL;
+		if (link && pthread_create(&threads[started], NULL, destroy, link) == 0)
+			started++;
+		else
+			destroy(link);
 	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	for (unsigned int i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
 }
 
 static int drain(struct live *live, struct book *book, source_take_fn take, void *context)
