@@ -8,10 +8,9 @@
 
 #include <stdint.h>
 
-enum { DECIMAL_ROOM = 20 }; /* of the largest, and what may be written behind any */
+enum { DECIMAL_ROOM = 20 }; /* of the largest */
 
-/* Writes the number without sign or NUL and returns the place behind it. at
- * has room for DECIMAL_ROOM bytes, all of which may be written. */
+/* Writes the number without sign or NUL and returns the place behind it. */
 char *decimal__write(char *at, uint64_t value);
 
 /* Exactly six digits, with leading zeros; value is below 1,000,000. */

@@ -249,7 +249,8 @@ uint32_t heal__unended(const struct model *model)
 		const struct life *life = flow_table__open_at(flows, i);
 
 		if (life && HEAL_FIN_STATES & 1U << life->state)
-			return HEAL_FIN_STATES | HEAL_WAIT_STATES;
+			return model__follows_minisockets(model) ? HEAL_FIN_STATES | HEAL_WAIT_STATES :
+								   NARROW_STATES;
 	}
 	return 0;
 }
