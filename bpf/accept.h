@@ -52,11 +52,14 @@ static __always_inline struct ledger_accepts *my_accepts(void)
 
 static __always_inline void tell_accept(struct sock *listener, struct sock *sk)
 {
+	const struct net *net = net_of(sk);
 	struct ev_accept *r;
 	__u16 flags = 0;
 	__u32 netns;
 
-	netns = netns_of(&sk->__sk_common);
+	if (!net)
+		return;
+	netns = GET(net, ns.inum);
 	if (!filter_passes(&sk->__sk_common, netns, GET(sk, __sk_common.skc_num),
 			   bpf_ntohs(GET(sk, __sk_common.skc_dport)), true))
 		return;

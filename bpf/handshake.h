@@ -98,7 +98,7 @@ static __always_inline void put_listener(struct ev_handshake *h, struct sock *sk
 
 	h->listener_id = have_socket_cookie ? cookie_of(sk) : 0;
 	put_socket_id(&h->listener_socket, sk);
-	h->netns = netns_of(&sk->__sk_common);
+	h->netns = tp ? netns_of(&tp->inet_conn.icsk_inet.sk.__sk_common) : 0;
 	h->family = GET(sk, __sk_common.skc_family);
 	h->outcome = 0;
 	h->detail = 0;
@@ -187,9 +187,9 @@ static __always_inline bool aborts_on_overflow(const struct netns_ipv4 *ipv4)
 static __always_inline void syn_begins(struct sock *sk, struct sk_buff *skb)
 {
 	struct hands *in = my_hands();
-	const struct net *net = GET(sk, __sk_common.skc_net.net);
+	const struct net *net = net_of(sk);
 
-	if (!in)
+	if (!in || !net)
 		return;
 	put_listener(&in->syn, sk);
 	in->syn.conn_id = 0;
@@ -326,14 +326,15 @@ static __always_inline void queue_add_ends(bool added)
 }
 
 /* A Fast Open child is made inside the SYN: not a third ACK. */
-static __always_inline void third_ack_begins(const struct sock *sk, struct request_sock *req, bool v6)
+static __always_inline void third_ack_begins(const struct sock *const_sk, struct request_sock *req, bool v6)
 {
-	const struct net *net = GET(sk, __sk_common.skc_net.net);
+	struct sock *sk = (struct sock *)const_sk;
+	const struct net *net = net_of(sk);
 	struct hands *in = my_hands();
 
-	if (!in || in->in & (IN_SYN | IN_V6_CALL))
+	if (!in || !net || in->in & (IN_SYN | IN_V6_CALL))
 		return;
-	put_handshake(&in->request, (struct sock *)sk, req);
+	put_handshake(&in->request, sk, req);
 	in->aborts = aborts_on_overflow(&net->ipv4);
 	in->in &= ~ABORTING;
 	if (v6)

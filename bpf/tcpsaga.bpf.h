@@ -236,6 +236,14 @@ static __always_inline void put_addresses(void *local, void *remote, const struc
 		put_v6(local, &c->skc_v6_rcv_saddr);
 }
 
+/* Of a full socket of TCP. Not from the socket itself: see walked(). */
+static __always_inline const struct net *net_of(struct sock *sk)
+{
+	struct tcp_sock *tp = AS_TCP_SOCK(sk);
+
+	return tp ? GET(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net) : NULL;
+}
+
 static __always_inline __u32 netns_of(const struct sock_common *c)
 {
 	const struct net *net = GET(c, skc_net.net);
