@@ -103,22 +103,22 @@ static __always_inline void put_asked(struct ev_bind *r, const union asked_addre
 /* listen() is about what the socket is bound to. */
 static __always_inline void put_bound(struct ev_bind *r, const struct sock_common *c)
 {
-	r->port = GET(c, skc_num);
+	r->port = COMMON(c, skc_num);
 	if (r->family == AF_INET)
-		put_v4(r->local, GET(c, skc_rcv_saddr));
+		put_v4(r->local, COMMON(c, skc_rcv_saddr));
 	else
-		put_v6(r->local, &c->skc_v6_rcv_saddr);
+		put_v6(r->local, c, skc_v6_rcv_saddr);
 }
 
-static __always_inline __u8 options_of(const struct sock_common *c)
+static __always_inline __u8 options_of(const struct sock *sk)
 {
 	__u8 options = 0;
 
-	if (BPF_CORE_READ_BITFIELD_PROBED(c, skc_reuse))
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuse))
 		options |= EV_BIND_REUSEADDR;
-	if (BPF_CORE_READ_BITFIELD_PROBED(c, skc_reuseport))
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport))
 		options |= EV_BIND_REUSEPORT;
-	if (BPF_CORE_READ_BITFIELD_PROBED(c, skc_ipv6only))
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only))
 		options |= EV_BIND_V6ONLY;
 	return options;
 }
@@ -154,7 +154,7 @@ static __always_inline void refused(const struct question *question, __u16 error
 	r->family = family;
 	r->call = question->address ? EV_CALL_BIND : EV_CALL_LISTEN;
 	r->protocol = protocol;
-	r->options = options_of(&sk->__sk_common);
+	r->options = options_of(sk);
 	r->pad = 0;
 	if (question->address)
 		put_asked(r, &asked);

@@ -106,19 +106,16 @@ __hidden __noinline void cpu__let_go(void)
  * kernel itself have no file and know only close. */
 static __always_inline bool file_closed(const struct socket *socket)
 {
-	struct file *file;
+	const struct file___counted *file;
 
 	if (!socket)
 		return true;
-	file = socket->file;
+	file = (const void *)socket->file;
 	if (!file)
 		return true;
-	if (bpf_core_field_exists(((struct file___ref *)0)->f_ref)) {
-		struct file___ref *f = (void *)file;
-
-		return (__u64)f->f_ref.refcnt.counter >= FILE_REF_RELEASED;
-	}
-	return ((struct file___count *)file)->f_count.counter == 0;
+	if (bpf_core_field_exists(file->f_ref))
+		return (__u64)file->f_ref.refcnt.counter >= FILE_REF_RELEASED;
+	return file->f_count.counter == 0;
 }
 
 /* tcp_rcv_nxt_update() counts the peer's FIN as a byte; tcp_fin() leaves this

@@ -164,7 +164,7 @@ static __always_inline void put_socket_id(__u64 *where, const void *sk)
  * Only kprobes may not ask. */
 static __always_inline __u64 cookie_of(const void *sk)
 {
-	__u64 cookie = GET((struct sock_common *)sk, skc_cookie.counter);
+	__u64 cookie = GET((const struct sock *)sk, __sk_common.skc_cookie.counter);
 
 #ifndef PROBE_READS
 	if (!cookie)
@@ -200,20 +200,25 @@ static __always_inline void put_v4(void *where, __be32 address)
 	out->words[3] = address;
 }
 
-static __always_inline void put_v6(void *where, const struct in6_addr *address)
-{
-	union address *out = where;
+/* A field of what begins with a struct sock_common: a socket, a request, a minisocket. By
+ * the one type that is needed anyway: libbpf's search for each other takes as long as all
+ * the rest of a program's relocation. */
+#define COMMON(c, field) GET((const struct sock *)(c), __sk_common.field)
 
-	out->words[0] = GET(address, in6_u.u6_addr32[0]);
-	out->words[1] = GET(address, in6_u.u6_addr32[1]);
-	out->words[2] = GET(address, in6_u.u6_addr32[2]);
-	out->words[3] = GET(address, in6_u.u6_addr32[3]);
-}
+#define put_v6(where, c, field)                                       \
+	do {                                                          \
+		union address *out_ = (void *)(where);                \
+		out_->words[0] = COMMON(c, field.in6_u.u6_addr32[0]); \
+		out_->words[1] = COMMON(c, field.in6_u.u6_addr32[1]); \
+		out_->words[2] = COMMON(c, field.in6_u.u6_addr32[2]); \
+		out_->words[3] = COMMON(c, field.in6_u.u6_addr32[3]); \
+	} while (0)
 
-static __always_inline bool is_v4_mapped(const struct in6_addr *address)
+static __always_inline bool is_to_v4_mapped(const struct sock_common *c)
 {
-	return !GET(address, in6_u.u6_addr32[0]) && !GET(address, in6_u.u6_addr32[1]) &&
-	       GET(address, in6_u.u6_addr32[2]) == bpf_htonl(0xffff);
+	return !COMMON(c, skc_v6_daddr.in6_u.u6_addr32[0]) &&
+	       !COMMON(c, skc_v6_daddr.in6_u.u6_addr32[1]) &&
+	       COMMON(c, skc_v6_daddr.in6_u.u6_addr32[2]) == bpf_htonl(0xffff);
 }
 
 /*
@@ -224,16 +229,16 @@ static __always_inline bool is_v4_mapped(const struct in6_addr *address)
  */
 static __always_inline void put_addresses(void *local, void *remote, const struct sock_common *c)
 {
-	if (GET(c, skc_family) == AF_INET) {
-		put_v4(local, GET(c, skc_rcv_saddr));
-		put_v4(remote, GET(c, skc_daddr));
+	if (COMMON(c, skc_family) == AF_INET) {
+		put_v4(local, COMMON(c, skc_rcv_saddr));
+		put_v4(remote, COMMON(c, skc_daddr));
 		return;
 	}
-	put_v6(remote, &c->skc_v6_daddr);
-	if (is_v4_mapped(&c->skc_v6_daddr))
-		put_v4(local, GET(c, skc_rcv_saddr));
+	put_v6(remote, c, skc_v6_daddr);
+	if (is_to_v4_mapped(c))
+		put_v4(local, COMMON(c, skc_rcv_saddr));
 	else
-		put_v6(local, &c->skc_v6_rcv_saddr);
+		put_v6(local, c, skc_v6_rcv_saddr);
 }
 
 /* Of a full socket of TCP. Not from the socket itself: see walked(). */
@@ -246,7 +251,7 @@ static __always_inline const struct net *net_of(struct sock *sk)
 
 static __always_inline __u32 netns_of(const struct sock_common *c)
 {
-	const struct net *net = GET(c, skc_net.net);
+	const struct net *net = COMMON(c, skc_net.net);
 
 	return GET(net, ns.inum);
 }

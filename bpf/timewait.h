@@ -62,7 +62,7 @@ static __always_inline struct waits *my_waits(void)
 /* Room for a record about this socket or minisocket, if it is wanted. */
 static __always_inline struct ev_timewait *wait_record(const struct sock_common *c, __u8 phase)
 {
-	__u16 local_port = GET(c, skc_num), remote_port = bpf_ntohs(GET(c, skc_dport));
+	__u16 local_port = COMMON(c, skc_num), remote_port = bpf_ntohs(COMMON(c, skc_dport));
 	__u32 netns = netns_of(c);
 	struct ev_timewait *r;
 
@@ -73,7 +73,7 @@ static __always_inline struct ev_timewait *wait_record(const struct sock_common 
 		return NULL;
 	r->conn_id = 0;
 	r->netns = netns;
-	r->family = GET(c, skc_family);
+	r->family = COMMON(c, skc_family);
 	r->phase = phase;
 	r->substate = EV_TIME_WAIT;
 	r->end = EV_WAIT_END_NONE;

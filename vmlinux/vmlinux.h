@@ -142,20 +142,17 @@ struct sock_common {
 /* The number of references to an open file: f_count up to 6.12 (atomic_long_t
  * is atomic64_t on every 64-bit architecture, the only ones tcpsaga serves),
  * file_ref_t since 6.13 (include/linux/file_ref.h). */
-struct file {
-	void *private_data; /* of a socket's file: struct socket */
-};
-
-struct file___count {
-	atomic64_t f_count;
-};
-
 typedef struct {
 	atomic64_t refcnt;
 } file_ref_t;
 
-struct file___ref {
-	file_ref_t f_ref;
+struct file {
+	void *private_data; /* of a socket's file: struct socket */
+};
+
+struct file___counted {
+	atomic64_t f_count; /* up to 6.12 */
+	file_ref_t f_ref;   /* from 6.13 on, in its place */
 };
 
 struct fdtable {
