@@ -942,6 +942,28 @@ static void who_is_lacking_has_closed(void **state)
 	assert_false(born->flags & LISTENER_CLOSED);
 }
 
+/* 5.10: known by the address of its socket only, and its CLOSE was lost before a sample
+ * had shown it. While its place is one of a group it may be any of them. */
+static void who_is_known_by_address_closes_with_its_place(void **state)
+{
+	struct listener *one, *two, *late;
+
+	(void)state;
+	one = bear(0xabc, true, 10);
+	two = bear(0xabd, true, 20);
+	sample_at(8, here, NETNS, 100);
+	sample_at(9, here, NETNS, 100);
+	listeners__sampled(&listeners, NETNS, 100);
+	assert_false((one->flags | two->flags) & LISTENER_CLOSED);
+	late = bear(0xabe, true, 300);
+	listeners__sampled(&listeners, OTHER_NETNS, 200);
+	assert_false((one->flags | two->flags) & LISTENER_CLOSED);
+	sample_at(8, also_here, NETNS, 200);
+	listeners__sampled(&listeners, NETNS, 200);
+	assert_true(one->flags & two->flags & LISTENER_CLOSED);
+	assert_false(late->flags & LISTENER_CLOSED);
+}
+
 /* The kernel's tables changed during the dump, and it was passed over. */
 static void who_is_sampled_again_is_open_again(void **state)
 {
@@ -1260,6 +1282,7 @@ int main(void)
 		TEST(samples_are_matched_by_place),
 		TEST(a_cookie_takes_no_sample_of_its_place),
 		TEST(who_is_lacking_has_closed),
+		TEST(who_is_known_by_address_closes_with_its_place),
 		TEST(who_is_sampled_again_is_open_again),
 		TEST(a_closed_listener_takes_no_sample),
 		TEST(a_reused_address_takes_a_new_cookie),

@@ -247,8 +247,10 @@ struct listener *listeners__born(struct listeners *listeners, const struct liste
 	/* A sample's has been shown under its cookie. */
 	if (listener && !(listener->flags & LISTENER_DROPS_KNOWN))
 		listener->id = birth->id;
-	if (listener && !birth->by_address)
+	if (listener) {
 		listener->born_ns = birth->time_ns;
+		listener->by_address = birth->by_address;
+	}
 	return listener;
 }
 
@@ -532,11 +534,27 @@ void listeners__sample(struct listeners *listeners, const struct ev_listener *sa
 	deepen(&listener->accept_queue, sample->accept_queue_len);
 }
 
-/* By a sample of this time, if it still listens. */
-static bool should_be_shown(const struct listener *listener, uint64_t time_ns)
+static bool is_shown_at(const struct listeners *listeners, const struct listener *place, uint64_t time_ns)
 {
-	return listener->flags & LISTENER_DROPS_KNOWN ||
-	       (listener->born_ns && listener->born_ns < time_ns);
+	for (uint32_t i = 0; i < listeners->used; i++) {
+		const struct listener *l = listeners->all[i];
+
+		if (l && l->sampled_ns >= time_ns && l->netns == place->netns &&
+		    !memcmp(&l->local, &place->local, sizeof(l->local)))
+			return true;
+	}
+	return false;
+}
+
+/* By a sample of this time, if it still listens. Of a group that is known by addresses
+ * nobody is told from the others: one of them may be meant as long as one is shown. */
+static bool should_be_shown(const struct listeners *listeners, const struct listener *listener,
+			    uint64_t time_ns)
+{
+	if (listener->flags & LISTENER_DROPS_KNOWN)
+		return true;
+	return listener->born_ns && listener->born_ns < time_ns &&
+	       !(listener->by_address && is_shown_at(listeners, listener, time_ns));
 }
 
 void listeners__sampled(struct listeners *listeners, uint32_t netns, uint64_t time_ns)
@@ -545,7 +563,7 @@ void listeners__sampled(struct listeners *listeners, uint32_t netns, uint64_t ti
 		struct listener *l = listeners->all[i];
 
 		if (!l || (netns && l->netns != netns) || l->sampled_ns >= time_ns ||
-		    l->flags & LISTENER_CLOSED || !should_be_shown(l, time_ns))
+		    l->flags & LISTENER_CLOSED || !should_be_shown(listeners, l, time_ns))
 			continue;
 		l->flags |= LISTENER_CLOSED | LISTENER_LACKING;
 		l->syn_queue.len = l->accept_queue.len = 0;

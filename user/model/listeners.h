@@ -44,11 +44,12 @@ struct listener {
 	uint64_t cookie;   /* of its samples: LISTENER_DROPS_KNOWN */
 	uint64_t found_ns; /* when a sample made it; 0: an event did */
 	uint64_t sampled_ns;
-	uint64_t born_ns; /* of its LISTEN, where its key is a cookie; 0: not seen */
+	uint64_t born_ns; /* of its LISTEN; 0: not seen */
 	uint32_t netns;
 	uint32_t owner; /* index into owners: the task that called listen() */
 	uint8_t family;
 	uint8_t flags;
+	bool by_address; /* born where a program has no cookie (5.10) */
 	struct endpoint local;
 
 	uint32_t limit;	    /* effective: min(listen(), somaxconn) */
