@@ -123,7 +123,7 @@ static void waits_in(struct saga *saga, uint64_t id, uint8_t to, uint64_t ns)
  * minisockets are lives. */
 static void brings_a_look_forward(bool follows, uint32_t states)
 {
-	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK };
+	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, follows ? EV_LAST_ACK : EV_FIN_WAIT2 };
 	struct heal heal;
 	struct saga saga;
 	uint64_t ns;
@@ -139,7 +139,7 @@ static void brings_a_look_forward(bool follows, uint32_t states)
 		assert_int_equal(last_look.states, states);
 		begins(&heal, &saga, ns + 9 * NS_PER_S, 0, 0);
 	}
-	waits_in(&saga, 7, EV_ESTABLISHED, 40 * NS_PER_S);
+	waits_in(&saga, 7, follows ? EV_FIN_WAIT2 : EV_ESTABLISHED, 40 * NS_PER_S);
 	begins(&heal, &saga, 49 * NS_PER_S, 0, 0);
 	waits_in(&saga, 8, EV_FIN_WAIT1, 50 * NS_PER_S);
 	waits_in(&saga, 9, EV_FIN_WAIT1, 52 * NS_PER_S);
@@ -203,22 +203,22 @@ static void a_narrow_look_is_no_whole_one(void **state)
 static void the_last_look_is_for_who_waits_for_an_answer(void **state)
 {
 	const uint8_t others[] = { EV_SYN_SENT, EV_ESTABLISHED, EV_CLOSE_WAIT, EV_FIN_WAIT2 };
-	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK };
+	const uint8_t waiting[] = { EV_FIN_WAIT1, EV_CLOSING, EV_LAST_ACK, EV_FIN_WAIT2 };
 	const uint32_t sockets = 1U << EV_FIN_WAIT1 | 1U << EV_CLOSING | 1U << EV_LAST_ACK | 1U << EV_FIN_WAIT2;
 
 	(void)state;
-	for (unsigned int i = 0; i < 6; i++) {
-		uint32_t states = i < 3 ? sockets : sockets | 1U << EV_TIME_WAIT;
+	for (unsigned int i = 0; i < 7; i++) {
+		bool follows = i >= 4;
 		struct heal heal;
 		struct saga saga;
 
-		waits_told = i >= 3;
+		waits_told = follows;
 		begin_heal(&heal, &saga);
-		for (unsigned int other = 0; other < 4; other++)
+		for (unsigned int other = 0; other < (follows ? 4 : 3); other++)
 			waits_in(&saga, 1 + other, others[other], 2 * NS_PER_S);
 		assert_int_equal(heal__unended(saga.model), 0);
-		waits_in(&saga, 9, waiting[i % 3], 2 * NS_PER_S);
-		assert_int_equal(heal__unended(saga.model), states);
+		waits_in(&saga, 9, waiting[i % 4], 2 * NS_PER_S);
+		assert_int_equal(heal__unended(saga.model), follows ? sockets | 1U << EV_TIME_WAIT : sockets);
 		end_saga(&saga);
 	}
 	waits_told = false;

@@ -37,9 +37,16 @@ enum {
 	LAST_MS = 2000,
 };
 
-/* Who waits for the answer to a FIN, and what becomes of it as long as it is a socket: of
- * these there are few, whatever else there is. */
+/* Who waits for the answer to a FIN, or for the other's: as sockets there are few of
+ * these, whatever else there is. */
 #define NARROW_STATES (HEAL_FIN_STATES | 1U << EV_FIN_WAIT2)
+
+/* In which of them somebody is looked for. FIN_WAIT2 may last, and is worth no look at
+ * all that there is. */
+static uint32_t overdue_states(const struct model *model)
+{
+	return model__follows_minisockets(model) ? HEAL_FIN_STATES : NARROW_STATES;
+}
 
 /* The many TIME_WAITs only where one of them is in doubt. */
 static uint32_t states_to_confirm(uint32_t missed)
@@ -168,22 +175,23 @@ static int step_scan(struct heal *heal, struct source *source, struct model *mod
 }
 
 /* No look has seen it so since it came there. */
-static bool is_overdue(const struct heal *heal, const struct life *life, uint64_t now_ns)
+static bool is_overdue(const struct heal *heal, const struct life *life, uint32_t states, uint64_t now_ns)
 {
-	return life && HEAL_FIN_STATES & 1U << life->state && life->entered_ns > heal->looked_ns &&
+	return life && states & 1U << life->state && life->entered_ns > heal->looked_ns &&
 	       life->entered_ns + OVERDUE_S * NS_PER_S < now_ns;
 }
 
 /* Among the next places of the table. */
-static bool finds_overdue(struct heal *heal, const struct flow_table *flows, uint64_t now_ns)
+static bool finds_overdue(struct heal *heal, const struct model *model, uint64_t now_ns)
 {
-	uint32_t places = flows->used / SEARCH_ROUND;
+	const struct flow_table *flows = model__flows(model);
+	uint32_t places = flows->used / SEARCH_ROUND, states = overdue_states(model);
 
 	if (places < SEARCH_PLACES)
 		places = SEARCH_PLACES;
 	for (uint32_t i = 0; i < places && i < flows->used; i++) {
 		heal->hand = heal->hand + 1 < flows->used ? heal->hand + 1 : 0;
-		if (is_overdue(heal, flow_table__open_at(flows, heal->hand), now_ns))
+		if (is_overdue(heal, flow_table__open_at(flows, heal->hand), states, now_ns))
 			return true;
 	}
 	return false;
@@ -195,7 +203,7 @@ static bool search(struct heal *heal, const struct model *model, uint64_t now_ns
 	if (!heal->regular || now_ns < heal->next_search_ns || now_ns < heal->overdue_ns)
 		return false;
 	heal->next_search_ns = now_ns + SEARCH_MS * NS_PER_MS;
-	return finds_overdue(heal, model__flows(model), now_ns);
+	return finds_overdue(heal, model, now_ns);
 }
 
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
@@ -244,13 +252,13 @@ static int look_through(struct heal *heal, uint32_t states, uint64_t until_ns, s
 uint32_t heal__unended(const struct model *model)
 {
 	const struct flow_table *flows = model__flows(model);
+	uint32_t states = overdue_states(model);
 
 	for (uint32_t i = 0; i < flows->used; i++) {
 		const struct life *life = flow_table__open_at(flows, i);
 
-		if (life && HEAL_FIN_STATES & 1U << life->state)
-			return model__follows_minisockets(model) ? HEAL_FIN_STATES | HEAL_WAIT_STATES :
-								   NARROW_STATES;
+		if (life && states & 1U << life->state)
+			return model__follows_minisockets(model) ? states | HEAL_WAIT_STATES : states;
 	}
 	return 0;
 }

@@ -47,8 +47,8 @@ struct heal {
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,
 	       source_take_fn take, void *context);
 
-/* 0, or, where somebody waits for the answer to a FIN, whose record may never have
- * come, what it can be in by now. Walks all lives. */
+/* 0, or, where somebody waits for the answer to a FIN or for the other's FIN, and the
+ * record of it may never have come, what it can be in by now. Walks all lives. */
 uint32_t heal__unended(const struct model *model);
 
 /*
