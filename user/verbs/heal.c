@@ -106,7 +106,7 @@ static void start_waits(struct heal *heal, struct source *source)
 /* It may be a minisocket by now: these are read where one goes on as a life. */
 static void start_overdue(struct heal *heal, struct source *source, const struct model *model)
 {
-	if (model__follows_minisockets(model))
+	if (model__follows_minisockets(model) || heal->unsure & ~NARROW_STATES)
 		start_whole(heal, source, heal->losses, true);
 	else
 		start_narrow(heal, source);
@@ -158,6 +158,7 @@ static void finish(struct heal *heal, struct source *source, struct model *model
 		heal->wait_missed |= missed & 1U << EV_TIME_WAIT;
 		missed &= ~(1U << EV_TIME_WAIT);
 	}
+	heal->unsure = heal->missed ? missed : 0; /* for the next one, when it may begin */
 	heal->missed = heal->missed ? 0 : missed;
 }
 
@@ -203,7 +204,7 @@ static bool search(struct heal *heal, const struct model *model, uint64_t now_ns
 	if (!heal->regular || now_ns < heal->next_search_ns || now_ns < heal->overdue_ns)
 		return false;
 	heal->next_search_ns = now_ns + SEARCH_MS * NS_PER_MS;
-	return finds_overdue(heal, model, now_ns);
+	return heal->unsure || finds_overdue(heal, model, now_ns);
 }
 
 int heal__step(struct heal *heal, struct source *source, struct model *model, uint64_t losses,

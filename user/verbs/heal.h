@@ -23,6 +23,7 @@ struct heal {
 	struct scan *scan;		   /* owned; NULL: none is under way */
 	bool begun;			   /* the first one has been */
 	uint32_t missed;  /* states of what the last one missed, for the one under way; 0: it is whole */
+	uint32_t unsure;  /* the same of what the one that decided about them has missed itself */
 	bool only_waits;  /* the one under way reads nothing else */
 	bool narrow;	  /* the last one was for overdue ends, and reads little else */
 	bool wait_missed; /* the last one of those missed some: another has to decide */
