@@ -645,6 +645,14 @@ on_terminal() {
     done
 }
 
+@test "what queues says in the end is broken between words on a terminal of 80 columns" {
+    make_recording
+    export NO_COLOR=1
+    on_terminal 80 queues -r some.rec
+    grep -q '^~ sampled' out || fail "$(cat out)"
+    [ "$(tr -d '\r' <out | grep -A 9 '^~ sampled' | wc -L)" -le 80 ] || fail "$(cat out)"
+}
+
 # A file has it all in one line, a terminal has two where one is too short.
 @test "port fits a terminal of 80 columns" {
     local holder=$TOP/build/tests/holder listener port door

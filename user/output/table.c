@@ -467,13 +467,23 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 		put_drop_causes(out, l);
 }
 
+/* Broken between words when the terminal is narrow. */
+static void put_sentence(struct printer *printer, const struct strbuf *line)
+{
+	struct wrap wrap = { .columns = printer->config.columns, .indent = 2 };
+
+	wrap__words(&wrap, &printer->out, line->data ? line->data : "", line->len);
+	strbuf__char(&printer->out, '\n');
+}
+
 /* "+4 of 12": since the start, since the namespace was made. */
 static void table_netns(struct printer *printer, const struct namespace *ns, uint64_t time_ns)
 {
-	struct strbuf *out = &printer->out;
+	struct strbuf line, *out = &line;
 	const char *gap = " ";
 
 	(void)time_ns;
+	strbuf__init(&line);
 	strbuf__printf(out, "netns %u, host-wide:", ns->netns);
 	for (unsigned int i = 0; i < EV_COUNTER_END; i++) {
 		if (!namespace__knows(ns, i) || !ns->last[i])
@@ -485,15 +495,18 @@ static void table_netns(struct printer *printer, const struct namespace *ns, uin
 		gap = ", ";
 	}
 	strbuf__str(out, *gap == ' ' ? " all counters are 0" : "");
-	strbuf__str(out, ns->gone ? "; gone\n" : "\n");
+	strbuf__str(out, ns->gone ? "; gone" : "");
+	put_sentence(printer, &line);
+	strbuf__fini(&line);
 }
 
 static void table_queues_end(struct printer *printer, const struct queue_quality *quality,
 			     const struct not_kept *not_kept, uint64_t time_ns)
 {
-	struct strbuf *out = &printer->out;
+	struct strbuf line, *out = &printer->out;
 
 	(void)time_ns;
+	strbuf__init(&line);
 	if (not_kept->listeners || not_kept->clients || not_kept->namespaces)
 		strbuf__printf(out,
 			       "-- no room for %llu listeners, %llu waiting clients, %llu looks at "
@@ -501,13 +514,16 @@ static void table_queues_end(struct printer *printer, const struct queue_quality
 			       (unsigned long long)not_kept->listeners,
 			       (unsigned long long)not_kept->clients,
 			       (unsigned long long)not_kept->namespaces);
+	out = &line;
 	if (quality->admitted)
 		strbuf__str(out, "+ those queued, by sockops; ");
 	if (quality->shared_accepts)
 		strbuf__str(out, "* of all sockets that share this place; ");
 	strbuf__str(out, "~ sampled; - not seen here; host-wide: of all listeners of the namespace; ");
-	strbuf__str(out, quality->incomplete ? "the rest is at least so much: records were lost\n" :
-					       "the rest is exact\n");
+	strbuf__str(out, quality->incomplete ? "the rest is at least so much: records were lost" :
+					       "the rest is exact");
+	put_sentence(printer, &line);
+	strbuf__fini(&line);
 }
 
 /* Broken behind each mark when the terminal is narrow. */
