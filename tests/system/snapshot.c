@@ -11,6 +11,7 @@
  *   snapshot time REPEATS [drops] [info]  the cost of each dump
  *   snapshot hold COUNT      makes sockets in every state and COUNT pairs more,
  *                            prints "ready", keeps them until stdin ends
+ *   snapshot unanswered COUNT PORT  likewise, clients whose SYN is dropped
  *
  * Exit status: 0 done, 1 failed, 2 wrong usage.
  */
@@ -563,6 +564,26 @@ static void say_and_wait(const char *word)
 		exit(0);
 }
 
+/* A full accept queue answers none of them. */
+static void unanswered(char **word)
+{
+	long count = *word ? atol(*word++) : 2;
+	uint16_t port = *word ? (uint16_t)atol(*word) : 8009;
+	union address a = address_of("127.0.0.1", port);
+
+	listen_at("127.0.0.1", port, 0);
+	connect_to("127.0.0.1", port);
+	while (count-- > 0) {
+		int fd = check(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
+
+		if (connect(fd, &a.any, sizeof(a)) == 0 || errno != EINPROGRESS)
+			die(EISCONN, "a full queue answers");
+	}
+	puts("ready");
+	fflush(stdout);
+	wait_for_stdin();
+}
+
 /* Half-open requests, step by step as stdin says: half of them become connections,
  * then the listener closes over the others. Without SYN cookies each has its
  * place in the queue. */
@@ -602,6 +623,7 @@ int main(int argc, char **argv)
 		{"time", time_dumps},
 		{"hold", hold},
 		{"pending", pending},
+		{"unanswered", unanswered},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -611,6 +633,6 @@ int main(int argc, char **argv)
 		}
 	}
 	fprintf(stderr,
-		"usage: snapshot sockets|walk|visit|refind|owners|counters|settings|time|hold|pending\n");
+		"usage: snapshot sockets|walk|visit|refind|owners|counters|settings|time|hold|pending|unanswered\n");
 	return 2;
 }

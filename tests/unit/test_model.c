@@ -1022,6 +1022,158 @@ static void what_gave_way_counts_once_by_its_tuple(void **state)
 	end_saga(&saga);
 }
 
+/* ---- 5.10: records name sockets by their address, rows by their cookie ---- */
+
+static const struct peer by_address = {.id = 0xffff8880000000, .local = 1, .remote = 2, .local_port = 43210,
+				       .remote_port = 5432, .flags = EV_F_ID_IS_ADDRESS, .pid = 42, .comm = "curl"};
+
+static struct peer row_of(const struct peer *peer, uint64_t cookie)
+{
+	struct peer row = *peer;
+
+	row.id = cookie;
+	return row;
+}
+
+static const struct life *life_at(const struct saga *saga, const struct peer *peer)
+{
+	const struct life *life = flow_table__find(model__flows(saga->model), peer->id);
+
+	assert_non_null(life);
+	return life;
+}
+
+/* No record has told its port yet: the row does, and is no second life. */
+static void a_row_tells_the_port_of_a_connect(void **state)
+{
+	struct peer row = row_of(&by_address, 7);
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &by_address);
+	life = life_at(&saga, &by_address);
+	for (int i = 0; i < 3; i++) {
+		wait_us(&saga, 10);
+		looks(&saga, ALL_LIVES | 1 << EV_SYN_SENT, &row, EV_SYN_SENT);
+		assert_false(model__more(saga.model, &saga.changes));
+		assert_int_equal(model__missed(saga.model), 0);
+		assert_int_equal(model__flows(saga.model)->open, 1);
+		assert_int_equal(life->local.port, 43210);
+	}
+	step(&saga, &by_address, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(life->state, EV_ESTABLISHED);
+	assert_int_equal(life->ordinal, 1);
+	assert_false(life->flags & (LIFE_INCOMPLETE | LIFE_PREEXISTING));
+	end_saga(&saga);
+}
+
+/* Nobody knows which row is whose, but all are there, and none more. */
+static void rows_of_several_connects_to_one_place(void **state)
+{
+	struct peer peers[3], rows[3];
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		peers[i] = row_of(&by_address, by_address.id + i);
+		peers[i].local_port = (uint16_t)(1000 + i);
+		rows[i] = row_of(&peers[i], 7 + i);
+		connects(&saga, &peers[i]);
+	}
+	for (int look = 0; look < 3; look++) {
+		wait_us(&saga, 10);
+		dumps(&saga, 1, 0);
+		for (unsigned int i = 0; i < 3; i++)
+			shows(&saga, &rows[i], EV_SYN_SENT);
+		dumps(&saga, 1, ALL_LIVES | 1 << EV_SYN_SENT);
+		assert_false(model__more(saga.model, &saga.changes));
+		assert_int_equal(model__missed(saga.model), 0);
+		assert_int_equal(model__flows(saga.model)->open, 3);
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(life_at(&saga, &peers[i])->local.port, 0);
+		step(&saga, &peers[i], EV_SYN_SENT, EV_ESTABLISHED, 0);
+		assert_int_equal(life_at(&saga, &peers[i])->local.port, 1000 + i);
+	}
+	assert_int_equal(model__flows(saga.model)->open, 3);
+	end_saga(&saga);
+}
+
+/* The row was read before the record of the birth: it is taken back by the next row, or
+ * by the record that tells the port. */
+static void a_row_that_is_faster_than_the_birth(void **state)
+{
+	struct peer row = row_of(&by_address, 7);
+	struct saga saga;
+
+	(void)state;
+	for (int by_record = 0; by_record < 2; by_record++) {
+		uint64_t born_ns;
+
+		begin_saga(&saga, 10, 10, 1);
+		born_ns = saga.now_ns;
+		wait_us(&saga, 10);
+		looks(&saga, ALL_LIVES | 1 << EV_SYN_SENT, &row, EV_SYN_SENT);
+		saga.now_ns = born_ns;
+		connects(&saga, &by_address);
+		assert_int_equal(model__flows(saga.model)->open, 2);
+		wait_us(&saga, 1000);
+		if (by_record)
+			step(&saga, &by_address, EV_SYN_SENT, EV_ESTABLISHED, 0);
+		else
+			looks(&saga, ALL_LIVES | 1 << EV_SYN_SENT, &row, EV_SYN_SENT);
+		assert_int_equal(model__flows(saga.model)->open, 1);
+		assert_int_equal(life_at(&saga, &by_address)->local.port, 43210);
+		assert_int_equal(life_at(&saga, &by_address)->owner != OWNER_NONE, 1);
+		end_saga(&saga);
+	}
+}
+
+/* What a row showed before the birth was the tuple's earlier connection, whose end is for
+ * the next dumps to tell. */
+static void a_row_from_before_the_birth_is_another(void **state)
+{
+	struct peer row = row_of(&by_address, 7);
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	looks(&saga, ALL_LIVES, &row, EV_ESTABLISHED);
+	connects(&saga, &by_address);
+	step(&saga, &by_address, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(model__flows(saga.model)->open, 2);
+	assert_int_equal(life_at(&saga, &by_address)->ordinal, 2);
+	end_saga(&saga);
+}
+
+/* The row was that of another, which was there before the start. */
+static void a_port_of_another_is_corrected(void **state)
+{
+	struct peer other = row_of(&by_address, 7);
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &by_address);
+	life = life_at(&saga, &by_address);
+	other.local_port = 999;
+	wait_us(&saga, 10);
+	looks(&saga, ALL_LIVES | 1 << EV_SYN_SENT, &other, EV_SYN_SENT);
+	assert_int_equal(life->local.port, 999);
+	step(&saga, &by_address, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_int_equal(life->local.port, 43210);
+	assert_int_equal(life->ordinal, 1);
+	looks(&saga, ALL_LIVES | 1 << EV_SYN_SENT, &other, EV_SYN_SENT);
+	assert_int_equal(model__flows(saga.model)->open, 2);
+	end_saga(&saga);
+}
+
+/* ---- the end ---- */
+
 static void losses_and_the_end_are_passed_on(void **state)
 {
 	struct saga saga;
@@ -1279,6 +1431,54 @@ static void a_minisocket_from_before_stays(void **state)
 	end_saga(&saga);
 }
 
+/* Its time was thought to be over: what is left of it is not another. The next one of
+ * the tuple, of which every record was lost, is. */
+static void what_is_left_of_an_estimate(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_guessing(&saga);
+	closes_first(&saga, &client);
+	wait_us(&saga, 62 * 1000 * 1000);
+	model__advance(saga.model, saga.now_ns);
+	assert_true(model__more(saga.model, &saga.changes));
+	assert_true(only(&saga.changes, CHANGE_LIFE)->life->flags & LIFE_ENDED);
+	dumped(&saga, EV_TIME_WAIT, 10);
+	assert_int_equal(model__flows(saga.model)->open, 0);
+	dumped(&saga, EV_TIME_WAIT, 59990);
+	assert_int_equal(model__flows(saga.model)->open, 1);
+	end_saga(&saga);
+}
+
+/* Its end was told, and the end of its minisocket; the next one of the tuple left one, and
+ * no record. */
+static void a_minisocket_of_a_lost_life_is_one(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	waits_told = true;
+	begin_saga(&saga, 10, 10, 1);
+	waits_told = false;
+	connects(&saga, &client);
+	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	only(owned(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED), CHANGE_TRANSITION);
+	closed(&saga, &client, EV_FIN_WAIT1, ORPHAN);
+	assert_int_equal(model__flows(saga.model)->open, 0);
+	wait_us(&saga, 1000);
+	dumped(&saga, EV_TIME_WAIT, 59000);
+	assert_int_equal(model__flows(saga.model)->open, 1);
+	life = model__flows(saga.model)->lives;
+	while (life->flags & LIFE_ENDED)
+		life++;
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	assert_true(life->flags & LIFE_PREEXISTING && life->flags & LIFE_INCOMPLETE);
+	assert_int_equal(life->ordinal, 2);
+	end_saga(&saga);
+}
+
 /* Rows and records are in order (source/scan.h): what a dump shows of a tuple that
  * is connected by now is older, and no minisocket of it. */
 static void a_late_row_is_no_minisocket(void **state)
@@ -1339,12 +1539,19 @@ int main(void)
 		cmocka_unit_test(all_namespaces_make_it_whole),
 		cmocka_unit_test(what_has_no_room_counts_once),
 		cmocka_unit_test(what_gave_way_counts_once_by_its_tuple),
+		cmocka_unit_test(a_row_tells_the_port_of_a_connect),
+		cmocka_unit_test(rows_of_several_connects_to_one_place),
+		cmocka_unit_test(a_row_that_is_faster_than_the_birth),
+		cmocka_unit_test(a_row_from_before_the_birth_is_another),
+		cmocka_unit_test(a_port_of_another_is_corrected),
 		cmocka_unit_test(losses_and_the_end_are_passed_on),
 		cmocka_unit_test(a_life_goes_on_as_an_estimated_minisocket),
 		cmocka_unit_test(two_dumps_end_an_estimate),
 		cmocka_unit_test(a_dump_corrects_an_estimate),
 		cmocka_unit_test(a_new_connection_ends_an_estimate),
 		cmocka_unit_test(a_minisocket_from_before_stays),
+		cmocka_unit_test(what_is_left_of_an_estimate),
+		cmocka_unit_test(a_minisocket_of_a_lost_life_is_one),
 		cmocka_unit_test(a_late_row_is_no_minisocket),
 		cmocka_unit_test(the_same_records_give_the_same_changes),
 		/* Last: ASan ends the program when this one fails. */

@@ -181,6 +181,35 @@ void flow_table__join_tuple(struct flow_table *table, struct life *life)
 		posindex__add(&table->by_tuple, hash, position_of(table, life));
 }
 
+void flow_table__await_port(struct flow_table *table, struct life *life)
+{
+	posindex__add(&table->by_tuple, tuple_hash(table, life), position_of(table, life));
+}
+
+struct life *flow_table__awaiting(const struct flow_table *table, const struct life *like, bool *alone)
+{
+	struct endpoint local = like->local;
+	struct life *found = NULL;
+	uint32_t hash, index, count = 0;
+	size_t slot;
+
+	local.port = 0;
+	hash = hash_endpoints(table, &local, &like->remote, like->netns);
+	slot = posindex__start(&table->by_tuple, hash);
+	while (!(found && count > 1) &&
+	       (index = posindex__next(&table->by_tuple, hash, &slot)) != NOWHERE) {
+		struct life *life = at(table, index);
+
+		if (life->flags & LIFE_ENDED || !has_tuple(life, &local, &like->remote, like->netns))
+			continue;
+		count++;
+		if (!(life->seen & ~SEEN_MISSED))
+			found = life;
+	}
+	*alone = count == 1;
+	return found;
+}
+
 void flow_table__join_as(struct flow_table *table, struct life *life, uint16_t ordinal)
 {
 	uint32_t hash = tuple_hash(table, life);
@@ -199,9 +228,9 @@ void flow_table__join_as(struct flow_table *table, struct life *life, uint16_t o
 	at(table, i)->tuple_next = position_of(table, life);
 }
 
-static void leave_tuple(struct flow_table *table, uint32_t index)
+static void unlink_tuple(struct flow_table *table, const struct life *life)
 {
-	struct life *life = at(table, index);
+	uint32_t index = position_of(table, life);
 	uint32_t hash = tuple_hash(table, life);
 	uint32_t i = newest_of_tuple(table, hash, &life->local, &life->remote, life->netns);
 
@@ -217,12 +246,21 @@ static void leave_tuple(struct flow_table *table, uint32_t index)
 	}
 }
 
+void flow_table__leave_tuple(struct flow_table *table, struct life *life)
+{
+	if (life->ordinal)
+		unlink_tuple(table, life);
+	else if (!life->local.port)
+		posindex__remove(&table->by_tuple, tuple_hash(table, life), position_of(table, life));
+	life->ordinal = 0;
+	life->tuple_next = NOWHERE;
+}
+
 static void discard(struct flow_table *table, uint32_t index)
 {
 	struct life *life = at(table, index);
 
-	if (life->ordinal)
-		leave_tuple(table, index);
+	flow_table__leave_tuple(table, life);
 	owners__release(&table->owners, life->owner);
 	life->state = FREE_STATE;
 	life->newer = table->free;

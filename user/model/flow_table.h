@@ -36,7 +36,7 @@ struct flow_table {
 	uint64_t not_kept;	  /* lives that existed before, and there was no room for */
 	struct departed counted;  /* while it watches: those in evicted_open and not_kept */
 	struct posindex by_key;	  /* open lives */
-	struct posindex by_tuple; /* of each tuple its newest life */
+	struct posindex by_tuple; /* of each tuple its newest life; those that await a port */
 	struct owners owners;
 };
 
@@ -65,6 +65,17 @@ struct life *flow_table__begin(struct flow_table *table, uint64_t key);
 /* Its tuple is complete: joins it to the earlier lives of the same tuple and
  * gives it its ordinal. Only once per life. */
 void flow_table__join_tuple(struct flow_table *table, struct life *life);
+
+/* An active open whose local port no record has told yet: found by the rest of its
+ * tuple from now on. */
+void flow_table__await_port(struct flow_table *table, struct life *life);
+
+/* The inverse of both: before its place changes. */
+void flow_table__leave_tuple(struct flow_table *table, struct life *life);
+
+/* Of the open ones that may have this tuple, once their port is known, one that the dump
+ * in progress has not shown; else NULL. *alone: there is no other open one, shown or not. */
+struct life *flow_table__awaiting(const struct flow_table *table, const struct life *like, bool *alone);
 
 /* The same for one that another table tells, whose ordinal is known: those of a tuple
  * may come in any order. */

@@ -153,10 +153,24 @@ static void import_group(struct model *model, const struct record *record)
 	owners__release(&model->flows.owners, owner);
 }
 
+/* Of those that are known only by the rest of their tuple that comes as the last. */
+static void find_by_address(struct model *model)
+{
+	model->ids_are_addresses = true;
+	for (uint32_t i = 0; i < model->flows.used; i++) {
+		struct life *life = (struct life *)flow_table__open_at(&model->flows, i);
+
+		if (life && life->role == ROLE_CLIENT && life->flags & LIFE_PLACE_KNOWN &&
+		    !life->local.port)
+			flow_table__await_port(&model->flows, life);
+	}
+}
+
 static void import_rest(struct model *model, const struct ev_known *known)
 {
 	model->whole |= (known->flags & EV_KNOWN_WHOLE) != 0;
-	model->ids_are_addresses |= (known->flags & EV_KNOWN_BY_ADDRESS) != 0;
+	if (known->flags & EV_KNOWN_BY_ADDRESS)
+		find_by_address(model);
 	model->lost |= known->lost;
 	model->doubles += known->doubles;
 	model->flows.not_kept += known->not_kept[TABLE_CONNECTIONS];

@@ -250,7 +250,23 @@ static struct life *begin_in_the_middle(struct model *model, const struct ev_tra
 	return life;
 }
 
-static void learn_place(struct life *life, const struct record *record)
+static bool lacks_tuple(const struct life *life)
+{
+	return !life->ordinal;
+}
+
+/* Of two that were under way to the same place a row may have given one the other's
+ * port: a record of its own knows. */
+static void learn_local_port(struct model *model, struct life *life, uint16_t port)
+{
+	if (!port || life->local.port == port || (life->local.port && !model->ids_are_addresses))
+		return;
+	if (model->ids_are_addresses)
+		flow_table__leave_tuple(&model->flows, life);
+	life->local.port = port;
+}
+
+static void learn_place(struct model *model, struct life *life, const struct record *record)
 {
 	const struct ev_transition *t = record->transition;
 	const struct ev_place *place = record->place;
@@ -262,25 +278,42 @@ static void learn_place(struct life *life, const struct record *record)
 		life->family = place->family;
 		life->flags |= LIFE_PLACE_KNOWN;
 	}
-	if (!life->local.port)
-		life->local.port = t->local_port;
+	learn_local_port(model, life, t->local_port);
 	if (!life->remote.port)
 		life->remote.port = t->remote_port;
 }
 
 static void end_wait_before(struct model *model, const struct life *life, struct changes *changes);
 
-static bool lacks_tuple(const struct life *life)
+/* Only a row has shown it, and it came after the birth of this one. */
+static bool is_row_of(const struct life *shown, const struct life *life)
 {
-	return !life->ordinal;
+	return shown->flags & LIFE_PREEXISTING && !(shown->flags & (LIFE_ENDED | LIFE_SOCKET_GONE)) &&
+	       shown->history_count == 1 && shown->start_ns >= life->start_ns;
+}
+
+/* Where records name sockets by address, a row of this one that was faster than the
+ * record that tells its port has begun another: no life of its own. */
+static void forget_double(struct model *model, const struct life *life)
+{
+	struct life *shown = flow_table__newest(&model->flows, life);
+
+	if (shown && is_row_of(shown, life))
+		flow_table__end_request(&model->flows, shown);
 }
 
 /* Once its tuple is complete, which for a client is after its first record. */
 static void settle_tuple(struct model *model, struct life *life)
 {
-	if (!lacks_tuple(life) || !(life->flags & LIFE_PLACE_KNOWN) || !life->local.port ||
-	    !life->remote.port)
+	if (!lacks_tuple(life) || !(life->flags & LIFE_PLACE_KNOWN) || !life->remote.port)
 		return;
+	if (!life->local.port) {
+		if (model->ids_are_addresses && !life->history_count)
+			flow_table__await_port(&model->flows, life);
+		return;
+	}
+	if (model->ids_are_addresses)
+		forget_double(model, life);
 	if (life->role == ROLE_CLIENT && life->local.port == life->remote.port &&
 	    !memcmp(life->local.addr, life->remote.addr, sizeof(life->local.addr)))
 		life->role = ROLE_BOTH;
@@ -303,7 +336,7 @@ static void learn(struct model *model, struct life *life, const struct record *r
 {
 	bool lacked = lacks_tuple(life);
 
-	learn_place(life, record);
+	learn_place(model, life, record);
 	settle_tuple(model, life);
 	if (lacked && !lacks_tuple(life))
 		end_wait_before(model, life, changes);
@@ -1011,6 +1044,8 @@ static void learn_port(struct model *model, struct life *life, const struct ev_s
 {
 	if (!socket->local_port)
 		return;
+	if (model->ids_are_addresses)
+		flow_table__leave_tuple(&model->flows, life);
 	place_life(life, socket);
 	settle_tuple(model, life);
 }
@@ -1060,6 +1095,26 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 	return life;
 }
 
+/* An active open that no record has told the port of is known by the rest of its tuple. Of
+ * several to the same place nobody says which one this row is: they stay without. */
+static struct life *awaiting_row(struct model *model, const struct ev_socket *socket, struct life *shown)
+{
+	struct life like = { .netns = socket->netns, .remote.port = socket->remote_port };
+	struct life *life;
+	bool alone;
+
+	memcpy(like.local.addr, socket->local, sizeof(like.local.addr));
+	memcpy(like.remote.addr, socket->remote, sizeof(like.remote.addr));
+	life = flow_table__awaiting(&model->flows, &like, &alone);
+	if (!life || (shown && !is_row_of(shown, life)))
+		return shown;
+	if (shown)
+		flow_table__end_request(&model->flows, shown);
+	if (alone)
+		learn_port(model, life, socket);
+	return life;
+}
+
 /* The open life of a row: by its cookie, by its tuple where no record tells a
  * cookie. */
 static struct life *life_of_row(struct model *model, const struct ev_socket *socket)
@@ -1075,7 +1130,11 @@ static struct life *life_of_row(struct model *model, const struct ev_socket *soc
 							      socket->remote_port, socket->netns));
 	if (!life && model->ids_are_addresses)
 		life = newest_of(model, &tuple);
-	return life && !(life->flags & LIFE_ENDED) ? life : NULL;
+	if (life && life->flags & LIFE_ENDED)
+		life = NULL;
+	if (model->ids_are_addresses && socket->state == EV_SYN_SENT)
+		life = awaiting_row(model, socket, life);
+	return life;
 }
 
 /* A row must not bring back what has gone since its dump began. */
@@ -1114,7 +1173,7 @@ static void see_socket(struct model *model, const struct record *record)
 		return;
 	if (!(life->flags & LIFE_PLACE_KNOWN))
 		learn_row(model, life, record);
-	else if (!life->local.port)
+	else if (!life->local.port && !model->ids_are_addresses)
 		learn_port(model, life, socket);
 	life->seen = socket->state;
 }
@@ -1154,18 +1213,28 @@ static void correct_estimate(struct model *model, struct life *life, const struc
 			    socket->header.time_ns - (left_ns < len_ns ? len_ns - left_ns : 0));
 }
 
-/* The life that goes on as this minisocket. None is begun for what is left of
- * one that has been told to its end. */
+/* The life was told to its end when its time was thought to be over, and this is what is
+ * left of it. */
+static bool is_left_of(const struct life *ended, const struct ev_socket *socket)
+{
+	const uint64_t len_ns = TIMEWAIT_LEN_S * NS_PER_S, left_ns = socket->expires_ms * NS_PER_MS;
+	const uint64_t passed_ns = left_ns < len_ns ? len_ns - left_ns : 0;
+
+	return ended->wait_estimated && socket->header.time_ns - passed_ns < ended->entered_ns;
+}
+
+/* The life that goes on as this minisocket. */
 static void see_waiting_life(struct model *model, const struct record *record, uint64_t key)
 {
 	const struct ev_socket *socket = record->socket;
 	const struct tuple_of tuple = { socket->local, socket->remote, socket->local_port,
 					socket->remote_port, socket->netns };
-	struct life *life = flow_table__find(&model->flows, key);
+	struct life *life = flow_table__find(&model->flows, key), *newest;
 
 	if (!life)
 		life = became_row(model, socket);
-	if (!life && !newest_of(model, &tuple)) {
+	newest = life ? life : newest_of(model, &tuple);
+	if (!newest || (newest->flags & LIFE_ENDED && !is_left_of(newest, socket))) {
 		life = begin_preexisting(model, record, key);
 		if (!life)
 			return;
