@@ -119,7 +119,7 @@ static void waits_in(struct saga *saga, uint64_t id, uint8_t to, uint64_t ns)
 	flow_table__find((struct flow_table *)model__flows(saga->model), id)->state = to;
 }
 
-/* Once for each, and not more often than the looks are cheap: of the whole tables where
+/* For each, and not more often than the looks are cheap: of the whole tables where
  * minisockets are lives. */
 static void brings_a_look_forward(bool follows, uint32_t states)
 {
@@ -137,7 +137,10 @@ static void brings_a_look_forward(bool follows, uint32_t states)
 		begins(&heal, &saga, ns + 3 * NS_PER_S, 0, 1);
 		assert_int_equal(last_look.share, SHARE_SOON);
 		assert_int_equal(last_look.states, states);
+		begins(&heal, &saga, ns + 5900 * NS_PER_MS, 0, 0);
+		begins(&heal, &saga, ns + 6 * NS_PER_S, 0, 1); /* twice as long as when it was seen */
 		begins(&heal, &saga, ns + 9 * NS_PER_S, 0, 0);
+		flow_table__find(model__flows(saga.model), 1 + i)->state = EV_ESTABLISHED;
 	}
 	waits_in(&saga, 7, follows ? EV_FIN_WAIT2 : EV_ESTABLISHED, 40 * NS_PER_S);
 	begins(&heal, &saga, 49 * NS_PER_S, 0, 0);
@@ -147,6 +150,12 @@ static void brings_a_look_forward(bool follows, uint32_t states)
 	begins(&heal, &saga, 53 * NS_PER_S, 0, 1);
 	begins(&heal, &saga, 54 * NS_PER_S, 0, 0); /* seen by it, too */
 	begins(&heal, &saga, 57 * NS_PER_S, 0, 1);
+	/* Who came just before a look may go right behind it. */
+	for (uint64_t id = 8; id <= 10; id++)
+		flow_table__find(model__flows(saga.model), id)->state = EV_ESTABLISHED;
+	waits_in(&saga, 11, EV_FIN_WAIT1, heal.looked_ns - NS_PER_MS);
+	begins(&heal, &saga, 58 * NS_PER_S, 0, 0);
+	begins(&heal, &saga, heal.looked_ns + 2 * NS_PER_S, 0, 1);
 	waits_told = false;
 	end_saga(&saga);
 }

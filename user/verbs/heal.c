@@ -26,7 +26,8 @@ enum {
 	WAITS_MS_LEAST = 1000,
 	/* A FIN is acknowledged, or sent again; its record may be missing all the same: on
 	 * one host's kernel programs are not run in some softirqs, and nobody counts that.
-	 * Whoever waits for longer is looked at once, for a hundredth of the time. */
+	 * Whoever waits for longer is looked at, and again each time that it has waited for
+	 * twice as long, for a hundredth of the time. */
 	OVERDUE_S = 2,
 	SEARCH_MS = 100,
 	SEARCH_PLACES = 1024,
@@ -175,11 +176,16 @@ static int step_scan(struct heal *heal, struct source *source, struct model *mod
 	return 0;
 }
 
-/* No look has seen it so since it came there. */
+/* No look has seen it so since it came there, or the last one when it had been there for
+ * half as long: it may have gone right behind that one. */
 static bool is_overdue(const struct heal *heal, const struct life *life, uint32_t states, uint64_t now_ns)
 {
-	return life && states & 1U << life->state && life->entered_ns > heal->looked_ns &&
-	       life->entered_ns + OVERDUE_S * NS_PER_S < now_ns;
+	uint64_t half_ns;
+
+	if (!life || !(states & 1U << life->state) || life->entered_ns + OVERDUE_S * NS_PER_S >= now_ns)
+		return false;
+	half_ns = (now_ns - life->entered_ns) / 2;
+	return heal->looked_ns <= life->entered_ns + half_ns;
 }
 
 /* Among the next places of the table. */
