@@ -13,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define INSN(c, dst, src, o, i) \
 	((struct bpf_insn){ .code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
@@ -49,59 +48,20 @@ void kernel__raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
-static uint32_t hash_of(const char *name)
-{
-	return (uint32_t)XXH3_64bits(name, strlen(name));
-}
-
-static const char *name_of(const struct kernel *kernel, unsigned int id)
-{
-	return btf__name_by_offset(kernel->btf, btf__type_by_id(kernel->btf, id)->name_off);
-}
-
-/* Dozens of functions are asked for, among tens of thousands: each search through
- * all would take the better part of a millisecond. */
-static int index_functions(struct kernel *kernel)
-{
-	unsigned int count = btf__type_cnt(kernel->btf);
-	int err = posindex__init(&kernel->functions);
-
-	for (unsigned int id = 1; id < count && !err; id++)
-		if (btf_is_func(btf__type_by_id(kernel->btf, id)))
-			err = posindex__add(&kernel->functions, hash_of(name_of(kernel, id)), id);
-	return err;
-}
-
 int kernel__init(struct kernel *kernel)
 {
-	int err;
-
-	*kernel = (struct kernel){ .btf = btf__load_vmlinux_btf() };
-	if (!kernel->btf)
-		return errno ? -errno : -ENOENT;
-	err = index_functions(kernel);
-	if (err)
-		kernel__fini(kernel);
-	return err;
+	return types__init(&kernel->types);
 }
 
 void kernel__fini(struct kernel *kernel)
 {
-	posindex__fini(&kernel->functions);
-	btf__free(kernel->btf);
-	kernel->btf = NULL;
+	types__fini(&kernel->types);
 }
 
 /* The function's type id, or -ENOENT. */
 static int find_function(const struct kernel *kernel, const char *name)
 {
-	uint32_t hash = hash_of(name), id;
-	size_t at = posindex__start(&kernel->functions, hash);
-
-	while ((id = posindex__next(&kernel->functions, hash, &at)) != POSINDEX_NONE)
-		if (!strcmp(name_of(kernel, id), name))
-			return (int)id;
-	return -ENOENT;
+	return types__find(&kernel->types, BTF_KIND_FUNC, name);
 }
 
 static int load(enum bpf_attach_type attach, int btf_id, const struct bpf_insn *insns, size_t count)
@@ -122,8 +82,7 @@ static int load_on_tracepoint(const struct kernel *kernel, const char *tracepoin
 	char name[128];
 
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
-	return load(BPF_TRACE_RAW_TP, btf__find_by_name_kind(kernel->btf, name, BTF_KIND_TYPEDEF), insns,
-		    count);
+	return load(BPF_TRACE_RAW_TP, types__find(&kernel->types, BTF_KIND_TYPEDEF, name), insns, count);
 }
 
 static int close_if_open(int fd)
@@ -217,33 +176,15 @@ bool kernel__has_function(const struct kernel *kernel, const char *function)
 unsigned int kernel__function_args(const struct kernel *kernel, const char *function)
 {
 	int id = find_function(kernel, function);
-	const struct btf_type *type;
+	const struct btf_type *type = id < 0 ? NULL : types__at(&kernel->types, (uint32_t)id);
 
-	if (id < 0)
-		return 0;
-	type = btf__type_by_id(kernel->btf, btf__type_by_id(kernel->btf, (unsigned int)id)->type);
-	return btf_vlen(type);
-}
-
-static bool enum_has(const struct btf *btf, const struct btf_type *type, const char *name)
-{
-	const struct btf_enum *value = btf_enum(type);
-
-	for (unsigned int i = 0; i < btf_vlen(type); i++)
-		if (!strcmp(btf__name_by_offset(btf, value[i].name_off), name))
-			return true;
-	return false;
+	type = type ? types__at(&kernel->types, type->type) : NULL; /* its prototype */
+	return type ? btf_vlen(type) : 0;
 }
 
 bool kernel__has_enumerator(const struct kernel *kernel, const char *name)
 {
-	for (unsigned int id = 1; id < btf__type_cnt(kernel->btf); id++) {
-		const struct btf_type *type = btf__type_by_id(kernel->btf, id);
-
-		if (btf_is_enum(type) && enum_has(kernel->btf, type, name))
-			return true;
-	}
-	return false;
+	return types__have_enumerator(&kernel->types, name);
 }
 
 bool kernel__has_kprobes(void)

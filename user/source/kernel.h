@@ -10,13 +10,10 @@
 
 #include <stdbool.h>
 
-#include "base/posindex.h"
-
-struct btf;
+#include "source/types.h"
 
 struct kernel {
-	struct btf *btf;	   /* owned: the running kernel's types */
-	struct posindex functions; /* type ids, by the hash of the name */
+	struct types types; /* owned: the running kernel's */
 };
 
 /* libbpf prints what it meets; from here on only with TCPSAGA_DEBUG set. */
