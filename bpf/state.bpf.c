@@ -106,11 +106,11 @@ __hidden __noinline void cpu__let_go(void)
  * kernel itself have no file and know only close. */
 static __always_inline bool file_closed(const struct socket *socket)
 {
-	const struct file___counted *file;
+	const struct file *file;
 
 	if (!socket)
 		return true;
-	file = (const void *)socket->file;
+	file = socket->file;
 	if (!file)
 		return true;
 	if (bpf_core_field_exists(file->f_ref))
@@ -179,7 +179,7 @@ static __always_inline bool in_mptcp_worker(const struct step *step)
 {
 	if (!bpf_core_field_exists(step->tp->is_mptcp) || !step->tp->is_mptcp)
 		return false;
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+	if (!have_socket_cookie)
 		return false;
 	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
 }

@@ -39,7 +39,7 @@
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
 extern const volatile bool filter_addresses;	/* it has terms on them */
-extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10 */
+extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10; nor the current task */
 extern const volatile bool preempts;		/* tasks in the middle of a program; 7.0 on */
 extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
@@ -313,19 +313,18 @@ static __always_inline const struct task_struct *walked(const struct task_struct
 #endif
 
 /*
- * The current task by its own fields: helpers that say the same cost their
- * calls. A process begins with its first thread, whose place another takes over
- * at execve() with its time (de_thread()).
+ * The current task, by its own fields. Where that takes several pointers a helper says
+ * the same for its call, and spares libbpf the search for their types. A process begins
+ * with its first thread, whose place another takes over at execve() with its time
+ * (de_thread()).
  */
 static __always_inline void put_task(struct ev_owner *owner, const struct task_struct *task)
 {
-	const struct task_struct *from = walked(task);
-
 	owner->pid = task->tgid;
 	owner->tid = task->pid;
-	owner->uid = from->cred->uid.val;
-	owner->start_cs = from->group_leader->start_boottime / NS_PER_CS;
-	owner->cgroup = bpf_core_field_exists(task->cgroups) ? from->cgroups->dfl_cgrp->kn->id : 0;
+	owner->uid = bpf_get_current_uid_gid();
+	owner->start_cs = walked(task)->group_leader->start_boottime / NS_PER_CS;
+	owner->cgroup = bpf_core_field_exists(task->cgroups) ? bpf_get_current_cgroup_id() : 0;
 	put_comm(owner, task);
 }
 
@@ -356,7 +355,7 @@ static __always_inline void put_owner(struct ev_owner *owner, bool known)
 #ifdef PROBE_READS
 	put_task_by_helpers(owner, true);
 #else
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+	if (have_socket_cookie)
 		put_task(owner, bpf_get_current_task_btf());
 	else
 		put_task_by_helpers(owner, may_probe_read);

@@ -42,10 +42,6 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 };
 
-enum bpf_func_id {
-	BPF_FUNC_get_current_task_btf = 158,
-};
-
 enum {
 	PF_KTHREAD = 0x00200000, /* task_struct.flags, linux/sched.h */
 };
@@ -148,9 +144,6 @@ typedef struct {
 
 struct file {
 	void *private_data; /* of a socket's file: struct socket */
-};
-
-struct file___counted {
 	atomic64_t f_count; /* up to 6.12 */
 	file_ref_t f_ref;   /* from 6.13 on, in its place */
 };
@@ -171,28 +164,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
-	const struct cred *cred;
 	struct css_set *cgroups;
-};
-
-typedef struct {
-	__u32 val;
-} kuid_t;
-
-struct cred {
-	kuid_t uid;
-};
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-};
-
-struct cgroup {
-	struct kernfs_node *kn;
-};
-
-struct kernfs_node {
-	__u64 id;
 };
 
 struct sock;

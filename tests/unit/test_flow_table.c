@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 
 #include <cmocka.h>
-#include <xxhash.h>
+#include "base/hash.h"
 
 static uint64_t hash_mask = UINT64_MAX;
 static bool out_of_memory;
@@ -41,6 +41,7 @@ static void *limited_mmap(void *at, size_t size, int protection, int flags, int 
 }
 
 #define mmap(at, size, protection, flags, fd, offset) limited_mmap(at, size, protection, flags, fd, offset)
+#undef XXH3_64bits_withSeed
 #define XXH3_64bits_withSeed(data, len, seed) bad_hash(data, len, seed)
 #define realloc(old, size) limited_realloc(old, size)
 #define malloc(size) limited_realloc(NULL, size)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <xxhash.h>
+#include "base/hash.h"
 
 static uint64_t hash_mask = UINT64_MAX;
 static bool out_of_memory;
@@ -27,6 +27,7 @@ static void *limited_realloc(void *old, size_t size)
 	return out_of_memory ? NULL : realloc(old, size);
 }
 
+#undef XXH3_64bits_withSeed
 #define XXH3_64bits_withSeed(data, len, seed) bad_hash(data, len, seed)
 #define realloc(old, size) limited_realloc(old, size)
 #define malloc(size) limited_realloc(NULL, size)

@@ -181,16 +181,17 @@ static void pages_are_zero_and_aligned(void **state)
 	static const size_t sizes[] = {1, 4096, HUGE_BYTES - 1, HUGE_BYTES, 5 * HUGE_BYTES + 1};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		char *memory = pages__new(sizes[i]);
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t size = sizes[i / 2];
+		char *memory = i % 2 ? pages__new_filling(size) : pages__new(size);
 
 		assert_non_null(memory);
 		assert_int_equal(memory[0], 0);
-		assert_int_equal(memory[sizes[i] - 1], 0);
-		memory[sizes[i] - 1] = 1;
-		if (sizes[i] >= HUGE_BYTES)
+		assert_int_equal(memory[size - 1], 0);
+		memory[size - 1] = 1;
+		if (size >= HUGE_BYTES)
 			assert_int_equal((uintptr_t)memory % HUGE_BYTES, 0);
-		pages__free(memory, sizes[i]);
+		pages__free(memory, size);
 	}
 	pages__free(NULL, 1);
 	pages__free(NULL, HUGE_BYTES);

@@ -24,7 +24,8 @@ static void trim(char *all, size_t all_bytes, char *kept, size_t kept_bytes)
 		munmap(kept + kept_bytes, behind);
 }
 
-void *pages__new(size_t bytes)
+/* The first of them, whole huge ones, small. */
+static void *new_pages(size_t bytes, size_t small)
 {
 	size_t want = whole_pages(bytes);
 	size_t with_gap = want + HUGE_BYTES;
@@ -41,8 +42,18 @@ void *pages__new(size_t bytes)
 		return NULL;
 	aligned = (char *)(((uintptr_t)all + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
 	trim(all, with_gap, aligned, want);
-	madvise(aligned, want, MADV_HUGEPAGE); /* or not: it works the same */
+	madvise(aligned + small, want - small, MADV_HUGEPAGE); /* or not: it works the same */
 	return aligned;
+}
+
+void *pages__new(size_t bytes)
+{
+	return new_pages(bytes, 0);
+}
+
+void *pages__new_filling(size_t bytes)
+{
+	return new_pages(bytes, HUGE_BYTES);
 }
 
 void pages__free(void *memory, size_t bytes)

@@ -12,6 +12,10 @@
 /* Zeroed; what is never touched costs nothing. NULL when there is none. */
 void *pages__new(size_t bytes);
 
+/* The same for a table that fills from its front: the first of it comes in small pages,
+ * for who never has more. To clear a huge page takes up to milliseconds. */
+void *pages__new_filling(size_t bytes);
+
 /* With the same number of bytes. NULL is accepted. */
 void pages__free(void *memory, size_t bytes);
 

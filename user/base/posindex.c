@@ -21,8 +21,17 @@ static int alloc_index(struct posindex *index, size_t count)
 
 int posindex__init(struct posindex *index)
 {
+	return posindex__init_for(index, 0);
+}
+
+int posindex__init_for(struct posindex *index, size_t count)
+{
+	size_t slots = POSINDEX_FIRST_SLOTS;
+
 	*index = (struct posindex){ 0 };
-	return alloc_index(index, POSINDEX_FIRST_SLOTS);
+	while (slots * 3 < count * 4)
+		slots *= 2;
+	return alloc_index(index, slots);
 }
 
 void posindex__fini(struct posindex *index)

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 int doors__init(struct doors *doors)
 {

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "base/hash.h"
 #include "base/pages.h"
 
 enum {
@@ -55,7 +55,7 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 		.max_ended = max_ended,
 		.seed = seed,
 	};
-	table->lives = pages__new(bytes_of_lives(table));
+	table->lives = pages__new_filling(bytes_of_lives(table));
 	if (!table->lives || posindex__init(&table->by_key) || posindex__init(&table->by_tuple) ||
 	    owners__init(&table->owners, seed) || departed__init(&table->counted, seed)) {
 		flow_table__fini(table);

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+
+#include "base/hash.h"
 
 static const uint8_t any6[16];
 static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff };

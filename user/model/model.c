@@ -492,11 +492,11 @@ static bool is_request(const struct life *life)
 					       life->role == ROLE_SERVER && life->state == EV_SYN_RECV);
 }
 
-/* The life that a record is about: the known one, or a new one. */
-static struct life *life_of(struct model *model, const struct record *record, struct changes *changes)
+/* The life that a record is about: the known one that it names, or a new one. */
+static struct life *life_of(struct model *model, const struct record *record, struct life *life,
+			    struct changes *changes)
 {
 	const struct ev_transition *t = record->transition;
-	struct life *life = named_by(model, record);
 	bool fresh = t->old_state == EV_STATE_CLOSE;
 
 	if (life && fresh) {
@@ -1442,7 +1442,7 @@ static int apply_transition(struct model *model, const struct record *record, st
 		model->doubles++;
 		return 0;
 	}
-	life = life_of(model, record, changes);
+	life = life_of(model, record, life, changes);
 	if (!life)
 		return -ENOMEM;
 	if (life->state && life->state != t->old_state) /* a record between was lost */

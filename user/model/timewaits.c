@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 enum {
 	WAIT_CHUNK_SHIFT = 12,

@@ -9,13 +9,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
+
+#include "base/hash.h"
 
 #define VMLINUX_BTF "/sys/kernel/btf/vmlinux"
 
 enum {
 	MARK_EVERY = 512, /* types: so many are walked at most to find one by its id */
 	WORD = 4,	  /* types are made of these */
+	/* Of types, per function or typedef: 49 in the kernels of KERNEL.md and fewer
+	 * would only let the index grow once more. */
+	BYTES_PER_NAME = 48,
 };
 
 /* What follows the common part of a type (kernel's Documentation/bpf/btf.rst), or -EINVAL
@@ -96,9 +100,9 @@ static int note(struct types *types, uint32_t word)
 
 static int index_types(struct types *types)
 {
-	size_t most = (size_t)(types->end - types->first) / sizeof(struct btf_type);
+	size_t size = (size_t)(types->end - types->first), most = size / sizeof(struct btf_type);
 	const char *at = types->first, *behind;
-	int err = posindex__init(&types->index);
+	int err = posindex__init_for(&types->index, size / BYTES_PER_NAME);
 
 	types->marks = calloc(most / MARK_EVERY + 1, sizeof(*types->marks));
 	if (err || !types->marks)
