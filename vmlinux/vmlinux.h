@@ -164,7 +164,28 @@ struct task_struct {
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	__u64 start_boottime;
+	const struct cred *cred;
 	struct css_set *cgroups;
+};
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct kernfs_node {
+	__u64 id;
 };
 
 struct sock;
