@@ -54,6 +54,11 @@ static void *limited_calloc(size_t count, size_t size)
 #include "model/departed.c"
 #undef slot_of
 #include "model/import.c"
+#include "model/parts.c"
+#include "model/transitions.c"
+#include "model/requests.c"
+#include "model/minisockets.c"
+#include "model/rows.c"
 #include "model/model.c"
 
 /* xorshift64: the same numbers in every run and on every machine. */

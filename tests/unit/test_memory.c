@@ -81,6 +81,11 @@ static char *counted_strdup(const char *text)
 #include "model/children.c"
 #undef slot_of
 #include "model/import.c"
+#include "model/parts.c"
+#include "model/transitions.c"
+#include "model/requests.c"
+#include "model/minisockets.c"
+#include "model/rows.c"
 #include "model/model.c"
 #undef realloc
 #undef malloc

@@ -41,6 +41,11 @@
 #include "model/tally.c"
 #include "model/timewaits.c"
 #include "model/import.c"
+#include "model/parts.c"
+#include "model/transitions.c"
+#include "model/requests.c"
+#include "model/minisockets.c"
+#include "model/rows.c"
 #include "model/model.c"
 #include "output/printer.c"
 #include "output/prometheus.c"
@@ -241,7 +246,7 @@ static struct listener *listen_on(uint64_t key, uint16_t port, uint32_t owner)
 
 static void wait_for(uint64_t id, uint32_t owner, enum role role, uint16_t local, uint16_t remote)
 {
-	struct wait_tuple tuple = {.local.port = local, .remote.port = remote, .netns = 7};
+	struct tuple tuple = {.local.port = local, .remote.port = remote, .netns = 7};
 	struct wait_charge charge = {.owner = owner, .role = role, .lasted_ns = UINT64_MAX};
 
 	memset(tuple.remote.addr, 0x2a, sizeof(tuple.remote.addr));

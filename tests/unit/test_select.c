@@ -42,6 +42,11 @@
 #include "model/departed.c"
 #undef slot_of
 #include "model/import.c"
+#include "model/parts.c"
+#include "model/transitions.c"
+#include "model/requests.c"
+#include "model/minisockets.c"
+#include "model/rows.c"
 #include "model/model.c"
 #include "verbs/select.c"
 

@@ -32,6 +32,11 @@
 #include "model/tally.c"
 #include "model/timewaits.c"
 #include "model/import.c"
+#include "model/parts.c"
+#include "model/transitions.c"
+#include "model/requests.c"
+#include "model/minisockets.c"
+#include "model/rows.c"
 #include "model/model.c"
 
 #define SECOND 1000000000ULL

@@ -53,15 +53,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct wait_tuple tuple(uint16_t local, uint16_t remote)
+static struct tuple tuple(uint16_t local, uint16_t remote)
 {
-	return (struct wait_tuple){ .local.port = local, .remote.port = remote, .netns = NETNS };
+	return (struct tuple){ .local.port = local, .remote.port = remote, .netns = NETNS };
 }
 
 static struct wait_entry *begin(uint64_t id, uint32_t owner, enum role role, uint64_t lasted_ns,
 				uint64_t now_ns)
 {
-	struct wait_tuple of = role == ROLE_SERVER ? tuple(80, (uint16_t)id) : tuple((uint16_t)id, 80);
+	struct tuple of = role == ROLE_SERVER ? tuple(80, (uint16_t)id) : tuple((uint16_t)id, 80);
 	struct wait_charge charge = { .owner = owner, .role = role, .lasted_ns = lasted_ns };
 
 	return timewaits__begin(&waits, id, &of, EV_TIME_WAIT, &charge, now_ns);
@@ -132,7 +132,7 @@ static void test_threads(void **state)
 
 static void test_promotion(void **state)
 {
-	struct wait_tuple of = tuple(1, 80);
+	struct tuple of = tuple(1, 80);
 	struct wait_charge charge = { .owner = php, .role = ROLE_CLIENT, .lasted_ns = UINT64_MAX };
 	struct wait_entry *entry;
 
@@ -179,7 +179,7 @@ static void test_rate(void **state)
 
 static void estimate(uint64_t id, uint64_t now_ns)
 {
-	struct wait_tuple of = tuple((uint16_t)id, 80);
+	struct tuple of = tuple((uint16_t)id, 80);
 	struct wait_charge charge = { .owner = php, .role = ROLE_CLIENT, .lasted_ns = UINT64_MAX };
 
 	timewaits__estimate(&waits, id, &of, &charge, now_ns);
@@ -219,7 +219,7 @@ static void test_estimates_expire(void **state)
 static void test_restarted(void **state)
 {
 	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
-	struct wait_tuple of = tuple(1, 80);
+	struct tuple of = tuple(1, 80);
 
 	(void)state;
 	for (uint64_t id = 1; id <= 4; id++)
@@ -242,7 +242,7 @@ static void test_restarted(void **state)
 static void test_doubt(void **state)
 {
 	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
-	struct wait_tuple other = { .local.port = 9, .remote.port = 90, .netns = NETNS + 1 };
+	struct tuple other = { .local.port = 9, .remote.port = 90, .netns = NETNS + 1 };
 
 	(void)state;
 	begin(1, php, ROLE_CLIENT, UINT64_MAX, NS_PER_S);
@@ -274,7 +274,7 @@ static void test_doubt(void **state)
 static void test_dump(void **state)
 {
 	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
-	struct wait_tuple of = tuple(3, 80);
+	struct tuple of = tuple(3, 80);
 
 	(void)state;
 	estimate(1, 10 * NS_PER_S);
@@ -302,7 +302,7 @@ static void test_dump(void **state)
 static void test_recharge(void **state)
 {
 	struct wait_charge nobody = { .owner = OWNER_NONE, .lasted_ns = UINT64_MAX };
-	struct wait_tuple of = tuple(5, 80);
+	struct tuple of = tuple(5, 80);
 
 	(void)state;
 	timewaits__sample(&waits, 5, &of, EV_TIME_WAIT, 60000, &nobody, NS_PER_S);
@@ -322,7 +322,7 @@ static void test_too_many_groups(void **state)
 	teardown(NULL);
 	begin_with(10000);
 	for (uint16_t port = 1; port <= 5000; port++) {
-		struct wait_tuple of = tuple(port, 9);
+		struct tuple of = tuple(port, 9);
 
 		timewaits__begin(&waits, port, &of, EV_TIME_WAIT, &charge, NS_PER_S);
 	}

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "bpf/event.h"
 
@@ -16,6 +17,23 @@ struct endpoint {
 	uint8_t addr[16];
 	uint16_t port;
 };
+
+/* Both, in a network namespace, by its inode. */
+struct tuple {
+	struct endpoint local;
+	struct endpoint remote;
+	uint32_t netns;
+};
+
+static inline struct tuple tuple__of(const uint8_t local[16], uint16_t local_port,
+				     const uint8_t remote[16], uint16_t remote_port, uint32_t netns)
+{
+	struct tuple tuple = { .local.port = local_port, .remote.port = remote_port, .netns = netns };
+
+	memcpy(tuple.local.addr, local, sizeof(tuple.local.addr));
+	memcpy(tuple.remote.addr, remote, sizeof(tuple.remote.addr));
+	return tuple;
+}
 
 enum role {
 	ROLE_UNKNOWN = 0,

@@ -186,21 +186,21 @@ void flow_table__await_port(struct flow_table *table, struct life *life)
 	posindex__add(&table->by_tuple, tuple_hash(table, life), position_of(table, life));
 }
 
-struct life *flow_table__awaiting(const struct flow_table *table, const struct life *like, bool *alone)
+struct life *flow_table__awaiting(const struct flow_table *table, const struct tuple *tuple, bool *alone)
 {
-	struct endpoint local = like->local;
+	struct endpoint local = tuple->local;
 	struct life *found = NULL;
 	uint32_t hash, index, count = 0;
 	size_t slot;
 
 	local.port = 0;
-	hash = hash_endpoints(table, &local, &like->remote, like->netns);
+	hash = hash_endpoints(table, &local, &tuple->remote, tuple->netns);
 	slot = posindex__start(&table->by_tuple, hash);
 	while (!(found && count > 1) &&
 	       (index = posindex__next(&table->by_tuple, hash, &slot)) != NOWHERE) {
 		struct life *life = at(table, index);
 
-		if (life->flags & LIFE_ENDED || !has_tuple(life, &local, &like->remote, like->netns))
+		if (life->flags & LIFE_ENDED || !has_tuple(life, &local, &tuple->remote, tuple->netns))
 			continue;
 		count++;
 		if (!(life->seen & ~SEEN_MISSED))
@@ -435,10 +435,10 @@ int flow_table__rekey(struct flow_table *table, struct life *life, uint64_t key)
 	return 0;
 }
 
-struct life *flow_table__newest(const struct flow_table *table, const struct life *like)
+struct life *flow_table__newest(const struct flow_table *table, const struct tuple *tuple)
 {
-	uint32_t i =
-		newest_of_tuple(table, tuple_hash(table, like), &like->local, &like->remote, like->netns);
+	uint32_t hash = hash_endpoints(table, &tuple->local, &tuple->remote, tuple->netns);
+	uint32_t i = newest_of_tuple(table, hash, &tuple->local, &tuple->remote, tuple->netns);
 
 	return i == NOWHERE ? NULL : at(table, i);
 }

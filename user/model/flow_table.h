@@ -75,7 +75,7 @@ void flow_table__leave_tuple(struct flow_table *table, struct life *life);
 
 /* Of the open ones that may have this tuple, once their port is known, one that the dump
  * in progress has not shown; else NULL. *alone: there is no other open one, shown or not. */
-struct life *flow_table__awaiting(const struct flow_table *table, const struct life *like, bool *alone);
+struct life *flow_table__awaiting(const struct flow_table *table, const struct tuple *tuple, bool *alone);
 
 /* The same for one that another table tells, whose ordinal is known: those of a tuple
  * may come in any order. */
@@ -106,7 +106,7 @@ uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint
 			 uint16_t remote_port, uint32_t netns);
 
 /* The newest life of this five-tuple that is kept, open or ended, or NULL. */
-struct life *flow_table__newest(const struct flow_table *table, const struct life *like);
+struct life *flow_table__newest(const struct flow_table *table, const struct tuple *tuple);
 
 /* The life of the same five-tuple before this one, if it is kept, or NULL. */
 struct life *flow_table__older(const struct flow_table *table, const struct life *life);

@@ -21,20 +21,14 @@ static uint32_t owner_of(struct model *model, const struct record *record)
 	return owners__intern(&model->flows.owners, record->owner, record->header->time_ns);
 }
 
-static struct wait_tuple tuple_of(const struct ev_life *from)
+static struct tuple tuple_of(const struct ev_life *from)
 {
-	struct wait_tuple tuple = { .local.port = from->local_port,
-				    .remote.port = from->remote_port,
-				    .netns = from->netns };
-
-	memcpy(tuple.local.addr, from->local, sizeof(tuple.local.addr));
-	memcpy(tuple.remote.addr, from->remote, sizeof(tuple.remote.addr));
-	return tuple;
+	return tuple__of(from->local, from->local_port, from->remote, from->remote_port, from->netns);
 }
 
 static uint64_t key_of(const struct model *model, const struct ev_life *from, bool waits)
 {
-	struct wait_tuple tuple = tuple_of(from);
+	struct tuple tuple = tuple_of(from);
 
 	if (waits || from->named_by == EV_NAMED_AS_WAIT)
 		return model__wait_key(model, &tuple);
@@ -80,7 +74,7 @@ static void put_life(struct life *life, const struct ev_life *from)
  * is left of it. */
 static bool goes_on(const struct model *model, const struct ev_life *from)
 {
-	struct wait_tuple tuple = tuple_of(from);
+	struct tuple tuple = tuple_of(from);
 	const struct wait_entry *entry;
 
 	if (model->ends_at_close || !(from->flags & LIFE_ENDED) || from->state != EV_STATE_CLOSE ||
@@ -136,12 +130,9 @@ static int import_life(struct model *model, const struct record *record)
 
 static void import_wait(struct model *model, const struct ev_wait *from)
 {
-	struct wait_tuple tuple = { .local.port = from->local_port,
-				    .remote.port = from->remote_port,
-				    .netns = from->netns };
+	const struct tuple tuple =
+		tuple__of(from->local, from->local_port, from->remote, from->remote_port, from->netns);
 
-	memcpy(tuple.local.addr, from->local, sizeof(tuple.local.addr));
-	memcpy(tuple.remote.addr, from->remote, sizeof(tuple.remote.addr));
 	timewaits__put(&model->waits, model__wait_key(model, &tuple), from);
 }
 

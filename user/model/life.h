@@ -167,6 +167,18 @@ static inline bool life__closed(const struct life *life)
 	return life->flags & LIFE_ENDED && life->state == EV_STATE_CLOSE;
 }
 
+static inline struct tuple life__tuple(const struct life *life)
+{
+	return (struct tuple){ .local = life->local, .remote = life->remote, .netns = life->netns };
+}
+
+/* Its tuple is not complete, as that of a client before its second record; or, a listener's,
+ * never is. */
+static inline bool life__lacks_tuple(const struct life *life)
+{
+	return !life->ordinal;
+}
+
 /* Nanoseconds from its first sign to CLOSE, UINT64_MAX when one was not seen. */
 uint64_t life__lasted_ns(const struct life *life);
 

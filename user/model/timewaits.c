@@ -78,7 +78,7 @@ void timewaits__fini(struct timewaits *waits)
 
 /* ---- groups ---- */
 
-static const struct endpoint *wait_service(const struct wait_tuple *tuple, enum role role)
+static const struct endpoint *wait_service(const struct tuple *tuple, enum role role)
 {
 	return role == ROLE_SERVER ? &tuple->local : &tuple->remote;
 }
@@ -166,7 +166,7 @@ static bool is_confirmed(const struct timewaits *waits, uint32_t netns)
 	return false;
 }
 
-static uint32_t group_of(struct timewaits *waits, const struct wait_tuple *tuple,
+static uint32_t group_of(struct timewaits *waits, const struct tuple *tuple,
 			 const struct wait_charge *charge, uint64_t now_ns)
 {
 	struct wait_group wanted = { .netns = tuple->netns,
@@ -317,7 +317,7 @@ static void forget_wait(struct timewaits *waits, struct wait_entry *entry)
 		free_wait(waits, index);
 }
 
-struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
 				    unsigned int substate, const struct wait_charge *charge,
 				    uint64_t now_ns)
 {
@@ -351,7 +351,7 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 	return entry;
 }
 
-void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
+void timewaits__refuse(struct timewaits *waits, const struct tuple *tuple,
 		       const struct wait_charge *charge, uint64_t now_ns)
 {
 	waits->groups[group_of(waits, tuple, charge, now_ns)].refused++;
@@ -391,9 +391,8 @@ static void enqueue(struct timewaits *waits, uint32_t index)
 	waits->newest = index;
 }
 
-struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
-				       const struct wait_tuple *tuple, const struct wait_charge *charge,
-				       uint64_t now_ns)
+struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
+				       const struct wait_charge *charge, uint64_t now_ns)
 {
 	struct wait_entry *entry = timewaits__begin(waits, id, tuple, EV_TIME_WAIT, charge, now_ns);
 	uint32_t index;
@@ -441,7 +440,7 @@ static bool is_restarted(const struct wait_entry *entry, unsigned int substate, 
 	return substate == EV_FIN_WAIT2 || left_ns > expected_ns + NS_PER_S;
 }
 
-void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+void timewaits__sample(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
 		       unsigned int substate, uint32_t expires_ms, const struct wait_charge *charge,
 		       uint64_t now_ns)
 {

@@ -34,13 +34,6 @@ enum {
  * measured 60.85 s (6.12). */
 #define TIMEWAIT_LASTS_NS (60850ULL * 1000 * 1000)
 
-/* The tuple of a minisocket. */
-struct wait_tuple {
-	struct endpoint local;
-	struct endpoint remote;
-	uint32_t netns;
-};
-
 struct wait_entry {
 	uint64_t id; /* 0: a free place */
 	uint8_t local[16];
@@ -125,22 +118,21 @@ struct wait_charge {
 };
 
 /* A minisocket begins. NULL when it is not kept (counted), or known already. */
-struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
 				    unsigned int substate, const struct wait_charge *charge,
 				    uint64_t now_ns);
 
 /* One that is inferred from the states: nobody will tell its end, so it expires
  * by the clock unless a dump knows better. NULL as above. */
-struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id,
-				       const struct wait_tuple *tuple, const struct wait_charge *charge,
-				       uint64_t now_ns);
+struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
+				       const struct wait_charge *charge, uint64_t now_ns);
 
 /* One that must have expired by now, which the caller ends; NULL when there is
  * none any more. Cheap. */
 struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns);
 
 /* A dump shows this one, which expires in expires_ms. */
-void timewaits__sample(struct timewaits *waits, uint64_t id, const struct wait_tuple *tuple,
+void timewaits__sample(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
 		       unsigned int substate, uint32_t expires_ms, const struct wait_charge *charge,
 		       uint64_t now_ns);
 
@@ -161,7 +153,7 @@ bool timewaits__are_exact(const struct timewaits *waits, uint32_t netns);
 bool timewaits__have_fin_wait2(const struct timewaits *waits);
 
 /* None was made, for the kernel's table was full. */
-void timewaits__refuse(struct timewaits *waits, const struct wait_tuple *tuple,
+void timewaits__refuse(struct timewaits *waits, const struct tuple *tuple,
 		       const struct wait_charge *charge, uint64_t now_ns);
 
 struct wait_entry *timewaits__find(const struct timewaits *waits, uint64_t id);
