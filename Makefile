@@ -126,7 +126,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
-		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lseccomp -lcap-ng -lm -o $@
+		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lseccomp -lcap-ng -lbpf -lm -o $@
 
 $(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c
 	$(call say,CC,$<)

@@ -48,6 +48,7 @@ const volatile bool may_probe_read = false;
 const volatile __u32 syn_recv_sock_args = 0;
 const volatile __u32 accept_args = 0;
 const volatile __u32 timewait_args = 0;
+const volatile __u32 task_struct_id = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
 const volatile __u32 simulate_loss = 0;

@@ -45,6 +45,7 @@ extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality
 extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
 extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
 extern const volatile __u32 timewait_args;	/* of tcp_timewait_state_process() */
+extern const volatile __u32 task_struct_id;	/* in the kernel's BTF; 0: not known */
 extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
@@ -303,7 +304,7 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __weak __ksym; /* f
 
 static __always_inline const struct task_struct *walked(const struct task_struct *task)
 {
-	return bpf_rdonly_cast ? bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct)) : task;
+	return bpf_rdonly_cast && task_struct_id ? bpf_rdonly_cast(task, task_struct_id) : task;
 }
 #else
 static __always_inline const struct task_struct *walked(const struct task_struct *task)

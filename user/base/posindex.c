@@ -21,17 +21,8 @@ static int alloc_index(struct posindex *index, size_t count)
 
 int posindex__init(struct posindex *index)
 {
-	return posindex__init_for(index, 0);
-}
-
-int posindex__init_for(struct posindex *index, size_t count)
-{
-	size_t slots = POSINDEX_FIRST_SLOTS;
-
 	*index = (struct posindex){ 0 };
-	while (slots * 3 < count * 4)
-		slots *= 2;
-	return alloc_index(index, slots);
+	return alloc_index(index, POSINDEX_FIRST_SLOTS);
 }
 
 void posindex__fini(struct posindex *index)

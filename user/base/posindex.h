@@ -37,10 +37,6 @@ struct posindex {
 
 /* 0 or -ENOMEM. */
 int posindex__init(struct posindex *index);
-
-/* The same, with room for so many from the start. */
-int posindex__init_for(struct posindex *index, size_t count);
-
 void posindex__fini(struct posindex *index);
 
 /* Adds the position, also beside others of the same hash. 0 or -ENOMEM. */

@@ -284,13 +284,13 @@ static int walk(struct look *look)
 /* 6.8 brought the state and the answer together (91051f003948). */
 static bool tells_bound(void)
 {
-	struct kernel kernel;
+	struct types types;
 	bool tells;
 
-	if (kernel__init(&kernel))
+	if (types__open(&types))
 		return false;
-	tells = kernel__has_enumerator(&kernel, "TCP_BOUND_INACTIVE");
-	kernel__fini(&kernel);
+	tells = types__have_enumerator(&types, "TCP_BOUND_INACTIVE");
+	types__fini(&types);
 	return tells;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "source/hooks.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,6 +127,21 @@ const char *hook_kind__name(enum hook_kind kind)
 const struct hook_point *hook__points(const struct hook *hook, enum hook_kind kind)
 {
 	return kind == HOOK_SYSCALL ? hook->syscalls : hook->points;
+}
+
+int hooks__want(struct types *types)
+{
+	char traced[64];
+	int err = 0;
+
+	for (int i = 0; i < HOOK_COUNT; i++) {
+		for (const struct hook_point *point = hooks[i].points; point->target && !err; point++) {
+			snprintf(traced, sizeof(traced), "btf_trace_%s", point->target);
+			err = hooks[i].is_tracepoint ? types__want(types, BTF_KIND_TYPEDEF, traced) :
+						       types__want(types, BTF_KIND_FUNC, point->target);
+		}
+	}
+	return err;
 }
 
 /* Trampolines work for all functions or for none; whether a function is there

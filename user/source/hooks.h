@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct kernel;
+struct types;
 
 enum hook_kind {
 	HOOK_NONE,	 /* does not work here, or is not wanted */
@@ -91,6 +92,9 @@ const struct hook_point *hook__points(const struct hook *hook, enum hook_kind ki
 
 /* "none", "tp_btf", "fentry", "kprobe", "syscall". */
 const char *hook_kind__name(enum hook_kind kind);
+
+/* Says by which of the kernel's names the hooks will be tried. 0 or -ENOMEM. */
+int hooks__want(struct types *types);
 
 /* Tries every hook with the kinds that the choice allows, best first. */
 void hooks__try(const struct kernel *kernel, enum hook_choice choice,

@@ -14,6 +14,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "source/hooks.h"
+
 #define INSN(c, dst, src, o, i) \
 	((struct bpf_insn){ .code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
 #define LOAD_ARG(dst, n) INSN(BPF_LDX | BPF_MEM | BPF_DW, dst, BPF_REG_1, (n)*8, 0)
@@ -48,9 +50,30 @@ void kernel__raise_memlock(void)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 }
 
+/* Beside what can be hooked. */
+static const char *const asked_for[] = { "__sys_listen", "tcp_conn_request", "bpf_preempt_disable",
+					 "bpf_local_irq_save" };
+
+static int want_names(struct types *types)
+{
+	int err = hooks__want(types);
+
+	for (size_t i = 0; i < COUNT(asked_for) && !err; i++)
+		err = types__want(types, BTF_KIND_FUNC, asked_for[i]);
+	return err;
+}
+
 int kernel__init(struct kernel *kernel)
 {
-	return types__init(&kernel->types);
+	int err = types__open(&kernel->types);
+
+	if (!err)
+		err = want_names(&kernel->types);
+	if (!err)
+		err = types__index(&kernel->types);
+	if (err)
+		kernel__fini(kernel);
+	return err;
 }
 
 void kernel__fini(struct kernel *kernel)
@@ -182,9 +205,11 @@ unsigned int kernel__function_args(const struct kernel *kernel, const char *func
 	return type ? btf_vlen(type) : 0;
 }
 
-bool kernel__has_enumerator(const struct kernel *kernel, const char *name)
+unsigned int kernel__struct(const struct kernel *kernel, const char *name)
 {
-	return types__have_enumerator(&kernel->types, name);
+	int id = types__find(&kernel->types, BTF_KIND_STRUCT, name);
+
+	return id < 0 ? 0 : (unsigned int)id;
 }
 
 bool kernel__has_kprobes(void)

@@ -63,8 +63,8 @@ bool kernel__has_function(const struct kernel *kernel, const char *function);
 /* The number of its arguments, 0 when there is no such function. */
 unsigned int kernel__function_args(const struct kernel *kernel, const char *function);
 
-/* True when an enum of the kernel's BTF has this name among its values. */
-bool kernel__has_enumerator(const struct kernel *kernel, const char *name);
+/* The id of a struct in the kernel's BTF, 0 when there is none of this name. */
+unsigned int kernel__struct(const struct kernel *kernel, const char *name);
 
 /* True when the kernel offers kprobes through perf. */
 bool kernel__has_kprobes(void);

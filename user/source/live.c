@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "bpf/event.h"
 #include "source/book.h"
+#include "source/excerpt.h"
 #include "source/kernel.h"
 #include "source/sockops.h"
 #include "source/tracefs.h"
@@ -103,6 +104,7 @@ static int explain_hook(const struct hook_result *result, char *message, size_t 
 
 /* What was found out about the kernel. */
 struct trial {
+	struct kernel kernel; /* owned */
 	struct hook_result results[HOOK_COUNT];
 	bool cookie;
 	bool probe_read;
@@ -138,20 +140,20 @@ static int check_order(enum hook_choice choice, const struct hook_result results
 static int try_kernel(enum hook_choice choice, struct trial *trial, char *message, size_t size)
 {
 	const char *state = hooks[HOOK_STATE].points[0].target;
-	struct kernel kernel;
-	int err = kernel__init(&kernel);
+	const struct kernel *kernel = &trial->kernel;
+	int err = kernel__init(&trial->kernel);
 
 	if (err)
 		return explain_kernel(err, message, size);
-	hooks__try(&kernel, choice, trial->results);
-	trial->cookie = kernel__has_socket_cookie(&kernel, state);
-	trial->probe_read = kernel__may_probe_read(&kernel, state);
-	trial->preempts = kernel__preempts_programs(&kernel);
+	hooks__try(kernel, choice, trial->results);
+	trial->cookie = kernel__has_socket_cookie(kernel, state);
+	trial->probe_read = kernel__may_probe_read(kernel, state);
+	trial->preempts = kernel__preempts_programs(kernel);
 	trial->sys_listen = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY &&
-			    kernel__has_function(&kernel, "__sys_listen");
-	trial->syn_recv_sock_args = kernel__function_args(&kernel, "tcp_v4_syn_recv_sock");
-	trial->accept_args = kernel__function_args(&kernel, "inet_csk_accept");
-	trial->timewait_args = kernel__function_args(&kernel, "tcp_timewait_state_process");
+			    kernel__has_function(kernel, "__sys_listen");
+	trial->syn_recv_sock_args = kernel__function_args(kernel, "tcp_v4_syn_recv_sock");
+	trial->accept_args = kernel__function_args(kernel, "inet_csk_accept");
+	trial->timewait_args = kernel__function_args(kernel, "tcp_timewait_state_process");
 	/* Programs for functions that this kernel does not have are not loaded. */
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		enum hook_kind kind = trial->results[i].kind;
@@ -159,10 +161,8 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 		bool functions = kind == HOOK_FENTRY || kind == HOOK_KPROBE;
 
 		for (int p = 0; point[p].target; p++)
-			trial->present[i][p] =
-				!functions || kernel__has_function(&kernel, point[p].target);
+			trial->present[i][p] = !functions || kernel__has_function(kernel, point[p].target);
 	}
-	kernel__fini(&kernel);
 	for (int i = 0; i < HOOK_COUNT; i++)
 		if (hooks[i].required && trial->results[i].error)
 			return explain_hook(&trial->results[i], message, size);
@@ -172,12 +172,13 @@ static int try_kernel(enum hook_choice choice, struct trial *trial, char *messag
 int live__probe(enum hook_choice choice, struct hook_result results[HOOK_COUNT], bool *socket_cookie,
 		bool *probe_read, char *message, size_t size)
 {
-	struct trial trial;
+	struct trial trial = { 0 };
 	int err;
 
 	kernel__hush_libbpf();
 	kernel__raise_memlock();
 	err = try_kernel(choice, &trial, message, size);
+	kernel__fini(&trial.kernel);
 	memcpy(results, trial.results, sizeof(trial.results));
 	*socket_cookie = trial.cookie;
 	*probe_read = trial.probe_read;
@@ -299,6 +300,7 @@ static int configure(struct live *live, const struct live_config *config, const 
 	skel->rodata->id_key = key;
 	skel->rodata->wakeup_bytes = ring_bytes / 4;
 	skel->rodata->simulate_loss = config->simulate_loss;
+	skel->rodata->task_struct_id = kernel__struct(&trial->kernel, "task_struct");
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(live, trial, want_program);
 	bpf_program__set_autoload(skel->progs.on_state_again, true);
@@ -777,15 +779,46 @@ static const struct source_ops live_ops = { .poll = live_poll,
 					    .free = live_free,
 					    .attempted = live_attempted };
 
-static int load(struct live *live, const struct live_config *config, const struct trial *trial)
+/* types_fd: where an excerpt of the kernel's types goes, to relocate by; -1: by all. */
+static int load_by(struct live *live, const struct live_config *config, const struct trial *trial,
+		   int types_fd)
 {
+	char path[32];
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	int err;
 
-	live->skel = tcpsaga_bpf__open();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", types_fd);
+	if (types_fd >= 0)
+		opts.btf_custom_path = path;
+	live->skel = tcpsaga_bpf__open_opts(&opts);
 	if (!live->skel)
 		return -errno;
 	err = configure(live, config, trial);
+	if (!err && types_fd >= 0)
+		err = excerpt__write(&trial->kernel.types, bpf_object__btf(live->skel->obj), types_fd);
 	return err ? err : tcpsaga_bpf__load(live->skel);
+}
+
+static void unload(struct live *live)
+{
+	tcpsaga_bpf__destroy(live->skel);
+	live->skel = NULL;
+}
+
+/* An excerpt that this kernel's programs cannot be relocated by must not cost more than
+ * the time that it spares. */
+static int load(struct live *live, const struct live_config *config, const struct trial *trial)
+{
+	int fd = memfd_create("tcpsaga-types", MFD_CLOEXEC);
+	int err = load_by(live, config, trial, fd);
+
+	if (fd < 0)
+		return err;
+	close(fd);
+	if (!err)
+		return 0;
+	unload(live);
+	return load_by(live, config, trial, -1);
 }
 
 /* Loads with this optional hook alone: is it the one that is refused? */
@@ -799,7 +832,7 @@ static int try_alone(const struct live_config *config, const struct trial *trial
 		if (i != (int)id && !hooks[i].required)
 			alone.results[i].kind = HOOK_NONE;
 	err = load(&attempt, config, &alone);
-	tcpsaga_bpf__destroy(attempt.skel);
+	unload(&attempt);
 	return err;
 }
 
@@ -812,8 +845,7 @@ static int load_what_loads(struct live *live, const struct live_config *config, 
 
 	if (!err)
 		return 0;
-	tcpsaga_bpf__destroy(live->skel);
-	live->skel = NULL;
+	unload(live);
 	for (int i = 0; i < HOOK_COUNT; i++) {
 		struct hook_result *result = &trial->results[i];
 
@@ -826,34 +858,63 @@ static int load_what_loads(struct live *live, const struct live_config *config, 
 	return load(live, config, trial);
 }
 
-/* The kernel's BTF is 5 MB and read twice at the start, by the trial and by
- * libbpf. Kept in the heap, its memory is faulted in once, not four times,
- * which is a tenth of the time to the first event. */
-static void hold_memory(bool hold)
+/* libbpf makes two copies of the kernel's BTF, 5 MB each, and what it costs are the pages
+ * of these. They are got from the kernel at once, by a thread of their own, while this one
+ * finds out what works here; what comes behind the copies has them, too. */
+enum { COPIES_BYTES = 12 << 20 };
+
+struct held {
+	pthread_t thread;
+	bool started;
+	char *heap; /* COPIES_BYTES of it */
+};
+
+static void *get_pages(void *heap)
 {
-	mallopt(M_MMAP_THRESHOLD, hold ? 64 << 20 : 128 << 10);
-	mallopt(M_TRIM_THRESHOLD, hold ? 256 << 20 : 128 << 10);
-	if (!hold)
-		malloc_trim(0);
+	madvise(heap, COPIES_BYTES, MADV_POPULATE_WRITE); /* from 5.14 on */
+	return NULL;
 }
 
-static int start(struct live *live, const struct live_config *config, char *message, size_t size)
+static void hold_memory(struct held *held)
 {
-	struct trial trial = { 0 };
-	int err = try_kernel(config->choice, &trial, message, size);
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	void *volatile grown;
 
-	if (err)
-		return err;
-	narrow(config, trial.results);
+	mallopt(M_MMAP_THRESHOLD, 32 << 20); /* more glibc does not take */
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	mallopt(M_TOP_PAD, 2 * (int)page);
+	grown = malloc(COPIES_BYTES);
+	held->heap = (char *)(((uintptr_t)grown + page) & ~(page - 1));
+	free(grown);
+	held->started = grown && !pthread_create(&held->thread, NULL, get_pages, held->heap);
+}
+
+static void let_memory_go(const struct held *held)
+{
+	if (held->started)
+		pthread_join(held->thread, NULL);
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
+	mallopt(M_TOP_PAD, 128 << 10);
+	malloc_trim(0);
+}
+
+/* Once it is known what works here. */
+static int begin(struct live *live, const struct live_config *config, struct trial *trial, char *message,
+		 size_t size)
+{
+	int err;
+
+	narrow(config, trial->results);
 	/* Who sees the SYNs themselves need not touch the user's cgroup. */
-	if (trial.results[HOOK_SYN].kind != HOOK_NONE)
-		trial.results[HOOK_SOCKOPS].kind = HOOK_NONE;
-	if (trial.results[HOOK_SOCKOPS].kind != HOOK_NONE) {
+	if (trial->results[HOOK_SYN].kind != HOOK_NONE)
+		trial->results[HOOK_SOCKOPS].kind = HOOK_NONE;
+	if (trial->results[HOOK_SOCKOPS].kind != HOOK_NONE) {
 		live->cgroup_fd = sockops__open(config->cgroup, message, size);
 		if (live->cgroup_fd < 0)
 			return live->cgroup_fd;
 	}
-	err = load_what_loads(live, config, &trial);
+	err = load_what_loads(live, config, trial);
 	if (!err)
 		err = map_ledger(live);
 	if (!err)
@@ -861,19 +922,31 @@ static int start(struct live *live, const struct live_config *config, char *mess
 	if (!err)
 		err = fill_calls(live);
 	if (!err)
-		err = attach_all(live, &trial);
+		err = attach_all(live, trial);
 	if (err)
 		return explain_kernel(err, message, size);
-	describe(live, config, trial.results);
-	live->accept_is_function = trial.results[HOOK_ACCEPT].kind == HOOK_FENTRY;
+	describe(live, config, trial->results);
+	live->accept_is_function = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->settled_ns = live->checked_ns = live->source.info.start_ns;
 	live->source.patience_ms = arm_wakeup(live) ? POLL_QUIET_MS : 0;
 	return 0;
 }
 
+static int start(struct live *live, const struct live_config *config, char *message, size_t size)
+{
+	struct trial trial = { 0 };
+	int err = try_kernel(config->choice, &trial, message, size);
+
+	if (!err)
+		err = begin(live, config, &trial, message, size);
+	kernel__fini(&trial.kernel);
+	return err;
+}
+
 struct source *live__new(const struct live_config *config, char *message, size_t size)
 {
 	struct live *live = calloc(1, sizeof(*live));
+	struct held held = { 0 };
 	int err;
 
 	if (!live) {
@@ -885,9 +958,9 @@ struct source *live__new(const struct live_config *config, char *message, size_t
 	kernel__hush_libbpf();
 	kernel__raise_memlock();
 	live->source.fd = -1;
-	hold_memory(true);
+	hold_memory(&held);
 	err = start(live, config, message, size);
-	hold_memory(false);
+	let_memory_go(&held);
 	if (err) {
 		live_free(&live->source);
 		errno = -err;

@@ -17,9 +17,6 @@
 enum {
 	MARK_EVERY = 512, /* types: so many are walked at most to find one by its id */
 	WORD = 4,	  /* types are made of these */
-	/* Of types, per function or typedef: 49 in the kernels of KERNEL.md and fewer
-	 * would only let the index grow once more. */
-	BYTES_PER_NAME = 48,
 };
 
 /* What follows the common part of a type (kernel's Documentation/bpf/btf.rst), or -EINVAL
@@ -63,7 +60,7 @@ static int size_behind(const struct btf_type *type)
 	}
 }
 
-static const char *next(const struct types *types, const char *at)
+static const char *behind(const struct types *types, const char *at)
 {
 	const struct btf_type *type = (const struct btf_type *)(const void *)at;
 	size_t left = (size_t)(types->end - at);
@@ -72,49 +69,50 @@ static const char *next(const struct types *types, const char *at)
 	return behind < 0 || left - sizeof(*type) < (size_t)behind ? NULL : at + sizeof(*type) + behind;
 }
 
-static const struct btf_type *type_at(const struct types *types, uint32_t word)
-{
-	return (const struct btf_type *)(const void *)(types->first + (size_t)word * WORD);
-}
-
-static const char *name_at(const struct types *types, uint32_t offset)
+const char *types__name(const struct types *types, uint32_t offset)
 {
 	return offset < types->names_size ? types->names + offset : "";
 }
 
-static uint32_t hash_of(const char *name)
+static uint64_t key_of(unsigned int kind, const char *name)
 {
-	return (uint32_t)XXH3_64bits(name, strlen(name));
+	return XXH3_64bits(name, strlen(name)) ^ kind;
 }
 
-static int note(struct types *types, uint32_t word)
+int types__want(struct types *types, unsigned int kind, const char *name)
 {
-	const struct btf_type *type = type_at(types, word);
+	return idmap__put(&types->wanted, key_of(kind, name), 0);
+}
+
+static void note(struct types *types, const struct btf_type *type)
+{
+	uint64_t key;
 
 	if ((types->count - 1) % MARK_EVERY == 0)
-		types->marks[(types->count - 1) / MARK_EVERY] = word;
+		types->marks[(types->count - 1) / MARK_EVERY] =
+			(uint32_t)((size_t)((const char *)type - types->first) / WORD);
 	if (!btf_is_func(type) && !btf_is_typedef(type))
-		return 0;
-	return posindex__add(&types->index, hash_of(name_at(types, type->name_off)), word);
+		return;
+	key = key_of(btf_kind(type), types__name(types, type->name_off));
+	if (idmap__find(&types->wanted, key) == 0)
+		idmap__put(&types->wanted, key, types->count); /* in its own place */
 }
 
-static int index_types(struct types *types)
+int types__index(struct types *types)
 {
-	size_t size = (size_t)(types->end - types->first), most = size / sizeof(struct btf_type);
-	const char *at = types->first, *behind;
-	int err = posindex__init_for(&types->index, size / BYTES_PER_NAME);
+	size_t most = (size_t)(types->end - types->first) / sizeof(struct btf_type);
 
 	types->marks = calloc(most / MARK_EVERY + 1, sizeof(*types->marks));
-	if (err || !types->marks)
+	if (!types->marks)
 		return -ENOMEM;
-	for (; at < types->end && !err; at = behind) {
-		behind = next(types, at);
-		if (!behind)
+	for (const char *at = types->first, *next; at < types->end; at = next) {
+		next = behind(types, at);
+		if (!next)
 			return -EINVAL;
 		types->count++;
-		err = note(types, (uint32_t)((size_t)(at - types->first) / WORD));
+		note(types, (const struct btf_type *)(const void *)at);
 	}
-	return err;
+	return 0;
 }
 
 /* Finds the sections, and whether they lie within. */
@@ -177,7 +175,7 @@ static int load(struct types *types)
 	return err;
 }
 
-int types__init(struct types *types)
+int types__open(struct types *types)
 {
 	int err;
 
@@ -186,7 +184,7 @@ int types__init(struct types *types)
 	if (!err)
 		err = find_sections(types);
 	if (!err)
-		err = index_types(types);
+		err = idmap__init(&types->wanted, 0);
 	if (err)
 		types__fini(types);
 	return err;
@@ -194,7 +192,7 @@ int types__init(struct types *types)
 
 void types__fini(struct types *types)
 {
-	posindex__fini(&types->index);
+	idmap__fini(&types->wanted);
 	free(types->marks);
 	if (types->mapped)
 		munmap(types->all, types->size);
@@ -203,32 +201,30 @@ void types__fini(struct types *types)
 	*types = (struct types){ 0 };
 }
 
-/* From the last mark before it. */
-static int id_of(const struct types *types, uint32_t word)
+const struct btf_type *types__next(const struct types *types, const struct btf_type *before)
 {
-	const char *wanted = types->first + (size_t)word * WORD, *at;
-	uint32_t mark = (types->count - 1) / MARK_EVERY, id;
+	const char *at = before ? behind(types, (const char *)before) : types->first;
 
-	while (mark && types->marks[mark] > word)
-		mark--;
-	id = mark * MARK_EVERY + 1;
-	for (at = types->first + (size_t)types->marks[mark] * WORD; at < wanted; id++)
-		at = next(types, at);
-	return (int)id;
+	return at && at < types->end ? (const struct btf_type *)(const void *)at : NULL;
+}
+
+static int search(const struct types *types, unsigned int kind, const char *name)
+{
+	const struct btf_type *type = NULL;
+
+	for (int id = 1; (type = types__next(types, type)); id++)
+		if (btf_kind(type) == kind && !strcmp(types__name(types, type->name_off), name))
+			return id;
+	return -ENOENT;
 }
 
 int types__find(const struct types *types, unsigned int kind, const char *name)
 {
-	uint32_t hash = hash_of(name), word;
-	size_t slot = posindex__start(&types->index, hash);
+	uint32_t id = idmap__find(&types->wanted, key_of(kind, name));
 
-	while ((word = posindex__next(&types->index, hash, &slot)) != POSINDEX_NONE) {
-		const struct btf_type *type = type_at(types, word);
-
-		if (btf_kind(type) == kind && !strcmp(name_at(types, type->name_off), name))
-			return id_of(types, word);
-	}
-	return -ENOENT;
+	if (id == IDMAP_NONE || !types->count)
+		return search(types, kind, name);
+	return id ? (int)id : -ENOENT;
 }
 
 const struct btf_type *types__at(const struct types *types, uint32_t id)
@@ -239,7 +235,7 @@ const struct btf_type *types__at(const struct types *types, uint32_t id)
 		return NULL;
 	at = types->first + (size_t)types->marks[(id - 1) / MARK_EVERY] * WORD;
 	for (uint32_t i = (id - 1) % MARK_EVERY; i; i--)
-		at = next(types, at);
+		at = behind(types, at);
 	return (const struct btf_type *)(const void *)at;
 }
 
@@ -251,19 +247,18 @@ static bool enum_has(const struct types *types, const struct btf_type *type, con
 	const char *value = (const char *)(type + 1);
 
 	for (unsigned int i = 0; i < btf_vlen(type); i++, value += each)
-		if (!strcmp(name_at(types, *(const uint32_t *)(const void *)value), name))
+		if (!strcmp(types__name(types, *(const uint32_t *)(const void *)value), name))
 			return true;
 	return false;
 }
 
 bool types__have_enumerator(const struct types *types, const char *name)
 {
-	for (const char *at = types->first; at < types->end; at = next(types, at)) {
-		const struct btf_type *type = (const struct btf_type *)(const void *)at;
+	const struct btf_type *type = NULL;
 
+	while ((type = types__next(types, type)))
 		if ((btf_kind(type) == BTF_KIND_ENUM || btf_kind(type) == BTF_KIND_ENUM64) &&
 		    enum_has(types, type, name))
 			return true;
-	}
 	return false;
 }
