@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What the tests of truth share: connections that are held, and what ss and tcpsaga say
 # of them in the same words.
