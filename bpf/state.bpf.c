@@ -116,7 +116,7 @@ static __always_inline bool file_closed(const struct socket *socket)
 		return true;
 	if (bpf_core_field_exists(file->f_ref))
 		return (__u64)file->f_ref.refcnt.counter >= FILE_REF_RELEASED;
-	return file->f_count.counter == 0;
+	return bpf_core_field_exists(file->f_count) && file->f_count.counter == 0;
 }
 
 /* tcp_rcv_nxt_update() counts the peer's FIN as a byte; tcp_fin() leaves this
