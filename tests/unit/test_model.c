@@ -1479,6 +1479,31 @@ static void a_minisocket_of_a_lost_life_is_one(void **state)
 	end_saga(&saga);
 }
 
+/* The same where the tuple's last life is open, for the record of its end was lost, too. What
+ * has a record since the dump began is newer than the row. */
+static void a_minisocket_beside_an_open_life(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	for (int newer = 0; newer < 2; newer++) {
+		waits_told = true;
+		begin_saga(&saga, 10, 10, 1);
+		waits_told = false;
+		connects(&saga, &client);
+		step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+		wait_us(&saga, 1000);
+		dump_begins(&saga);
+		wait_us(&saga, 10);
+		if (newer)
+			owned(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED);
+		shown(&saga, EV_TIME_WAIT, 59000);
+		assert_int_equal(model__flows(saga.model)->open, newer ? 1 : 2);
+		assert_int_equal(model__flows(saga.model)->gone, newer ? 0 : 1);
+		end_saga(&saga);
+	}
+}
+
 /* Rows and records are in order (source/scan.h): what a dump shows of a tuple that
  * is connected by now is older, and no minisocket of it. */
 static void a_late_row_is_no_minisocket(void **state)
@@ -1552,6 +1577,7 @@ int main(void)
 		cmocka_unit_test(a_minisocket_from_before_stays),
 		cmocka_unit_test(what_is_left_of_an_estimate),
 		cmocka_unit_test(a_minisocket_of_a_lost_life_is_one),
+		cmocka_unit_test(a_minisocket_beside_an_open_life),
 		cmocka_unit_test(a_late_row_is_no_minisocket),
 		cmocka_unit_test(the_same_records_give_the_same_changes),
 		/* Last: ASan ends the program when this one fails. */

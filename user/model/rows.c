@@ -224,6 +224,16 @@ static bool is_left_of(const struct life *ended, const struct ev_socket *socket)
 	return ended->wait_estimated && socket->header.time_ns - passed_ns < ended->entered_ns;
 }
 
+/* The row is not the tuple's last life. One that is open and older than the dump is no more,
+ * for there is no socket beside a minisocket: the next dumps end it. */
+static bool is_of_another(const struct model *model, const struct life *last,
+			  const struct ev_socket *socket)
+{
+	if (last->flags & LIFE_ENDED)
+		return !is_left_of(last, socket);
+	return last->entered_ns < model->dump_began_ns;
+}
+
 /* The life that goes on as this minisocket. */
 static void see_waiting_life(struct model *model, const struct record *record, uint64_t key)
 {
@@ -234,7 +244,7 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 	if (!life)
 		life = became_row(model, socket);
 	newest = life ? life : flow_table__newest(&model->flows, &tuple);
-	if (!newest || (newest->flags & LIFE_ENDED && !is_left_of(newest, socket))) {
+	if (!newest || (newest != life && is_of_another(model, newest, socket))) {
 		life = begin_preexisting(model, record, key);
 		if (!life)
 			return;
