@@ -172,6 +172,15 @@ static inline struct tuple life__tuple(const struct life *life)
 	return (struct tuple){ .local = life->local, .remote = life->remote, .netns = life->netns };
 }
 
+static inline void life__place(struct life *life, const struct tuple *tuple, uint8_t family)
+{
+	life->local = tuple->local;
+	life->remote = tuple->remote;
+	life->netns = tuple->netns;
+	life->family = family;
+	life->flags |= LIFE_PLACE_KNOWN;
+}
+
 /* Its tuple is not complete, as that of a client before its second record; or, a listener's,
  * never is. */
 static inline bool life__lacks_tuple(const struct life *life)

@@ -2,12 +2,12 @@
 /*
  * What comes before accept(): a SYN, the steps of its request, the child that waits.
  */
-#include <string.h>
-
 #include "model/parts.h"
 
 static struct life *begin_request(struct model *model, const struct ev_handshake *step, uint64_t key)
 {
+	const struct tuple tuple =
+		tuple__of(step->local, step->local_port, step->remote, step->remote_port, step->netns);
 	struct life *life = flow_table__begin(&model->flows, key);
 	uint64_t now_ns = step->header.time_ns;
 
@@ -21,13 +21,8 @@ static struct life *begin_request(struct model *model, const struct ev_handshake
 	life->start_ns = now_ns;
 	life->role = ROLE_SERVER;
 	life->first_old = EV_LISTEN;
-	life->flags = LIFE_START_KNOWN | LIFE_PLACE_KNOWN | LIFE_SYN_SEEN;
-	life->netns = step->netns;
-	life->family = step->family;
-	life->local.port = step->local_port;
-	life->remote.port = step->remote_port;
-	memcpy(life->local.addr, step->local, sizeof(life->local.addr));
-	memcpy(life->remote.addr, step->remote, sizeof(life->remote.addr));
+	life->flags = LIFE_START_KNOWN | LIFE_SYN_SEEN;
+	life__place(life, &tuple, step->family);
 	model__enter(model, life, EV_SYN_RECV, now_ns);
 	flow_table__join_tuple(&model->flows, life);
 	return life;

@@ -14,17 +14,6 @@ static struct tuple tuple_of_socket(const struct ev_socket *socket)
 			 socket->netns);
 }
 
-static void place_life(struct life *life, const struct ev_socket *socket)
-{
-	life->netns = socket->netns;
-	life->family = socket->family;
-	life->local.port = socket->local_port;
-	life->remote.port = socket->remote_port;
-	memcpy(life->local.addr, socket->local, sizeof(life->local.addr));
-	memcpy(life->remote.addr, socket->remote, sizeof(life->remote.addr));
-	life->flags |= LIFE_PLACE_KNOWN;
-}
-
 /* What a row says of a life whose birth was not seen. */
 static void learn_row(struct model *model, struct life *life, const struct record *record)
 {
@@ -32,7 +21,7 @@ static void learn_row(struct model *model, struct life *life, const struct recor
 	struct tuple tuple = tuple_of_socket(socket);
 
 	life->flags |= LIFE_PREEXISTING;
-	place_life(life, socket);
+	life__place(life, &tuple, socket->family);
 	if (socket->kind == EV_SOCKET_REQUEST)
 		life->role = ROLE_SERVER;
 	if (life->role == ROLE_UNKNOWN)
@@ -46,11 +35,13 @@ static void learn_row(struct model *model, struct life *life, const struct recor
  * so far. */
 static void learn_port(struct model *model, struct life *life, const struct ev_socket *socket)
 {
+	const struct tuple tuple = tuple_of_socket(socket);
+
 	if (!socket->local_port)
 		return;
 	if (model->ids_are_addresses)
 		flow_table__leave_tuple(&model->flows, life);
-	place_life(life, socket);
+	life__place(life, &tuple, socket->family);
 	model__settle_tuple(model, life);
 }
 

@@ -805,8 +805,8 @@ static void unload(struct live *live)
 	live->skel = NULL;
 }
 
-/* An excerpt that this kernel's programs cannot be relocated by must not cost more than
- * the time that it spares. */
+/* By the excerpt; where that does not serve by the whole, which is slower and no reason to
+ * see nothing. */
 static int load(struct live *live, const struct live_config *config, const struct trial *trial)
 {
 	int fd = memfd_create("tcpsaga-types", MFD_CLOEXEC);
