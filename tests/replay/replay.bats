@@ -540,6 +540,26 @@ END
     jq -r .type "$EXPECTED"/*.json | sort -u | diff -u kinds -
 }
 
+# connections FILE: those that are over, as they were told. Of half-open requests that
+# only dumps show the agent keeps none.
+connections() {
+    grep '"type":"connection"' "$1" | grep -E '"end(":"|_unseen":true)' | grep -v '"state":"SYN_RECV".*"preexisting":true'
+}
+
+@test "the agent tells the same ends as flows --at-close" {
+    local file name told=0
+    for file in "$HERE"/scenarios/*.txt; do
+        name=$(basename "$file" .txt)
+        make_recording "$name"
+        "$TCPSAGA" flows -r "$name.rec" --at-close -o json >flows 2>/dev/null || continue # a damaged one
+        "$TCPSAGA" agent -r "$name.rec" --metrics off --control off --state off --json - >agent 2>/dev/null
+        diff <(connections flows) <(connections agent) >&2 || fail "$name: the agent tells other ends"
+        told=$((told + $(grep -c '"end_unseen":true' agent || true)))
+    done
+    # Also what only a dump has ended.
+    [ "$told" -ge 2 ]
+}
+
 # What has no words is a record from the future, or a damaged one.
 @test "of what totext makes of a recording, mkrec makes the same recording" {
     local file name told=0

@@ -53,6 +53,12 @@ closed() { metric_least "tcpsaga_connections_closed_first_total{role=\"$1\",clos
 
 all_seen() { metric_least "$CLIENTS" "$COUNT" && closed client local && closed server remote; }
 
+# What falls short is said by the metrics themselves.
+await_all() {
+    until_true "all connections in the metrics" all_seen ||
+        { body /metrics | grep -E '^tcpsaga_(transitions|connections_closed|records)[a-z_]*_total.* [1-9]' >&2 && false; }
+}
+
 # each_once FILE: two ends of each connection, each told once.
 each_once() {
     local lines ids

@@ -13,6 +13,7 @@ setup() {
     COUNT=${TCPSAGA_VM:+200}
     COUNT=${COUNT:-5000}
     ip link set lo up
+    allow_skips
     MOUNTED='' READER_PID=''
 }
 
@@ -27,9 +28,10 @@ teardown() {
 @test "agent: metrics count every connection, and promtool has nothing to say" {
     agent
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     metric_is "$CLIENTS" "$COUNT"
-    metric_is 'tcpsaga_transitions_total{old="SYN_RECV",new="ESTABLISHED"}' "$COUNT"
+    is_near "$(metric 'tcpsaga_transitions_total{old="SYN_RECV",new="ESTABLISHED"}')" "$COUNT"
+    is_near "$(metric 'tcpsaga_transitions_total{old="FIN_WAIT2",new="CLOSE"}')" "$COUNT"
     metric_is 'tcpsaga_connections_closed_first_total{role="client",closed_first="local"}' "$COUNT"
     metric_is 'tcpsaga_connections_closed_first_total{role="server",closed_first="remote"}' "$COUNT"
     body /metrics >"$WORK/metrics"
@@ -104,7 +106,7 @@ END
     set +m
     until_true "a thousand connections" grep -q crowded "$WORK/crowd.out"
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     after=$(metric tcpsaga_process_resident_memory_bytes)
     echo "# resident: $before, then $after" >&3
     [ $((after - before)) -le $((10 << 20)) ] || fail "memory: $before, then $after"
@@ -162,12 +164,13 @@ END
     "$TCPSAGA" schema >"$WORK/schema.json"
     agent --json "$WORK/out.json" --json "$WORK/all.json:transitions" --json "$WORK/few.json:findings" --json -
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     end_agent
     each_once "$WORK/out.json"
     each_once "$WORK/all.json"
     cmp "$WORK/out.json" "$WORK/saga.json"
-    [ "$(grep -c '"type":"transition"' "$WORK/all.json")" = $((COUNT * 10 + 2)) ]
+    is_near "$(grep -c '"type":"transition"' "$WORK/all.json")" $((COUNT * 10 + 2)) 5
+    is_near "$(grep -c '"type":"connection".*"incomplete":false' "$WORK/all.json")" $((COUNT * 2))
     # On a fast machine this is a storm, and a finding says so.
     [ "$(jq -r 'select(.id != "timewait-storm-client").type' "$WORK/few.json" | sort | paste -sd' ')" = "start stop" ]
     balances "$WORK/out.json"
@@ -187,7 +190,7 @@ END
         until_true "a new file" [ -e "$WORK/out.json" ]
     done
     wait "$play_pid"
-    until_true "all connections in the metrics" all_seen
+    await_all
     end_agent
     cat "$WORK"/out.[123] "$WORK/out.json" >"$WORK/sum.json"
     each_once "$WORK/sum.json"
@@ -203,7 +206,7 @@ types() { jq -r 'select(.type != "finding").type' "$1" | sort -u | paste -sd' ';
         '[sink servers]' "to = $WORK/servers.json" 'filter = role server' 'level = transitions' >"$WORK/agent.conf"
     agent --config "$WORK/agent.conf" --json "$WORK/out.json"
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     end_agent
     each_once "$WORK/out.json"
     each_once "$WORK/all.json"
@@ -233,7 +236,7 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
         until_true "reload $i" reloaded $i
     done
     wait "$play_pid"
-    until_true "all connections in the metrics" all_seen
+    await_all
     end_agent
     each_once "$WORK/out.json"
     grep -q "file:$WORK/a.json: \([0-9]*\) lines offered, \1 written, 0 dropped" "$WORK/saga.err"
@@ -290,7 +293,7 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
     dd if=/dev/zero of="$small/ballast" bs=1k count=60 status=none
     agent --json "$WORK/out.json" --json "$small/out.json:transitions"
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     until_true "the sink's failure" grep_body /healthz '"error":"No space left on device"'
     series="{sink=\"file:$small/out.json\"}"
     rm "$small/ballast"
@@ -313,7 +316,7 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
     READER_PID=$!
     agent --json "$WORK/out.json" --json "$fifo:transitions" --json "unix:$WORK/nobody:transitions"
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     end_agent
     each_once "$WORK/out.json"
     balances "$WORK/out.json"

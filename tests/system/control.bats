@@ -284,7 +284,7 @@ open_lives() {
     kill -STOP "$stopped"
     COUNT=${size:-6000} # a thousand bytes each: more than its queue
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     kill -CONT "$stopped"
     end_look "$other"
     end_look "$stopped"
@@ -325,7 +325,7 @@ END
     until_true "the crowd" grep -q there "$WORK/crowd"
     COUNT=2000
     play
-    until_true "all connections in the metrics" all_seen
+    await_all
     look late trace --duration 1
     after=$(metric tcpsaga_process_resident_memory_bytes)
     until_true "the end of tcpsaga" is_gone "$LOOKER"

@@ -37,6 +37,20 @@ show_evidence() {
     done
 }
 
+# ---- what the kernel leaves out ----------------------------------------------
+
+# Sets SKIPS: how many lives of one test may lack steps. Where function hooks are refused
+# the kernel was seen to run no program in some softirqs, once in 100,000 connections and
+# more, and to count nothing. That these are few, and that each is told as `incomplete`,
+# is all that can be asked there; elsewhere there is none.
+allow_skips() {
+    SKIPS=0
+    ! "$TCPSAGA" probe -o json | jq -e '.hooks[] | select(.hook == "syn").works == false' >/dev/null || SKIPS=5
+}
+
+# is_near NUMBER ALL [STEPS]: all of them, but for STEPS (1) of each life that may lack some.
+is_near() { [ "$1" -le "$2" ] && [ "$1" -ge $(($2 - SKIPS * ${3:-1})) ] || fail "$1, not $2"; }
+
 # ---- waiting -----------------------------------------------------------------
 
 # until_true WHAT COMMAND...: polls; fails, naming WHAT, when patience is out.

@@ -11,6 +11,7 @@ setup() {
     set_sysctl tcp_max_tw_buckets 100000
     COUNT=${TCPSAGA_VM:+500}
     COUNT=${COUNT:-20000}
+    allow_skips
 }
 teardown() { common_teardown; }
 
@@ -37,7 +38,9 @@ count_lives() { # FORM
 
 compare_counts() { # FORM, expected lines on stdin
     LC_ALL=C sort >"$WORK/expected.txt"
-    count_lives "$1" | LC_ALL=C sort >"$WORK/actual.txt"
+    count_lives "$1" | awk -v skips="$SKIPS" -f "$HERE/fold.awk" "$WORK/expected.txt" - 2>"$WORK/folded" |
+        LC_ALL=C sort >"$WORK/actual.txt"
+    sed 's/^/# /' "$WORK/folded" >&3
     diff -u "$WORK/expected.txt" "$WORK/actual.txt" | head -n 50 >&2 ||
         fail "not as expected (- expected, + tcpsaga)"
 }
@@ -57,7 +60,7 @@ $COUNT client CLOSE>SYN_SENT SYN_SENT>ESTABLISHED ESTABLISHED>FIN_WAIT1 FIN_WAIT
 $COUNT server LISTEN>SYN_RECV SYN_RECV>ESTABLISHED ESTABLISHED>CLOSE_WAIT CLOSE_WAIT>LAST_ACK LAST_ACK>CLOSE
 1 listener CLOSE>LISTEN LISTEN>CLOSE
 END
-    [ "$(count_lines transition)" = $((COUNT * 10 + 2)) ]
+    is_near "$(count_lines transition)" $((COUNT * 10 + 2)) 5
 }
 
 @test "load: trace, clients reset" {
@@ -68,7 +71,7 @@ $COUNT client CLOSE>SYN_SENT SYN_SENT>ESTABLISHED ESTABLISHED>CLOSE
 $COUNT server LISTEN>SYN_RECV SYN_RECV>ESTABLISHED ESTABLISHED>CLOSE
 1 listener CLOSE>LISTEN LISTEN>CLOSE
 END
-    [ "$(count_lines transition)" = $((COUNT * 6 + 2)) ]
+    is_near "$(count_lines transition)" $((COUNT * 6 + 2)) 5
 }
 
 @test "load: flows, clients close first" {

@@ -46,13 +46,19 @@ def transition:
 
 def established_at: .history | map(select(.state == "ESTABLISHED")) | .[0].at_us;
 
+def its_end:
+  if .end_unseen then if .incomplete then empty else complain("no end, and complete") end
+  else
+    if .history[-1].state != "CLOSE" then complain("no CLOSE") else empty end,
+    if .duration_us != .history[-1].at_us then complain("duration_us") else empty end,
+    if .start <= .end then empty else complain("start and end") end
+  end;
+
 def connection:
   (.history | map(.at_us)) as $at
   | if $at[0] != 0 then complain("history does not start at 0") else empty end,
     if $at != ($at | sort) then complain("history goes back") else empty end,
-    if .history[-1].state != "CLOSE" then complain("no CLOSE") else empty end,
-    if .duration_us != $at[-1] then complain("duration_us") else empty end,
-    if .start <= .end then empty else complain("start and end") end,
+    its_end,
     if .role != "server" and .handshake_us != established_at
     then complain("handshake_us") else empty end,
     if (.retransmits // 0) < 0 then complain("retransmits") else empty end;

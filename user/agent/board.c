@@ -108,7 +108,7 @@ static unsigned int count_sinks(const struct feed *feed, struct sink_count count
 void board__metrics(struct board *board, struct strbuf *out)
 {
 	struct feed *feed = board->feed;
-	uint64_t now_ns = clock__boot_ns();
+	uint64_t now_ns = feed->source->ops->attempted ? clock__boot_ns() : feed->last_ns;
 	struct sink_count sinks[OUTLETS_MAX];
 	struct rule_count findings[RULES_MAX + 1];
 	struct self_cost self = cost_now(feed);
@@ -124,7 +124,8 @@ void board__metrics(struct board *board, struct strbuf *out)
 	};
 
 	feed__look_at_listeners(feed, now_ns);
-	model__measure(feed->model, feed->source->ops->attempted ? now_ns : feed->last_ns);
+	feed__pass_time(feed, now_ns);
+	model__measure(feed->model, now_ns);
 	tally__settle(&feed->tally);
 	engine__count(feed->engine, findings);
 	exposition.ledger = feed__ledger(feed);

@@ -40,6 +40,32 @@ static void close_books(struct feed *feed, const struct ev_stop *stop)
 	feed->stopped = true;
 }
 
+static void tell_changes(struct feed *feed, const struct changes *changes)
+{
+	for (unsigned int i = 0; i < changes->count; i++) {
+		tally__count(&feed->tally, &changes->change[i]);
+		engine__see(feed->engine, &changes->change[i]);
+		holdups__see(&feed->holdups, &changes->change[i]);
+		outlets__change(&feed->outlets, &changes->change[i]);
+	}
+}
+
+/* What a dump has ended, and what ends by itself. */
+static void tell_more(struct feed *feed)
+{
+	struct changes changes;
+
+	while (model__more(feed->model, &changes))
+		tell_changes(feed, &changes);
+}
+
+void feed__pass_time(struct feed *feed, uint64_t now_ns)
+{
+	engine__advance(feed->engine, now_ns, tell_finding, feed);
+	model__advance(feed->model, now_ns);
+	tell_more(feed);
+}
+
 static void apply(struct feed *feed, const struct record *record)
 {
 	struct changes changes;
@@ -48,15 +74,11 @@ static void apply(struct feed *feed, const struct record *record)
 		feed->ledger.delivered++;
 	feed->last_ns = record->header->time_ns;
 	feed->losses += record->loss != NULL;
-	engine__advance(feed->engine, record->header->time_ns, tell_finding, feed);
+	feed__pass_time(feed, record->header->time_ns);
 	if (model__apply(feed->model, record, &changes))
 		feed->unapplied++;
-	for (unsigned int i = 0; i < changes.count; i++) {
-		tally__count(&feed->tally, &changes.change[i]);
-		engine__see(feed->engine, &changes.change[i]);
-		holdups__see(&feed->holdups, &changes.change[i]);
-		outlets__change(&feed->outlets, &changes.change[i]);
-	}
+	tell_changes(feed, &changes);
+	tell_more(feed);
 	if (record->stop)
 		close_books(feed, record->stop);
 	if (feed->witness)
@@ -149,7 +171,7 @@ void feed__tick(struct feed *feed, uint64_t now_ns)
 		feed__look_at_listeners(feed, now_ns);
 		feed->look_ns = now_ns + (clock__boot_ns() - now_ns) * LOOK_SHARE;
 	}
-	engine__advance(feed->engine, clock__boot_ns(), tell_finding, feed);
+	feed__pass_time(feed, clock__boot_ns());
 	outlets__offer(&feed->outlets);
 }
 

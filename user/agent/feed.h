@@ -64,6 +64,9 @@ int feed__poll(struct feed *feed);
 /* Reads what has happened until now. */
 void feed__settle(struct feed *feed);
 
+/* It is now_ns: what ends by itself, and what findings say of time, is told. */
+void feed__pass_time(struct feed *feed, uint64_t now_ns);
+
 /* Listeners are sampled when somebody wants to see them, once a second at most. */
 void feed__look_at_listeners(struct feed *feed, uint64_t now_ns);
 
