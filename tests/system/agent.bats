@@ -281,6 +281,30 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
     end_agent
 }
 
+# ---- overload ----------------------------------------------------------------
+
+waits_agree() { metric_is 'tcpsaga_sockets{state="TIME_WAIT"}' "$(inside ss -Htan state time-wait | wc -l)"; }
+
+@test "agent: stopped under load it tells what it lost, and then knows what ss knows" {
+    COUNT=$((COUNT * 8))
+    agent --json "$WORK/out.json"
+    play &
+    local play_pid=$!
+    until_true "the first of them" metric_least "$CLIENTS" 1
+    kill -STOP "$SAGA_PID"
+    sleep 5
+    kill -CONT "$SAGA_PID"
+    wait "$play_pid"
+    until_true "the kernel's TIME_WAITs" waits_agree
+    end_agent
+    balances "$WORK/out.json"
+    [ -n "${TCPSAGA_VM:-}" ] || grep -q '"type":"loss".*"reason":"ring_full"' "$WORK/out.json"
+    # None twice, and whose end nobody saw is not called whole.
+    jq -r 'select(.type == "connection") | .conn + .role' "$WORK/out.json" | sort | uniq -d >"$WORK/twice"
+    [ ! -s "$WORK/twice" ] || fail "told twice: $(head -n 2 "$WORK/twice")"
+    ! grep '"end_unseen":true' "$WORK/out.json" | grep '"incomplete":false'
+}
+
 # ---- sinks at fault ----------------------------------------------------------
 
 # The one at fault says in its own stream how many it has not; the others have

@@ -645,12 +645,18 @@ on_terminal() {
     done
 }
 
-@test "what queues says in the end is broken between words on a terminal of 80 columns" {
-    make_recording
+@test "queues fits a terminal of 80 columns, and one of 128 in one line each" {
+    local columns
+    "$MKREC" <"$TOP/tests/replay/scenarios/blocked-clients.txt" >queues.rec
     export NO_COLOR=1
-    on_terminal 80 queues -r some.rec
-    grep -q '^~ sampled' out || fail "$(cat out)"
-    [ "$(tr -d '\r' <out | grep -A 9 '^~ sampled' | wc -L)" -le 80 ] || fail "$(cat out)"
+    for columns in 80 127 128; do
+        on_terminal $columns queues -r queues.rec
+        sed -i $'s/\e\\[[HJ]//g; s/\r$//' out
+        grep -q '^~ sampled' out || fail "$(cat out)"
+        [ "$(wc -L <out)" -le $columns ] || fail "$(cat out)"
+    done
+    "$TCPSAGA" queues -r queues.rec >plain
+    [ "$(head -n 2 plain)" = "$(head -n 2 out)" ]
 }
 
 # A file has it all in one line, a terminal has two where one is too short.

@@ -27,6 +27,7 @@ enum {
 	LASTED_WIDTH = 7,  /* 99h59m, or 1.00ms */
 	LIFE_COLUMNS = 96, /* what a line of flows needs */
 	TIMELINE_COLUMNS = 100,
+	QUEUE_COLUMNS = 128, /* what a line of queues needs */
 };
 
 static void pad_to(struct strbuf *out, size_t line_start, size_t column)
@@ -381,15 +382,26 @@ static void put_timewait(struct printer *printer, const struct change *change)
 
 /* ---- queues ---- */
 
+/* Where the terminal has no room for them what is counted stands below the queues. */
+static void begin_counters(struct printer *printer)
+{
+	struct strbuf *out = &printer->out;
+
+	if (!printer->config.columns || printer->config.columns >= QUEUE_COLUMNS)
+		return;
+	finish_line(out);
+	strbuf__printf(out, "%*s", INDENT, "");
+}
+
 static void listeners_heading(struct printer *printer)
 {
 	struct strbuf *out = &printer->out;
 
 	put_heading(out, "LISTENER", END_WIDTH);
 	put_process_heading(printer);
-	strbuf__str(
-		out,
-		" ~SYN/LIMIT ^MAX ~ACC/LIMIT ^MAX     SYNS ACCEPTED DROPPED COOKIES TIMEOUT   WAIT99\n");
+	strbuf__str(out, " ~SYN/LIMIT ^MAX ~ACC/LIMIT ^MAX ");
+	begin_counters(printer);
+	strbuf__str(out, "    SYNS ACCEPTED DROPPED COOKIES TIMEOUT WAIT99\n");
 }
 
 static void put_depth(struct strbuf *out, const struct queue_depth *depth, uint32_t limit)
@@ -397,10 +409,21 @@ static void put_depth(struct strbuf *out, const struct queue_depth *depth, uint3
 	strbuf__printf(out, "%5u/%-5u %4u ", depth->len, limit, depth->max);
 }
 
-static void put_drop_causes(struct strbuf *out, const struct listener *l)
+/* Broken between words when the terminal is narrow. */
+static void put_sentence(struct printer *printer, const struct strbuf *line, unsigned int indent)
 {
+	struct wrap wrap = { .columns = printer->config.columns, .indent = indent };
+
+	wrap__words(&wrap, &printer->out, line->data ? line->data : "", line->len);
+	strbuf__char(&printer->out, '\n');
+}
+
+static void put_drop_causes(struct printer *printer, const struct listener *l)
+{
+	struct strbuf line, *out = &line;
 	const char *gap = "    dropped: ";
 
+	strbuf__init(&line);
 	for (unsigned int cause = 0; cause < EV_DROP_END; cause++) {
 		if (!l->dropped[cause])
 			continue;
@@ -426,7 +449,8 @@ static void put_drop_causes(struct strbuf *out, const struct listener *l)
 		strbuf__printf(out, "%s%llu clients gave up", gap, (unsigned long long)l->gave_up);
 	if (l->needed)
 		strbuf__printf(out, "; backlog %u would have done", l->needed);
-	strbuf__char(out, '\n');
+	put_sentence(printer, &line, INDENT + 1);
+	strbuf__fini(&line);
 }
 
 static void table_listener(struct printer *printer, const struct listener *l, const struct owner *owner,
@@ -439,6 +463,7 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 	put_process_column(printer, owner);
 	put_depth(out, &l->syn_queue, l->limit);
 	put_depth(out, &l->accept_queue, l->limit);
+	begin_counters(printer);
 	if (quality->handshakes)
 		strbuf__printf(out, "%8llu ", (unsigned long long)l->syns);
 	else if (l->admitted)
@@ -464,16 +489,7 @@ static void table_listener(struct printer *printer, const struct listener *l, co
 		     0);
 	finish_line(out);
 	if (listener__drops(l) || l->overflows || l->delayed)
-		put_drop_causes(out, l);
-}
-
-/* Broken between words when the terminal is narrow. */
-static void put_sentence(struct printer *printer, const struct strbuf *line)
-{
-	struct wrap wrap = { .columns = printer->config.columns, .indent = 2 };
-
-	wrap__words(&wrap, &printer->out, line->data ? line->data : "", line->len);
-	strbuf__char(&printer->out, '\n');
+		put_drop_causes(printer, l);
 }
 
 /* "+4 of 12": since the start, since the namespace was made. */
@@ -496,7 +512,7 @@ static void table_netns(struct printer *printer, const struct namespace *ns, uin
 	}
 	strbuf__str(out, *gap == ' ' ? " all counters are 0" : "");
 	strbuf__str(out, ns->gone ? "; gone" : "");
-	put_sentence(printer, &line);
+	put_sentence(printer, &line, 2);
 	strbuf__fini(&line);
 }
 
@@ -522,7 +538,7 @@ static void table_queues_end(struct printer *printer, const struct queue_quality
 	strbuf__str(out, "~ sampled; - not seen here; host-wide: of all listeners of the namespace; ");
 	strbuf__str(out, quality->incomplete ? "the rest is at least so much: records were lost" :
 					       "the rest is exact");
-	put_sentence(printer, &line);
+	put_sentence(printer, &line, 2);
 	strbuf__fini(&line);
 }
 
