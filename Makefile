@@ -128,7 +128,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
 		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lseccomp -lcap-ng -lbpf -lm -o $@
 
-$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c
+$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c tests/system/play.h
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@

@@ -15,8 +15,6 @@
  * anything happens, with --hold 1 also "held" at the scenario's height and
  * "closing", and "done". All of its namespace is there until it has been told to
  * end.
- *
- * Exit status: 0 done, 1 failed, 2 wrong usage, 77 not possible here.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -50,16 +48,11 @@
 #define TCPI_OPT_SYN_DATA 32
 #endif
 
-#define NOT_POSSIBLE_HERE 77
 #define LISTENERS_MAX 16
 #define CALLERS_MAX (1 << 18)
 
 /* More callers than this are a crowd: counted, not listed. */
 #define LISTED_MAX 64
-
-/* The longest step is a request that expires after one retransmission of its
- * SYN-ACK (3 s); the rest is for emulated machines. */
-#define STEP_LIMIT_S 90
 
 /* A test looks around as long as it likes while a scenario holds still. */
 #define HOLD_LIMIT_S 900
@@ -76,36 +69,15 @@
 /* ---- what the caller asked for ------------------------------------------ */
 
 struct options {
-	const char *scenario;
 	const char *via, *peers, *call, *after;
 	long port, backlog, callers, blocked, tries, late, stay, serve, hold, tell;
 	long syns, rate, requests, children, sockets;
 };
 
-static struct options opt;
+#define PROGRAM "knock"
+#include "play.h"
 
-/* ---- failing ------------------------------------------------------------ */
-
-/* The step in progress, for the message of die() and of the alarm. */
-static const char *volatile step = "start";
-
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "knock %s: %s: %s (errno %d)\n", opt.scenario, what, strerror(errno), errno);
-	exit(1);
-}
-
-static _Noreturn void give_up(const char *what)
-{
-	fprintf(stderr, "knock %s: %s\n", opt.scenario, what);
-	exit(1);
-}
-
-static _Noreturn void skip(const char *why)
-{
-	fprintf(stderr, "knock %s: not possible here: %s: %s\n", opt.scenario, why, strerror(errno));
-	exit(NOT_POSSIBLE_HERE);
-}
+/* ---- the end, and time -------------------------------------------------- */
 
 /* What --tell's descriptor gets from who dies early, lest a test waits for it. */
 static char last_words[32];
@@ -115,29 +87,6 @@ static void tell_end(void)
 	ssize_t ignored = write((int)opt.tell, last_words, strlen(last_words));
 
 	(void)ignored;
-}
-
-/* Only async-signal-safe calls in here. */
-static void on_alarm(int signal_number)
-{
-	const char *head = "knock: no progress in step: ";
-	const char *what = step;
-	ssize_t ignored;
-
-	(void)signal_number;
-	ignored = write(STDERR_FILENO, head, strlen(head));
-	ignored = write(STDERR_FILENO, what, strlen(what));
-	ignored = write(STDERR_FILENO, "\n", 1);
-	(void)ignored;
-	tell_end();
-	_exit(1);
-}
-
-static int check(int result, const char *what)
-{
-	if (result < 0)
-		die(what);
-	return result;
 }
 
 /* Short at first. Who waits for a timer of the kernel's leaves the CPU to the
@@ -171,12 +120,6 @@ static void wait_until_us(long long at)
 
 /* ---- addresses ---------------------------------------------------------- */
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
 /* Where the server listens, where its callers knock, and where the raw ones
  * come from: `first` and the addresses that follow it. All are addresses set
  * aside for benchmarks and documentation. Not 127.0.0.1 and ::1, to which the
@@ -201,37 +144,6 @@ static const struct route *find_route(const char *name)
 	return NULL;
 }
 
-static union address address_of(const char *text, long port)
-{
-	union address a = {0};
-
-	if (strchr(text, ':')) {
-		a.v6.sin6_family = AF_INET6;
-		a.v6.sin6_port = htons((uint16_t)port);
-		inet_pton(AF_INET6, text, &a.v6.sin6_addr);
-	} else {
-		a.v4.sin_family = AF_INET;
-		a.v4.sin_port = htons((uint16_t)port);
-		inet_pton(AF_INET, text, &a.v4.sin_addr);
-	}
-	return a;
-}
-
-static bool is_v6(const union address *a)
-{
-	return a->any.sa_family == AF_INET6;
-}
-
-static socklen_t size_of(const union address *a)
-{
-	return is_v6(a) ? sizeof(a->v6) : sizeof(a->v4);
-}
-
-static uint16_t port_of(const union address *a)
-{
-	return ntohs(is_v6(a) ? a->v6.sin6_port : a->v4.sin_port);
-}
-
 static uint8_t *bytes_of(union address *a)
 {
 	return is_v6(a) ? a->v6.sin6_addr.s6_addr : (uint8_t *)&a->v4.sin_addr;
@@ -252,18 +164,6 @@ static void set_tail(union address *a, uint32_t tail)
 {
 	tail = htonl(tail);
 	memcpy(is_v6(a) ? &a->v6.sin6_addr.s6_addr[12] : bytes_of(a), &tail, sizeof(tail));
-}
-
-static void print_address(const char *key, const union address *a)
-{
-	char text[INET6_ADDRSTRLEN];
-	const void *bytes = is_v6(a) ? (const void *)&a->v6.sin6_addr : &a->v4.sin_addr;
-
-	if (is_v6(a) && IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-		inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], text, sizeof(text));
-	else
-		inet_ntop(a->any.sa_family, bytes, text, sizeof(text));
-	printf(",\"%s\":{\"addr\":\"%s\",\"port\":%u}", key, text, port_of(a));
 }
 
 /* ---- what the kernel says ----------------------------------------------- */
@@ -1134,7 +1034,7 @@ static void print_sums(const char *stage)
 	};
 
 	printf("{\"who\":\"knock\",\"pid\":%d,\"netns\":%ld,\"scenario\":\"%s\",\"stage\":\"%s\"",
-	       (int)getpid(), netns_inode(), opt.scenario, stage);
+	       (int)getpid(), netns_inode(), scenario_name, stage);
 	for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
 		printf(",\"%s\":%ld", sums[i].name, sums[i].value);
 	print_time();
@@ -1833,145 +1733,62 @@ enum {
 	LATE = 512,
 };
 
-static const struct scenario {
-	const char *name;
-	void (*play)(void);
-	unsigned int reads;
-	const char *help;
-} scenarios[] = {
-	{"accept-overflow-syn", play_accept_overflow_syn, PEERS | BLOCK | SERVE | ACCEPT,
+static const struct scenario scenarios[] = {
+	{"accept-overflow-syn", play_accept_overflow_syn, NULL, PEERS | BLOCK | SERVE | ACCEPT,
 	 "the accept queue is full, SYNs are dropped"},
-	{"accept-overflow-ack", play_accept_overflow_ack, PEERS | BLOCK | SERVE | ACCEPT,
+	{"accept-overflow-ack", play_accept_overflow_ack, NULL, PEERS | BLOCK | SERVE | ACCEPT,
 	 "the accept queue gets full, third ACKs are dropped"},
-	{"both-full", play_both_full, PEERS | BLOCK,
+	{"both-full", play_both_full, NULL, PEERS | BLOCK,
 	 "both queues are over their limits (backlog 8 or so)"},
-	{"syn-flood", play_syn_flood, FLOOD, "many SYNs, no third ACK"},
-	{"no-route", play_no_route, BLOCK, "SYNs from where no route leads back"},
-	{"requests", play_requests, REQUESTS, "a few SYNs, no third ACK"},
-	{"request-reset", play_request_reset, REQUESTS, "SYN, then RST"},
-	{"request-unreachable", play_request_unreachable, REQUESTS, "SYN, then ICMP host unreachable"},
-	{"listener-closed", play_listener_closed, PEERS | REQUESTS | CHILDREN,
+	{"syn-flood", play_syn_flood, NULL, FLOOD, "many SYNs, no third ACK"},
+	{"no-route", play_no_route, NULL, BLOCK, "SYNs from where no route leads back"},
+	{"requests", play_requests, NULL, REQUESTS, "a few SYNs, no third ACK"},
+	{"request-reset", play_request_reset, NULL, REQUESTS, "SYN, then RST"},
+	{"request-unreachable", play_request_unreachable, NULL, REQUESTS, "SYN, then ICMP host unreachable"},
+	{"listener-closed", play_listener_closed, NULL, PEERS | REQUESTS | CHILDREN,
 	 "the listener closes over requests and children"},
-	{"duplicate-syn", play_duplicate_syn, ACCEPT, "the SYN comes twice"},
-	{"slow-handshake", play_slow_handshake, ACCEPT, "the third ACK comes after a repeated SYN-ACK"},
-	{"complete", play_complete, PEERS | CALLERS | ACCEPT,
+	{"duplicate-syn", play_duplicate_syn, NULL, ACCEPT, "the SYN comes twice"},
+	{"slow-handshake", play_slow_handshake, NULL, ACCEPT, "the third ACK comes after a repeated SYN-ACK"},
+	{"complete", play_complete, NULL, PEERS | CALLERS | ACCEPT,
 	 "handshakes that are completed and accepted"},
-	{"crowd", play_crowd, CALLERS | ACCEPT | LATE, "all knock, then all go on"},
-	{"reuseport", play_reuseport, PEERS | CALLERS | ACCEPT | GROUP,
+	{"crowd", play_crowd, NULL, CALLERS | ACCEPT | LATE, "all knock, then all go on"},
+	{"reuseport", play_reuseport, NULL, PEERS | CALLERS | ACCEPT | GROUP,
 	 "the same at a group of listeners on one port"},
-	{"defer-accept", play_defer_accept, CALLERS | ACCEPT, "TCP_DEFER_ACCEPT: no child before data"},
-	{"fastopen", play_fastopen, CALLERS | ACCEPT,
+	{"defer-accept", play_defer_accept, NULL, CALLERS | ACCEPT, "TCP_DEFER_ACCEPT: no child before data"},
+	{"fastopen", play_fastopen, NULL, CALLERS | ACCEPT,
 	 "data in the SYN, except the first (set tcp_fastopen=3)"},
-	{"timewait-syn", play_timewait_syn, ACCEPT,
+	{"timewait-syn", play_timewait_syn, NULL, ACCEPT,
 	 "the second SYN of a caller ends the first one's TIME_WAIT"},
-	{"accept-wait", play_accept_wait, PEERS | CALLERS | ACCEPT,
+	{"accept-wait", play_accept_wait, NULL, PEERS | CALLERS | ACCEPT,
 	 "children wait for a process named acceptor"},
-	{"sleepers", play_sleepers, CALLERS | ACCEPT,
+	{"sleepers", play_sleepers, NULL, CALLERS | ACCEPT,
 	 "one process named acceptor sleeps in accept() for each caller"},
+	{0},
 };
 
-/* An option is a number, or one of `words`. */
-static const struct option_row {
-	const char *name;
-	unsigned int readers; /* 0: every scenario reads it */
-	size_t offset;
-	const char *initial, *words, *help;
-} option_rows[] = {
-#define MEMBER(member) offsetof(struct options, member)
-	{"--port", 0, MEMBER(port), "8080", NULL, "port of the listener"},
-	{"--backlog", 0, MEMBER(backlog), "4", NULL, "listen()'s"},
-	{"--via", 0, MEMBER(via), "ipv4", "ipv4 ipv6 v4-mapped", "addresses"},
-	{"--tell", 0, MEMBER(tell), "0", NULL, "descriptor to tell stages, and wait for SIGUSR1"},
-	{"--hold", 0, MEMBER(hold), "0", NULL, "1: stop at the height and before the end"},
-	{"--after", 0, MEMBER(after), "timer", "timer packet expiry",
+static const struct option_row option_rows[] = {
+	{"--port", 0, NUMBER(port), "8080", NULL, "port of the listener"},
+	{"--backlog", 0, NUMBER(backlog), "4", NULL, "listen()'s"},
+	{"--via", 0, TEXT(via), "ipv4", "ipv4 ipv6 v4-mapped", "addresses"},
+	{"--tell", 0, NUMBER(tell), "0", NULL, "descriptor to tell stages, and wait for SIGUSR1"},
+	{"--hold", 0, NUMBER(hold), "0", NULL, "1: stop at the height and before the end"},
+	{"--after", 0, TEXT(after), "timer", "timer packet expiry",
 	 "requests left go by: their timer, or an RST, after the listener; or expire before"},
-	{"--peers", PEERS, MEMBER(peers), "raw", "raw real", "who completes handshakes"},
-	{"--callers", CALLERS, MEMBER(callers), "3", NULL, "how many"},
-	{"--late", LATE, MEMBER(late), "0", NULL, "1: they go on after a second SYN-ACK"},
-	{"--stay", LATE, MEMBER(stay), "0", NULL, "ms that the listener stays when all have come"},
-	{"--call", ACCEPT, MEMBER(call), "accept", "accept accept4", "how children are taken"},
-	{"--blocked", BLOCK, MEMBER(blocked), "2", NULL, "callers that are dropped"},
-	{"--tries", BLOCK, MEMBER(tries), "2", NULL, "times each of them is dropped"},
-	{"--serve", SERVE, MEMBER(serve), "0", NULL, "1: then let them in and accept all"},
-	{"--syns", FLOOD, MEMBER(syns), "20", NULL, "how many"},
-	{"--rate", FLOOD, MEMBER(rate), "0", NULL, "SYNs per second, 0: flat out"},
-	{"--requests", REQUESTS, MEMBER(requests), "3", NULL, "left in the SYN queue"},
-	{"--children", CHILDREN, MEMBER(children), "2", NULL, "left in the accept queue"},
-	{"--sockets", GROUP, MEMBER(sockets), "4", NULL, "listeners of the group"},
+	{"--peers", PEERS, TEXT(peers), "raw", "raw real", "who completes handshakes"},
+	{"--callers", CALLERS, NUMBER(callers), "3", NULL, "how many"},
+	{"--late", LATE, NUMBER(late), "0", NULL, "1: they go on after a second SYN-ACK"},
+	{"--stay", LATE, NUMBER(stay), "0", NULL, "ms that the listener stays when all have come"},
+	{"--call", ACCEPT, TEXT(call), "accept", "accept accept4", "how children are taken"},
+	{"--blocked", BLOCK, NUMBER(blocked), "2", NULL, "callers that are dropped"},
+	{"--tries", BLOCK, NUMBER(tries), "2", NULL, "times each of them is dropped"},
+	{"--serve", SERVE, NUMBER(serve), "0", NULL, "1: then let them in and accept all"},
+	{"--syns", FLOOD, NUMBER(syns), "20", NULL, "how many"},
+	{"--rate", FLOOD, NUMBER(rate), "0", NULL, "SYNs per second, 0: flat out"},
+	{"--requests", REQUESTS, NUMBER(requests), "3", NULL, "left in the SYN queue"},
+	{"--children", CHILDREN, NUMBER(children), "2", NULL, "left in the accept queue"},
+	{"--sockets", GROUP, NUMBER(sockets), "4", NULL, "listeners of the group"},
+	{0},
 };
-
-#define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
-#define OPTION_ROWS (sizeof(option_rows) / sizeof(option_rows[0]))
-
-static void help(FILE *to)
-{
-	fprintf(to, "usage: knock [--here] [SETTING=VALUE]... SCENARIO [--OPTION VALUE]...\n\n");
-	for (size_t i = 0; i < SCENARIOS; i++)
-		fprintf(to, "  %-20s %s\n", scenarios[i].name, scenarios[i].help);
-	fprintf(to, "\noptions:\n");
-	for (size_t i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *row = &option_rows[i];
-
-		fprintf(to, "  %-12s %s", row->name, row->help);
-		if (row->words)
-			fprintf(to, " (%s)", row->words);
-		fprintf(to, " [%s]\n", row->initial);
-	}
-}
-
-static _Noreturn void wrong_usage(const char *what, const char *word)
-{
-	fprintf(stderr, "knock: %s: %s (try knock --help)\n", what, word);
-	exit(2);
-}
-
-/* Is `word` one of the space-separated `words`? */
-static bool is_one_of(const char *word, const char *words)
-{
-	size_t length = strlen(word);
-
-	for (const char *at = words; at; at = strchr(at, ' ')) {
-		at += *at == ' ';
-		if (strncmp(at, word, length) == 0 && (at[length] == ' ' || at[length] == '\0'))
-			return true;
-	}
-	return false;
-}
-
-static void set_value(const struct option_row *row, const char *value)
-{
-	void *at = (char *)&opt + row->offset;
-	char *end;
-
-	if (row->words && !is_one_of(value, row->words))
-		wrong_usage(row->name, value);
-	if (row->words) {
-		*(const char **)at = value;
-		return;
-	}
-	*(long *)at = strtol(value, &end, 10);
-	if (end == value || *end || *(long *)at < 0)
-		wrong_usage(row->name, value);
-}
-
-static const struct scenario *find_scenario(const char *name)
-{
-	for (size_t i = 0; i < SCENARIOS; i++)
-		if (strcmp(scenarios[i].name, name) == 0)
-			return &scenarios[i];
-	wrong_usage("no such scenario", name);
-}
-
-static const struct option_row *find_option(const struct scenario *s, const char *name)
-{
-	for (size_t i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *row = &option_rows[i];
-
-		if (strcmp(row->name, name) == 0 && (!row->readers || row->readers & s->reads))
-			return row;
-	}
-	wrong_usage("no option of this scenario", name);
-}
 
 /* NAME=VALUE: a setting of net.ipv4, of the new namespace. */
 static bool apply_setting(char *word)
@@ -1985,22 +1802,6 @@ static bool apply_setting(char *word)
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", word);
 	write_setting(path, value);
 	return true;
-}
-
-static void parse_options(const struct scenario *s, char **words)
-{
-	for (size_t i = 0; i < OPTION_ROWS; i++)
-		set_value(&option_rows[i], option_rows[i].initial);
-	opt.scenario = s->name;
-	for (; words[0]; words += 2) {
-		const struct option_row *row = find_option(s, words[0]);
-
-		if (!words[1])
-			wrong_usage("wants a value", words[0]);
-		set_value(row, words[1]);
-	}
-	route = find_route(opt.via);
-	first_caller = route->first;
 }
 
 static void play(const struct scenario *s)
@@ -2019,11 +1820,13 @@ int main(int argc, char **argv)
 	const struct scenario *s;
 	sigset_t go;
 
+	all_scenarios = scenarios;
+	all_options = option_rows;
 	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
-		help(argc < 2 ? stderr : stdout);
+		help(argc < 2 ? stderr : stdout, "[--here] [SETTING=VALUE]... ");
 		return argc < 2 ? 2 : 0;
 	}
-	opt.scenario = argv[1];
+	scenario_name = argv[1];
 	if (strcmp(argv[1], "--here") == 0)
 		argv++;
 	else
@@ -2034,14 +1837,16 @@ int main(int argc, char **argv)
 		wrong_usage("wants", "a scenario");
 	s = find_scenario(*argv);
 	parse_options(s, argv + 1);
+	route = find_route(opt.via);
+	first_caller = route->first;
 	if (opt.tell)
 		snprintf(last_words, sizeof(last_words), "gone %d 0\n", (int)getpid());
 	atexit(tell_end);
+	last_act = tell_end;
 	sigemptyset(&go);
 	sigaddset(&go, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &go, NULL);
-	signal(SIGALRM, on_alarm);
-	alarm(STEP_LIMIT_S);
+	mind_the_time();
 	play(s);
 	return 0;
 }

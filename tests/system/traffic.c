@@ -6,8 +6,6 @@
  * and knows how many bytes it sent and received. Every step waits for what the
  * kernel says (end of file, TCP_INFO, SO_ERROR), never for a time, so that the
  * order of transitions is the same on any machine.
- *
- * Exit status: 0 done, 1 failed, 2 wrong usage, 77 not possible here.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,13 +40,8 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-#define NOT_POSSIBLE_HERE 77
 #define ENDPOINTS_MAX 64
 #define CHUNK_BYTES 16384
-
-/* No step of any scenario lasts longer than a connect() with one
- * retransmission of its SYN (3 s); the rest is for emulated machines. */
-#define STEP_LIMIT_S 90
 
 /* Both filters know our own injected packets by this skb mark. */
 #define REPLAY_MARK 0x5a6a
@@ -56,68 +49,15 @@
 /* ---- what the caller asked for ------------------------------------------ */
 
 struct options {
-	const char *scenario;
 	const char *via, *by, *close, *name;
 	long port, client_port, send, reply, count;
 	long connections, rate, family, sources, bytes;
 };
 
-static struct options opt;
+#define PROGRAM "traffic"
+#include "play.h"
 
-/* ---- failing ------------------------------------------------------------ */
-
-/* The step in progress, for the message of die() and of the alarm. */
-static const char *volatile step = "start";
-
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "traffic %s: %s: %s (errno %d)\n", opt.scenario, what,
-		strerror(errno), errno);
-	exit(1);
-}
-
-static _Noreturn void give_up(const char *what)
-{
-	fprintf(stderr, "traffic %s: %s\n", opt.scenario, what);
-	exit(1);
-}
-
-static _Noreturn void skip(const char *why)
-{
-	fprintf(stderr, "traffic %s: not possible here: %s: %s\n", opt.scenario,
-		why, strerror(errno));
-	exit(NOT_POSSIBLE_HERE);
-}
-
-/* Only async-signal-safe calls in here. */
-static void on_alarm(int signal_number)
-{
-	const char *head = "traffic: no progress in step: ";
-	const char *what = step;
-	ssize_t ignored;
-
-	(void)signal_number;
-	ignored = write(STDERR_FILENO, head, strlen(head));
-	ignored = write(STDERR_FILENO, what, strlen(what));
-	ignored = write(STDERR_FILENO, "\n", 1);
-	(void)ignored;
-	_exit(1);
-}
-
-static int check(int result, const char *what)
-{
-	if (result < 0)
-		die(what);
-	return result;
-}
-
-/* ---- addresses and routes ----------------------------------------------- */
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
+/* ---- routes ------------------------------------------------------------- */
 
 /* Where the server listens and where the client connects to. */
 struct route {
@@ -142,58 +82,10 @@ static const struct route *find_route(const char *name)
 	return NULL;
 }
 
-static union address address_of(const char *text, long port)
-{
-	union address a = { 0 };
-
-	if (strchr(text, ':')) {
-		a.v6.sin6_family = AF_INET6;
-		a.v6.sin6_port = htons((uint16_t)port);
-		inet_pton(AF_INET6, text, &a.v6.sin6_addr);
-	} else {
-		a.v4.sin_family = AF_INET;
-		a.v4.sin_port = htons((uint16_t)port);
-		inet_pton(AF_INET, text, &a.v4.sin_addr);
-	}
-	return a;
-}
-
-static socklen_t size_of(const union address *a)
-{
-	return a->any.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
-}
-
-static uint16_t port_of(const union address *a)
-{
-	return ntohs(a->any.sa_family == AF_INET6 ? a->v6.sin6_port :
-						    a->v4.sin_port);
-}
-
-static bool is_mapped(const union address *a)
-{
-	return a->any.sa_family == AF_INET6 &&
-	       IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr);
-}
-
 /* The family on the wire: a v4-mapped address travels as IPv4. */
 static int wire_family(const union address *a)
 {
-	return a->any.sa_family == AF_INET6 && !is_mapped(a) ? 6 : 4;
-}
-
-/* text holds INET6_ADDRSTRLEN bytes; v4-mapped becomes a dotted quad. */
-static void address_text(const union address *a, char *text)
-{
-	const void *bytes = &a->v4.sin_addr;
-	int family = AF_INET;
-
-	if (is_mapped(a)) {
-		bytes = &a->v6.sin6_addr.s6_addr[12];
-	} else if (a->any.sa_family == AF_INET6) {
-		bytes = &a->v6.sin6_addr;
-		family = AF_INET6;
-	}
-	inet_ntop(family, bytes, text, INET6_ADDRSTRLEN);
+	return is_v6(a) && !is_mapped(a) ? 6 : 4;
 }
 
 /* ---- endpoints ---------------------------------------------------------- */
@@ -235,16 +127,6 @@ static void learn_remote(struct endpoint *e)
 	socklen_t size = sizeof(e->remote);
 
 	check(getpeername(e->fd, &e->remote.any, &size), "getpeername");
-}
-
-static void print_address(const char *key, const union address *a)
-{
-	char text[INET6_ADDRSTRLEN];
-
-	if (a->any.sa_family == 0)
-		return;
-	address_text(a, text);
-	printf(",\"%s\":{\"addr\":\"%s\",\"port\":%u}", key, text, port_of(a));
 }
 
 static void print_endpoint(const struct endpoint *e)
@@ -1262,13 +1144,7 @@ static void play_load(void)
 
 enum { TALK = 1, BIND = 2, BY = 4, COUNT = 8, NAME = 16, LOAD = 32, VIA = 64 };
 
-static const struct scenario {
-	const char *name;
-	void (*play)(void);
-	const char *via;
-	unsigned reads;
-	const char *help;
-} scenarios[] = {
+static const struct scenario scenarios[] = {
 	{ "client-first", play_client_first, "ipv4", TALK | BIND | VIA,
 	  "both talk, the client closes first" },
 	{ "server-first", play_server_first, "ipv4", TALK | BIND | VIA,
@@ -1328,155 +1204,56 @@ static const struct scenario {
 	  "client-first with IPPROTO_SCTP" },
 	{ "load", play_load, "ipv4", LOAD,
 	  "many connections, one after the other" },
+	{ 0 },
 };
 
-/* An option is a number, or one of `words`, or with no words any text. */
-static const struct option_row {
-	const char *name;
-	unsigned readers; /* 0: every scenario reads it */
-	size_t offset;
-	const char *initial, *words, *help;
-	bool is_text;
-} option_rows[] = {
-#define NUMBER(member) offsetof(struct options, member)
-#define TEXT(member) offsetof(struct options, member)
+static const struct option_row option_rows[] = {
 	{ "--port", 0, NUMBER(port), "8080", NULL,
-	  "port of the listener", false },
+	  "port of the listener" },
 	{ "--client-port", BIND, NUMBER(client_port), "0", NULL,
-	  "bind the client to this port first", false },
+	  "bind the client to this port first" },
 	{ "--send", TALK, NUMBER(send), "120", NULL,
-	  "bytes from client to server", false },
+	  "bytes from client to server" },
 	{ "--reply", TALK, NUMBER(reply), "4096", NULL,
-	  "bytes from server to client", false },
+	  "bytes from server to client" },
 	{ "--via", VIA, TEXT(via), "",
 	  "ipv4 ipv6 v4-mapped v6socket-to-v4 v6socket-to-dual",
-	  "kind of sockets", true },
+	  "kind of sockets" },
 	{ "--by", BY, TEXT(by), "client", "client server unread",
-	  "who resets", true },
+	  "who resets" },
 	{ "--count", COUNT, NUMBER(count), "3", NULL,
-	  "children left unaccepted", false },
+	  "children left unaccepted" },
 	{ "--name", NAME, TEXT(name), "named", NULL,
-	  "the process's name", true },
+	  "the process's name" },
 	{ "--connections", LOAD, NUMBER(connections), "1000", NULL,
-	  "how many connections", false },
+	  "how many connections" },
 	{ "--rate", LOAD, NUMBER(rate), "0", NULL,
-	  "connections per second, 0: flat out", false },
+	  "connections per second, 0: flat out" },
 	{ "--close", LOAD, TEXT(close), "client", "client server reset",
-	  "who ends a connection, and how", true },
+	  "who ends a connection, and how" },
 	{ "--family", LOAD, NUMBER(family), "4", "4 6",
-	  "address family", false },
+	  "address family" },
 	{ "--sources", LOAD, NUMBER(sources), "1", NULL,
-	  "source addresses, from 127.0.0.1 on", false },
+	  "source addresses, from 127.0.0.1 on" },
 	{ "--bytes", LOAD, NUMBER(bytes), "0", NULL,
-	  "bytes from client to server per connection", false },
+	  "bytes from client to server per connection" },
+	{ 0 },
 };
-
-#define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
-#define OPTION_ROWS (sizeof(option_rows) / sizeof(option_rows[0]))
-
-static void help(FILE *to)
-{
-	fprintf(to, "usage: traffic SCENARIO [--OPTION VALUE]...\n\n");
-	for (size_t i = 0; i < SCENARIOS; i++)
-		fprintf(to, "  %-20s %s\n", scenarios[i].name,
-			scenarios[i].help);
-	fprintf(to, "\noptions:\n");
-	for (size_t i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *row = &option_rows[i];
-
-		fprintf(to, "  %-15s %s", row->name, row->help);
-		if (row->words)
-			fprintf(to, " (%s)", row->words);
-		fprintf(to, row->initial[0] ? " [%s]\n" : "\n", row->initial);
-	}
-}
-
-static _Noreturn void wrong_usage(const char *what, const char *word)
-{
-	fprintf(stderr, "traffic: %s: %s (try traffic --help)\n", what, word);
-	exit(2);
-}
-
-/* Is `word` one of the space-separated `words`? */
-static bool is_one_of(const char *word, const char *words)
-{
-	size_t length = strlen(word);
-
-	for (const char *at = words; at; at = strchr(at, ' ')) {
-		at += *at == ' ';
-		if (strncmp(at, word, length) == 0 &&
-		    (at[length] == ' ' || at[length] == '\0'))
-			return true;
-	}
-	return false;
-}
-
-static void set_value(const struct option_row *row, const char *value)
-{
-	void *at = (char *)&opt + row->offset;
-	char *end;
-
-	if (row->words && value != row->initial &&
-	    !is_one_of(value, row->words))
-		wrong_usage(row->name, value);
-	if (row->is_text) {
-		*(const char **)at = value;
-		return;
-	}
-	*(long *)at = strtol(value, &end, 10);
-	if (end == value || *end || *(long *)at < 0)
-		wrong_usage(row->name, value);
-}
-
-static const struct scenario *find_scenario(const char *name)
-{
-	for (size_t i = 0; i < SCENARIOS; i++)
-		if (strcmp(scenarios[i].name, name) == 0)
-			return &scenarios[i];
-	wrong_usage("no such scenario", name);
-}
-
-static const struct option_row *find_option(const struct scenario *s,
-					    const char *name)
-{
-	for (size_t i = 0; i < OPTION_ROWS; i++) {
-		const struct option_row *row = &option_rows[i];
-
-		if (strcmp(row->name, name) == 0 &&
-		    (!row->readers || row->readers & s->reads))
-			return row;
-	}
-	wrong_usage("no option of this scenario", name);
-}
-
-static void parse_options(const struct scenario *s, char **words)
-{
-	for (size_t i = 0; i < OPTION_ROWS; i++)
-		set_value(&option_rows[i], option_rows[i].initial);
-	opt.scenario = s->name;
-	opt.via = s->via;
-	for (; words[0]; words += 2) {
-		const struct option_row *row = find_option(s, words[0]);
-
-		if (!words[1])
-			wrong_usage("wants a value", words[0]);
-		set_value(row, words[1]);
-	}
-	route = find_route(opt.via);
-}
 
 int main(int argc, char **argv)
 {
 	const struct scenario *s;
 
+	all_scenarios = scenarios;
+	all_options = option_rows;
 	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
-		help(argc < 2 ? stderr : stdout);
+		help(argc < 2 ? stderr : stdout, "");
 		return argc < 2 ? 2 : 0;
 	}
 	s = find_scenario(argv[1]);
 	parse_options(s, argv + 2);
-	signal(SIGALRM, on_alarm);
-	alarm(STEP_LIMIT_S);
+	route = find_route(opt.via);
+	mind_the_time();
 	s->play();
 	report();
 	return 0;
