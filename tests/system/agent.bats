@@ -283,22 +283,36 @@ reloaded() { [ "$(grep -c 'the configuration was read again' "$WORK/saga.err")" 
 
 # ---- overload ----------------------------------------------------------------
 
+# has_opened CONNECTIONS: by the namespace's own counter, ActiveOpens.
+has_opened() { [ "$(inside awk '/^Tcp:/ { opened = $6 } END { print opened }' /proc/net/snmp)" -ge "$1" ]; }
+
+# conns TYPE FILE: of the lines of this type those of connections.
+conns() { jq -r --arg type "$1" 'select(.type == $type and .role != "listener").conn' "$2" | sort -u; }
+
 waits_agree() { metric_is 'tcpsaga_sockets{state="TIME_WAIT"}' "$(inside ss -Htan state time-wait | wc -l)"; }
 
 @test "agent: stopped under load it tells what it lost, and then knows what ss knows" {
     COUNT=$((COUNT * 8))
-    agent --json "$WORK/out.json"
+    # All that was in the ring comes at once: more lines than a queue holds that nobody widened.
+    printf '[sink out]\nto = %s\nqueue-size = 32M\n' "$WORK/out.json" >"$WORK/agent.conf"
+    agent --config "$WORK/agent.conf" --json "$WORK/all.json:transitions"
     play &
     local play_pid=$!
     until_true "the first of them" metric_least "$CLIENTS" 1
     kill -STOP "$SAGA_PID"
-    sleep 5
+    # More than there is room for in the ring, and it goes on.
+    until_true "most of them" has_opened $((COUNT * 3 / 4))
     kill -CONT "$SAGA_PID"
     wait "$play_pid"
     until_true "the kernel's TIME_WAITs" waits_agree
     end_agent
     balances "$WORK/out.json"
     [ -n "${TCPSAGA_VM:-}" ] || grep -q '"type":"loss".*"reason":"ring_full"' "$WORK/out.json"
+    # Whoever was seen has an end that is told, also where its record was lost.
+    conns transition "$WORK/all.json" >"$WORK/seen"
+    conns connection "$WORK/out.json" >"$WORK/told"
+    sort "$WORK/seen" "$WORK/told" "$WORK/told" | uniq -u >"$WORK/absent"
+    [ ! -s "$WORK/absent" ] || fail "$(wc -l <"$WORK/absent") ends absent: $(grep -m 2 "$(head -n 1 "$WORK/absent")" "$WORK/all.json")"
     # None twice, and whose end nobody saw is not called whole.
     jq -r 'select(.type == "connection") | .conn + .role' "$WORK/out.json" | sort | uniq -d >"$WORK/twice"
     [ ! -s "$WORK/twice" ] || fail "told twice: $(head -n 2 "$WORK/twice")"
