@@ -78,7 +78,8 @@ static void apply(struct feed *feed, const struct record *record)
 	if (model__apply(feed->model, record, &changes))
 		feed->unapplied++;
 	tell_changes(feed, &changes);
-	tell_more(feed);
+	if (record->dump)
+		tell_more(feed);
 	if (record->stop)
 		close_books(feed, record->stop);
 	if (feed->witness)
