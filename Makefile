@@ -115,7 +115,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty eio.so)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty witness eio.so)
 
 UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -170,18 +170,23 @@ $(BUILD)/tests/relocs: tests/vm/relocs.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -lbpf -lelf -lz -o $@
 
-$(BUILD)/tests/empty.bpf.o: tests/bench/empty.bpf.c vmlinux/vmlinux.h
-	$(call say,BPF,$<)
-	@mkdir -p $(@D)
-	$(Q)$(BPF_CC) -c $< -o $@
+# Programs of the tests that have a BPF program of their own.
+BPF_TESTS := tests/bench/empty tests/system/witness
+define bpf_test
+$(BUILD)/$(2).bpf.o: $(1).bpf.c vmlinux/vmlinux.h
+	$$(call say,BPF,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(BPF_CC) -c $$< -o $$@
 
-$(BUILD)/tests/empty.skel.h: $(BUILD)/tests/empty.bpf.o
-	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name empty_bpf > $@
+$(BUILD)/$(2).skel.h: $(BUILD)/$(2).bpf.o
+	$$(call say,SKEL,$$@)
+	$$(Q)$$(BPFTOOL) gen skeleton $$< name $(notdir $(1))_bpf > $$@
 
-$(BUILD)/tests/empty: tests/bench/empty.c $(BUILD)/tests/empty.skel.h
-	$(call say,CC,$<)
-	$(Q)$(CC) -I$(@D) $(ALL_CFLAGS) $< -lbpf -lelf -lz -o $@
+$(BUILD)/$(2): $(1).c $(BUILD)/$(2).skel.h
+	$$(call say,CC,$$<)
+	$$(Q)$$(CC) -I$$(@D) $$(ALL_CFLAGS) $$< -lbpf -lelf -lz -o $$@
+endef
+$(foreach t,$(BPF_TESTS),$(eval $(call bpf_test,$(t),tests/$(notdir $(t)))))
 
 -include $(UNIT_TESTS:=.d)
 
