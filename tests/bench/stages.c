@@ -294,17 +294,22 @@ static void show(void *context, const struct change *change)
 		strbuf__clear(&printer->out);
 }
 
+static void tell_nobody(void *context, const struct changes *changes)
+{
+	(void)context;
+	(void)changes;
+}
+
 /* As systemd names them. */
 static void tell_cgroup(struct bench *bench, uint64_t id, const char *path)
 {
 	struct ev_cgroup cgroup = { .header = { .len = sizeof(cgroup), .version = EV_VERSION,
 						.kind = EV_CGROUP }, .id = id };
-	struct changes changes;
 	struct record record;
 
 	strcpy(cgroup.path, path);
 	if (record__decode(&record, &cgroup, sizeof(cgroup)) ||
-	    model__apply(bench->model, &record, &changes))
+	    model__apply(bench->model, &record, tell_nobody, NULL))
 		errx(1, "a cgroup was refused");
 }
 
@@ -354,23 +359,27 @@ static void decode_chunk(struct bench *bench, const struct world *world)
 
 static void apply_chunk(struct bench *bench, const struct world *world)
 {
-	struct changes changes;
-
 	for (unsigned int i = 0; i < world->count; i++)
-		if (model__apply(bench->model, &bench->records[i], &changes))
+		if (model__apply(bench->model, &bench->records[i], tell_nobody, NULL))
 			errx(1, "out of memory");
+}
+
+static void show_changes(void *context, const struct changes *changes)
+{
+	struct bench *bench = context;
+
+	for (unsigned int n = 0; n < changes->count; n++)
+		select__change(&bench->select, &changes->change[n], show, &bench->printer);
 }
 
 static int take(void *context, const void *data, size_t len)
 {
 	struct bench *bench = context;
-	struct changes changes;
 	struct record record;
 
-	if (record__decode(&record, data, len) || model__apply(bench->model, &record, &changes))
+	if (record__decode(&record, data, len) ||
+	    model__apply(bench->model, &record, show_changes, bench))
 		errx(1, "a record was refused");
-	for (unsigned int n = 0; n < changes.count; n++)
-		select__change(&bench->select, &changes.change[n], show, &bench->printer);
 	return 0;
 }
 

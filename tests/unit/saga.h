@@ -119,6 +119,22 @@ static void end_saga(struct saga *saga)
 	free(saga->bytes);
 }
 
+/* All that one record, or the passing of time, tells. */
+static void collect(void *context, const struct changes *told)
+{
+	struct changes *all = context;
+
+	assert_true(told->count && all->count + told->count <= CHANGES_MAX);
+	memcpy(&all->change[all->count], told->change, told->count * sizeof(told->change[0]));
+	all->count += told->count;
+}
+
+static void forget_changes(struct saga *saga)
+{
+	memset(&saga->changes, 0x5a, sizeof(saga->changes));
+	saga->changes.count = 0;
+}
+
 static int apply(struct saga *saga, const void *bytes, size_t len)
 {
 	struct record record;
@@ -127,8 +143,8 @@ static int apply(struct saga *saga, const void *bytes, size_t len)
 	saga->bytes = malloc(len);
 	memcpy(saga->bytes, bytes, len);
 	assert_int_equal(record__decode(&record, saga->bytes, len), 0);
-	memset(&saga->changes, 0x5a, sizeof(saga->changes));
-	return model__apply(saga->model, &record, &saga->changes);
+	forget_changes(saga);
+	return model__apply(saga->model, &record, collect, &saga->changes);
 }
 
 static struct ev_header header(const struct saga *saga, enum ev_kind kind)

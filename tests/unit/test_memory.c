@@ -114,18 +114,21 @@ struct saga {
 	unsigned int next_wait;
 };
 
+static void tell_nobody(void *context, const struct changes *changes)
+{
+	(void)context;
+	(void)changes;
+}
+
 static void apply(struct saga *saga, void *bytes)
 {
 	struct ev_header *header = bytes;
-	struct changes changes;
 	struct record record;
 
 	header->version = EV_VERSION;
 	header->time_ns = saga->now_ns += 1000;
 	assert_int_equal(record__decode(&record, bytes, header->len), 0);
-	assert_int_equal(model__apply(saga->model, &record, &changes), 0);
-	while (model__more(saga->model, &changes))
-		continue;
+	assert_int_equal(model__apply(saga->model, &record, tell_nobody, NULL), 0);
 }
 
 #define HEADER(KIND, TYPE) .header = {.len = sizeof(struct TYPE), .kind = (KIND)}

@@ -163,9 +163,16 @@ union any_record {
 	struct ev_loss loss;
 };
 
+static void select_changes(void *context, const struct changes *changes)
+{
+	struct stage *stage = context;
+
+	for (unsigned int i = 0; i < changes->count; i++)
+		select__change(&stage->select, &changes->change[i], note, stage);
+}
+
 static void play(struct stage *stage, union any_record *record, enum ev_kind kind)
 {
-	struct changes changes;
 	struct record decoded;
 
 	record->header.len = (uint16_t)record__size(kind);
@@ -173,9 +180,7 @@ static void play(struct stage *stage, union any_record *record, enum ev_kind kin
 	record->header.kind = (uint8_t)kind;
 	record->header.time_ns = stage->now_ns;
 	assert_int_equal(record__decode(&decoded, record, record->header.len), 0);
-	assert_int_equal(model__apply(stage->model, &decoded, &changes), 0);
-	for (unsigned int i = 0; i < changes.count; i++)
-		select__change(&stage->select, &changes.change[i], note, stage);
+	assert_int_equal(model__apply(stage->model, &decoded, select_changes, stage), 0);
 }
 
 static void put_v4(uint8_t addr[16], uint8_t last)

@@ -40,8 +40,10 @@ static void close_books(struct feed *feed, const struct ev_stop *stop)
 	feed->stopped = true;
 }
 
-static void tell_changes(struct feed *feed, const struct changes *changes)
+static void tell_changes(void *context, const struct changes *changes)
 {
+	struct feed *feed = context;
+
 	for (unsigned int i = 0; i < changes->count; i++) {
 		tally__count(&feed->tally, &changes->change[i]);
 		engine__see(feed->engine, &changes->change[i]);
@@ -50,36 +52,21 @@ static void tell_changes(struct feed *feed, const struct changes *changes)
 	}
 }
 
-/* What a dump has ended, and what ends by itself. */
-static void tell_more(struct feed *feed)
-{
-	struct changes changes;
-
-	while (model__more(feed->model, &changes))
-		tell_changes(feed, &changes);
-}
-
 void feed__pass_time(struct feed *feed, uint64_t now_ns)
 {
 	engine__advance(feed->engine, now_ns, tell_finding, feed);
-	model__advance(feed->model, now_ns);
-	tell_more(feed);
+	model__pass_time(feed->model, now_ns, tell_changes, feed);
 }
 
 static void apply(struct feed *feed, const struct record *record)
 {
-	struct changes changes;
-
 	if (record->header->kind < LEDGER_KINDS)
 		feed->ledger.delivered++;
 	feed->last_ns = record->header->time_ns;
 	feed->losses += record->loss != NULL;
-	feed__pass_time(feed, record->header->time_ns);
-	if (model__apply(feed->model, record, &changes))
+	engine__advance(feed->engine, record->header->time_ns, tell_finding, feed);
+	if (model__apply(feed->model, record, tell_changes, feed))
 		feed->unapplied++;
-	tell_changes(feed, &changes);
-	if (record->dump)
-		tell_more(feed);
 	if (record->stop)
 		close_books(feed, record->stop);
 	if (feed->witness)

@@ -114,19 +114,8 @@ const struct ev_settings *model__settings(const struct model *model, uint32_t ne
 	return NULL;
 }
 
-void model__advance(struct model *model, uint64_t now_ns)
-{
-	if (now_ns > model->now_ns)
-		model->now_ns = now_ns;
-}
-
 void model__measure(struct model *model, uint64_t now_ns)
 {
-	struct changes not_fetched;
-
-	model__advance(model, now_ns);
-	while (model__more(model, &not_fetched))
-		;
 	timewaits__measure(&model->waits, now_ns);
 }
 
@@ -163,14 +152,38 @@ static void apply_sampled(struct model *model, const struct ev_sampled *sampled)
 		namespaces__sampled(&model->namespaces, sampled->header.time_ns);
 }
 
-int model__apply(struct model *model, const struct record *record, struct changes *changes)
+void model__pass_time(struct model *model, uint64_t now_ns, model_tell_fn tell, void *context)
+{
+	struct changes changes;
+
+	if (now_ns > model->now_ns)
+		model->now_ns = now_ns;
+	while (timewaits__may_be_overdue(&model->waits, model->now_ns)) {
+		changes.count = 0;
+		minisockets__end_overdue(model, &changes);
+		if (changes.count)
+			tell(context, &changes);
+	}
+}
+
+/* The lives that a dump did not show: there may be many. */
+static void tell_swept(struct model *model, model_tell_fn tell, void *context)
+{
+	struct changes changes;
+
+	while (model->sweep.active) {
+		changes.count = 0;
+		rows__sweep(model, &changes);
+		if (changes.count)
+			tell(context, &changes);
+	}
+}
+
+static int take_in(struct model *model, const struct record *record, struct changes *changes)
 {
 	uint64_t now_ns = record->header->time_ns;
 	struct change *change;
 
-	model__advance(model, now_ns);
-	while (model__more(model, changes))
-		; /* not fetched */
 	if (record->transition)
 		return transitions__apply(model, record, changes);
 	if (record->header->kind == EV_ADMITTED) {
@@ -215,6 +228,19 @@ int model__apply(struct model *model, const struct record *record, struct change
 		return model__import(model, record);
 	}
 	return 0;
+}
+
+int model__apply(struct model *model, const struct record *record, model_tell_fn tell, void *context)
+{
+	struct changes changes = { .count = 0 };
+	int err;
+
+	model__pass_time(model, record->header->time_ns, tell, context);
+	err = take_in(model, record, &changes);
+	if (changes.count)
+		tell(context, &changes);
+	tell_swept(model, tell, context);
+	return err;
 }
 
 uint64_t model__not_kept(const struct model *model, enum model_table table)

@@ -88,21 +88,20 @@ struct model;
 struct model *model__new(const struct model_config *config);
 void model__free(struct model *model);
 
-/* Applies one decoded record and fills changes. 0 or -ENOMEM (the record had
- * no effect, changes is empty). */
-int model__apply(struct model *model, const struct record *record, struct changes *changes);
-
-/* It is now_ns, whether or not there are records: what ends by itself does so with
- * the model__more() that follows. Each record does the same. */
-void model__advance(struct model *model, uint64_t now_ns);
+/* Is told what changes, in its order, some of it at a time and none of it twice. Valid
+ * during the call: it may look into the model, and not change it. */
+typedef void (*model_tell_fn)(void *context, const struct changes *changes);
 
 /*
- * A record that ends a dump may set many lives right: those that it did not show
- * are over, unseen; and where no record tells it minisockets end by the clock.
- * Call until it is false; each time fills changes. The next model__apply() passes
- * over what was not fetched.
+ * Applies one decoded record. Told are: what has ended by itself until its time (see
+ * below); what the record changes; and where it ends a dump the lives that the dump did
+ * not show, which are over, unseen. 0 or -ENOMEM (the record had no effect).
  */
-bool model__more(struct model *model, struct changes *changes);
+int model__apply(struct model *model, const struct record *record, model_tell_fn tell, void *context);
+
+/* It is now_ns, though no record says so: where none tells their end minisockets end by
+ * the clock. A time before that of the last record changes nothing. */
+void model__pass_time(struct model *model, uint64_t now_ns, model_tell_fn tell, void *context);
 
 /* True once dumps of all namespaces have shown what existed before: until then
  * some of the open lives are only known if they have begun since. */
@@ -169,7 +168,7 @@ const struct ev_dump *model__dump_of(const struct model *model, uint32_t netns);
 /* How a namespace is set; NULL when that was not told. Borrowed. */
 const struct ev_settings *model__settings(const struct model *model, uint32_t netns);
 
-/* Brings what views read of the ledger up to date. */
+/* Brings what views read of the ledger up to date, behind model__pass_time(). */
 void model__measure(struct model *model, uint64_t now_ns);
 
 /* The owner with this index, NULL for OWNER_NONE. Borrowed. */

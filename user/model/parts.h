@@ -132,6 +132,9 @@ void minisockets__end_overdue(struct model *model, struct changes *changes);
 void rows__apply(struct model *model, const struct record *record);
 void rows__dump(struct model *model, const struct ev_dump *dump);
 
+/* Behind a dump: ends some of the lives that it did not show, until the sweep is over. */
+void rows__sweep(struct model *model, struct changes *changes);
+
 /* A minisocket, and the life that is one, are known by their tuple. */
 uint64_t model__wait_key(const struct model *model, const struct tuple *tuple);
 

@@ -370,13 +370,11 @@ void rows__dump(struct model *model, const struct ev_dump *dump)
 		model->sweep = (struct sweep){ .active = true, .dump = *dump };
 }
 
-bool model__more(struct model *model, struct changes *changes)
+void rows__sweep(struct model *model, struct changes *changes)
 {
 	struct sweep *sweep = &model->sweep;
 	struct flow_table *flows = &model->flows;
 
-	changes->count = 0;
-	minisockets__end_overdue(model, changes);
 	while (sweep->active && changes->count < CHANGES_MAX) {
 		struct life *life = sweep->at < flows->used ?
 					    (struct life *)flow_table__open_at(flows, sweep->at) :
@@ -387,5 +385,4 @@ bool model__more(struct model *model, struct changes *changes)
 			continue;
 		end_swept(model, life, &sweep->dump, changes);
 	}
-	return changes->count > 0;
 }

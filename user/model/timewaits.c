@@ -50,6 +50,7 @@ int timewaits__init(struct timewaits *waits, struct owners *owners, uint64_t see
 	*waits = (struct timewaits){ .free = NO_PLACE,
 				     .oldest = NO_PLACE,
 				     .newest = NO_PLACE,
+				     .due_ns = UINT64_MAX,
 				     .max_entries = max_entries,
 				     .owners = owners,
 				     .seed = seed };
@@ -384,10 +385,12 @@ void timewaits__end(struct timewaits *waits, struct wait_entry *entry, enum ev_w
 static void enqueue(struct timewaits *waits, uint32_t index)
 {
 	wait_at(waits, index)->next = NO_PLACE;
-	if (waits->newest == NO_PLACE)
+	if (waits->newest == NO_PLACE) {
 		waits->oldest = index;
-	else
+		waits->due_ns = 0; /* its own, once it is asked for */
+	} else {
 		wait_at(waits, waits->newest)->next = index;
+	}
 	waits->newest = index;
 }
 
@@ -412,10 +415,13 @@ struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns)
 		uint32_t index = waits->oldest;
 		struct wait_entry *entry = wait_at(waits, index);
 		bool by_clock = entry->id && !(entry->flags & WAIT_RESTARTED);
-
 		/* Its age wraps after 52 days; nothing stays here so long. */
-		if (by_clock && wait_entry__held_ns(entry, now_ns) < TIMEWAIT_LASTS_NS)
+		uint64_t held_ns = wait_entry__held_ns(entry, now_ns);
+
+		if (by_clock && held_ns < TIMEWAIT_LASTS_NS) {
+			waits->due_ns = now_ns + TIMEWAIT_LASTS_NS - held_ns;
 			return NULL;
+		}
 		waits->oldest = entry->next;
 		if (waits->oldest == NO_PLACE)
 			waits->newest = NO_PLACE;
@@ -425,6 +431,7 @@ struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns)
 		if (!entry->id)
 			free_wait(waits, index);
 	}
+	waits->due_ns = UINT64_MAX;
 	return NULL;
 }
 

@@ -94,6 +94,7 @@ struct timewaits {
 	uint64_t not_grouped; /* of those that begun: charged to "other" for want of a group */
 	uint32_t oldest;      /* queue of estimated entries, by age */
 	uint32_t newest;
+	uint64_t due_ns; /* none of them expires before; UINT64_MAX: there is none */
 	struct posindex by_id;
 	struct wait_group *groups; /* owned; the first is "other" */
 	uint32_t group_count;
@@ -127,8 +128,14 @@ struct wait_entry *timewaits__begin(struct timewaits *waits, uint64_t id, const 
 struct wait_entry *timewaits__estimate(struct timewaits *waits, uint64_t id, const struct tuple *tuple,
 				       const struct wait_charge *charge, uint64_t now_ns);
 
+/* False when none has expired by now. Asked for each record. */
+static inline bool timewaits__may_be_overdue(const struct timewaits *waits, uint64_t now_ns)
+{
+	return now_ns >= waits->due_ns;
+}
+
 /* One that must have expired by now, which the caller ends; NULL when there is
- * none any more. Cheap. */
+ * none any more. */
 struct wait_entry *timewaits__overdue(struct timewaits *waits, uint64_t now_ns);
 
 /* A dump shows this one, which expires in expires_ms. */

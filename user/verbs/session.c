@@ -137,22 +137,14 @@ static void account(struct session *session, const struct record *record)
 		session->time_up = true;
 }
 
-static void show_changes(struct session *session, const struct changes *changes)
+static void show_changes(void *context, const struct changes *changes)
 {
+	struct session *session = context;
+
 	for (unsigned int i = 0; i < changes->count && session->view->see; i++)
 		session->view->see(session, &changes->change[i]);
 	for (unsigned int i = 0; i < changes->count; i++)
 		select__change(&session->select, &changes->change[i], show, session);
-}
-
-/* What ends by itself has ended by now. */
-static void pass_time(struct session *session, uint64_t now_ns)
-{
-	struct changes changes;
-
-	model__advance(session->model, now_ns);
-	while (model__more(session->model, &changes))
-		show_changes(session, &changes);
 }
 
 /* All that the agent knew has come: from here on it is as if we had been there. */
@@ -166,7 +158,6 @@ static void join(struct session *session, const struct ev_known *known)
 /* Keeps it, applies it and shows what has changed. */
 static int take_record(struct session *session, const void *data, size_t len, const struct record *record)
 {
-	struct changes changes;
 	int err = keep(session, data, len);
 
 	if (err)
@@ -178,15 +169,11 @@ static int take_record(struct session *session, const void *data, size_t len, co
 	session->losses += record->loss != NULL;
 	if (session->view->pass && session->joined)
 		session->view->pass(session, record->header->time_ns);
-	pass_time(session, record->header->time_ns);
-	err = model__apply(session->model, record, &changes);
+	err = model__apply(session->model, record, show_changes, session);
 	if (err)
 		return err;
 	if (record->known)
 		join(session, record->known);
-	show_changes(session, &changes);
-	while (model__more(session->model, &changes))
-		show_changes(session, &changes);
 	return session->enough && !session->stopped ? ENOUGH : 0;
 }
 
@@ -430,7 +417,7 @@ static void look(struct session *session)
 	if (session->options->replay)
 		return;
 	if (!session->options->once)
-		pass_time(session, now_ns);
+		model__pass_time(session->model, now_ns, show_changes, session);
 	if (session->view->look)
 		session->view->look(session, now_ns, due);
 	if (!due)
