@@ -289,7 +289,7 @@ static void show(void *context, const struct change *change)
 {
 	struct printer *printer = context;
 
-	printer->ops->change(printer, change);
+	printer__change(printer, change);
 	if (printer->out.len >= 128 * 1024)
 		strbuf__clear(&printer->out);
 }

@@ -82,7 +82,7 @@ static void print_name(const char name[EV_COMM_BYTES])
 
 	memcpy(owner.comm, name, EV_COMM_BYTES);
 	strbuf__clear(&printer.out);
-	printer.ops->change(&printer, &change);
+	printer__change(&printer, &change);
 	assert_false(printer.out.failed);
 }
 

@@ -37,6 +37,8 @@
 #include "model/timewaits.c"
 #include "findings/finding.c"
 #include "output/json.c"
+#include "output/json_finding.c"
+#include "output/json_snapshots.c"
 #include "output/printer.c"
 #include "base/text.c"
 #define put_text journal_put_text

@@ -37,6 +37,8 @@
 #include "model/timewaits.c"
 #include "findings/finding.c"
 #include "output/json.c"
+#include "output/json_finding.c"
+#include "output/json_snapshots.c"
 #include "output/printer.c"
 #include "base/text.c"
 
@@ -77,7 +79,7 @@ static void expect_change(const struct change *change, const char *expected)
 {
 	struct printer printer = new_printer();
 
-	printer.ops->change(&printer, change);
+	printer__change(&printer, change);
 	expect_line(&printer, expected);
 }
 
@@ -134,7 +136,7 @@ static void expect_process(const struct owner *owner, const struct ev_cgroup *to
 	if (told)
 		assert_int_equal(cgroups__put(&cgroups, told), 0);
 	printer.cgroups = &cgroups;
-	put_process(&printer, owner);
+	json__owner(&printer, owner);
 	expect_line(&printer, expected);
 	cgroups__fini(&cgroups);
 }
@@ -169,12 +171,12 @@ static void a_process_that_is_kept(void **state)
 	(void)state;
 	assert_int_equal(cgroups__init(&cgroups, 1), 0);
 	printer.cgroups = &cgroups;
-	put_process(&printer, &php);
-	put_process(&printer, &php);
+	json__owner(&printer, &php);
+	json__owner(&printer, &php);
 	assert_int_equal(cgroups__put(&cgroups, &told), 0);
-	put_process(&printer, &php);
-	put_process(&printer, &other);
-	put_process(&printer, &php);
+	json__owner(&printer, &php);
+	json__owner(&printer, &other);
+	json__owner(&printer, &php);
 	expect_line(&printer,
 		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33}"
 		    ",\"process\":{\"pid\":811,\"comm\":\"php-fpm\",\"uid\":33}"
@@ -466,7 +468,7 @@ static void a_connection_with_too_long_a_history(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < LIFE_HISTORY_MAX + 3; i++)
 		life__enter(&life, EV_ESTABLISHED, i);
-	printer.ops->change(&printer, &change);
+	printer__change(&printer, &change);
 	at = strbuf__text(&printer.out);
 	assert_non_null(strstr(at, "],\"history_cut\":true,"));
 	while ((at = strstr(at, "{\"state\":")) != NULL) {
@@ -487,7 +489,7 @@ static void no_duration_is_negative(void **state)
 	(void)state;
 	life__enter(&life, EV_STATE_CLOSE, life.start_ns - 1);
 	life.flags |= LIFE_ENDED;
-	printer.ops->change(&printer, &change);
+	printer__change(&printer, &change);
 	assert_non_null(strstr(strbuf__text(&printer.out), "\"duration_us\":0,"));
 	printer__fini(&printer);
 }
@@ -837,7 +839,7 @@ static void expect_round_trip(const char *comm)
 	char name[64];
 
 	memcpy(owner.comm, comm, len);
-	printer.ops->change(&printer, &change);
+	printer__change(&printer, &change);
 	line = strbuf__text(&printer.out);
 	assert_int_equal(read_name(line, name), len);
 	assert_memory_equal(name, comm, len);

@@ -37,6 +37,8 @@
 #include "findings/finding.c"
 #include "output/printer.c"
 #include "output/table.c"
+#include "output/table_life.c"
+#include "output/table_snapshots.c"
 #include "names.h"
 
 const struct printer_ops json_printer = {0};

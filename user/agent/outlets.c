@@ -101,7 +101,7 @@ static void tell(void *context, const struct change *change)
 		return;
 	if (change != telling->change || outlets->printed != change) {
 		strbuf__clear(&outlets->printer.out);
-		outlets->printer.ops->change(&outlets->printer, change);
+		printer__change(&outlets->printer, change);
 		outlets->printed = change;
 	}
 	spread(outlets, telling->audience, level_of(change));

@@ -28,6 +28,8 @@ enum change_kind {
 	CHANGE_STOP,	   /* the source has ended: stop */
 };
 
+enum { CHANGE_KINDS = CHANGE_STOP + 1 };
+
 #define UNKNOWN_NS UINT64_MAX
 
 /*

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The JSON of DESIGN section 6, one object a line, written straight into the
- * buffer: a general writer costs five times as much per line. Keys that are
- * not known are left out. `tcpsaga schema` is the other half of this file
+ * buffer: a general writer costs five times as much per line. Here are what every line
+ * is made of and the events; what is now and findings have files of their own. Keys
+ * that are not known are left out. `tcpsaga schema` is the other half of this file
  * (schema.json); a test holds the two together.
  */
 #include <netinet/in.h>
@@ -13,9 +14,6 @@
 #include "output/printer.h"
 #include "base/decimal.h"
 #include "base/text.h"
-#include "event/counter.h"
-
-#define LITERAL(buf, text) strbuf__append(buf, text, sizeof(text) - 1)
 
 /*
  * The write_ functions write at a place where there is room and return the
@@ -40,7 +38,7 @@ static char *write_time(struct printer *printer, char *at, uint64_t boot_ns)
 	return at;
 }
 
-static void put_time(struct printer *printer, uint64_t boot_ns)
+void json__time(struct printer *printer, uint64_t boot_ns)
 {
 	char *at = strbuf__grow(&printer->out, UTC_TEXT_LEN + 2);
 
@@ -49,7 +47,7 @@ static void put_time(struct printer *printer, uint64_t boot_ns)
 }
 
 /* Every object begins alike: schema version, type, time. */
-static void open_object(struct printer *printer, const char *type, uint64_t time_ns)
+void json__open(struct printer *printer, const char *type, uint64_t time_ns)
 {
 	char *at = strbuf__grow(&printer->out, HEAD_ROOM);
 
@@ -61,7 +59,7 @@ static void open_object(struct printer *printer, const char *type, uint64_t time
 	strbuf__wrote(&printer->out, write_time(printer, at, time_ns));
 }
 
-static void close_object(struct printer *printer)
+void json__close(struct printer *printer)
 {
 	LITERAL(&printer->out, "}\n");
 }
@@ -77,7 +75,7 @@ static char *write_hex(char *at, uint64_t value)
 	return at + count;
 }
 
-static void put_hex(struct strbuf *out, uint64_t value)
+void json__hex(struct strbuf *out, uint64_t value)
 {
 	char text[18];
 
@@ -178,7 +176,7 @@ static void put_who(struct strbuf *out, const struct owner *owner, struct utc_fo
 }
 
 /* Written once and then copied, as long as it is the same. */
-static void put_process(struct printer *printer, const struct owner *owner)
+void json__owner(struct printer *printer, const struct owner *owner)
 {
 	struct process_text *kept = &printer->processes[owner->pid % PROCESS_TEXTS];
 	uint64_t told = printer->cgroups ? printer->cgroups->told : 0;
@@ -208,11 +206,6 @@ void json__end(struct strbuf *out, const struct endpoint *end)
 void json__process(struct strbuf *out, const struct owner *owner, struct utc_formatter *starts)
 {
 	put_who(out, owner, starts, NULL);
-}
-
-void json__hex(struct strbuf *out, uint64_t value)
-{
-	put_hex(out, value);
 }
 
 static char *write_role(char *at, unsigned int role)
@@ -265,7 +258,7 @@ static void put_connection(struct printer *printer, const struct life *life, con
 		return;
 	strbuf__wrote(&printer->out, write_connection(printer, at, life));
 	if (owner)
-		put_process(printer, owner);
+		json__owner(printer, owner);
 }
 
 static uint64_t listener_id(const struct listener *listener)
@@ -306,15 +299,21 @@ static void put_transition(struct printer *printer, const struct change *change)
 {
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "transition", change->time_ns);
+	json__open(printer, "transition", change->time_ns);
 	put_connection(printer, change->life, change->owner);
 	put_states(out, change);
 	if (change->new_state == EV_STATE_CLOSE)
 		put_error(out, change->life->error);
-	close_object(printer);
+	json__close(printer);
 }
 
-static void put_word(struct strbuf *out, const char *key, const char *word)
+void json__count(struct strbuf *out, const char *key, uint64_t count)
+{
+	strbuf__str(out, key);
+	strbuf__u64(out, count);
+}
+
+void json__word(struct strbuf *out, const char *key, const char *word)
 {
 	if (!word)
 		return;
@@ -351,12 +350,12 @@ static void put_span(struct printer *printer, const struct life *life)
 
 	if (life->flags & LIFE_START_KNOWN) {
 		LITERAL(out, ",\"start\":");
-		put_time(printer, life->start_ns);
+		json__time(printer, life->start_ns);
 	}
 	if (!life__closed(life))
 		return;
 	LITERAL(out, ",\"end\":");
-	put_time(printer, life->entered_ns);
+	json__time(printer, life->entered_ns);
 	if (life->flags & LIFE_START_KNOWN) {
 		LITERAL(out, ",\"duration_us\":");
 		strbuf__u64(out, life__lasted_ns(life) / NS_PER_US);
@@ -399,7 +398,7 @@ static void put_life(struct printer *printer, const struct change *change)
 	struct strbuf *out = &printer->out;
 	uint64_t handshake_ns = life__handshake_ns(life);
 
-	open_object(printer, "connection", change->time_ns);
+	json__open(printer, "connection", change->time_ns);
 	put_connection(printer, life, change->owner);
 	if (life->ordinal) {
 		LITERAL(out, ",\"life\":");
@@ -407,7 +406,7 @@ static void put_life(struct printer *printer, const struct change *change)
 	}
 	if (change->peer) {
 		LITERAL(out, ",\"peer\":\"");
-		put_hex(out, change->peer->conn);
+		json__hex(out, change->peer->conn);
 		strbuf__char(out, '"');
 	}
 	put_span(printer, life);
@@ -418,11 +417,11 @@ static void put_life(struct printer *printer, const struct change *change)
 	if (life__closed(life) || life->flags & LIFE_SOCKET_GONE)
 		put_outcome(out, life);
 	if (life->flags & LIFE_WAITED)
-		put_word(out, ",\"wait_end\":\"", wait_end__name(life->wait_end));
+		json__word(out, ",\"wait_end\":\"", wait_end__name(life->wait_end));
 	if (life->flags & LIFE_WAIT_REFUSED)
-		put_word(out, ",\"wait_end\":\"", "refused");
+		json__word(out, ",\"wait_end\":\"", "refused");
 	if (life->wait_estimated)
-		put_word(out, ",\"wait_quality\":\"", "estimated");
+		json__word(out, ",\"wait_quality\":\"", "estimated");
 	if (handshake_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"handshake_us\":");
 		strbuf__u64(out, handshake_ns / NS_PER_US);
@@ -441,7 +440,7 @@ static void put_life(struct printer *printer, const struct change *change)
 		LITERAL(out, ",\"incomplete\":true");
 	else
 		LITERAL(out, ",\"incomplete\":false");
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_queue(struct strbuf *out, uint32_t len, uint32_t limit)
@@ -454,12 +453,13 @@ static void put_queue(struct strbuf *out, uint32_t len, uint32_t limit)
 }
 
 /* The place of a step at a listener: listener, netns, both ends. */
-static void put_step_place(struct strbuf *out, uint64_t listener, uint32_t netns, const uint8_t local[16],
-			   uint16_t local_port, const uint8_t remote[16], uint16_t remote_port)
+void json__place_at_listener(struct strbuf *out, uint64_t listener, uint32_t netns,
+			     const uint8_t local[16], uint16_t local_port, const uint8_t remote[16],
+			     uint16_t remote_port)
 {
 	if (listener) {
 		LITERAL(out, ",\"listener\":\"");
-		put_hex(out, listener);
+		json__hex(out, listener);
 		strbuf__char(out, '"');
 	}
 	LITERAL(out, ",\"netns\":");
@@ -480,7 +480,7 @@ static void put_conn(struct strbuf *out, const struct life *life)
 	if (!life)
 		return;
 	LITERAL(out, ",\"conn\":\"");
-	put_hex(out, life->conn);
+	json__hex(out, life->conn);
 	strbuf__char(out, '"');
 }
 
@@ -488,11 +488,11 @@ static void put_outcome_of_step(struct strbuf *out, const struct change *change)
 {
 	const struct ev_handshake *step = change->handshake;
 
-	put_word(out, ",\"outcome\":\"", outcome__name(step->outcome));
+	json__word(out, ",\"outcome\":\"", outcome__name(step->outcome));
 	if (step->outcome == EV_SYN_DROPPED)
-		put_word(out, ",\"cause\":\"", drop_cause__name(step->detail));
+		json__word(out, ",\"cause\":\"", drop_cause__name(step->detail));
 	if (step->outcome == EV_REQUEST_COMPLETED)
-		put_word(out, ",\"via\":\"", step->detail == EV_VIA_COOKIE ? "cookie" : "syn_queue");
+		json__word(out, ",\"via\":\"", step->detail == EV_VIA_COOKIE ? "cookie" : "syn_queue");
 	if (step->outcome == EV_REQUEST_RESET && step->detail == EV_RESET_BY_US)
 		LITERAL(out, ",\"aborted\":true");
 	if (change->kind == CHANGE_SYN)
@@ -510,18 +510,18 @@ static void put_handshake(struct printer *printer, const struct change *change)
 	const struct ev_handshake *step = change->handshake;
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, change->kind == CHANGE_SYN ? "syn" : "handshake", change->time_ns);
+	json__open(printer, change->kind == CHANGE_SYN ? "syn" : "handshake", change->time_ns);
 	put_conn(out, change->life);
-	put_step_place(out, listener_id(change->listener), step->netns, step->local, step->local_port,
-		       step->remote, step->remote_port);
+	json__place_at_listener(out, listener_id(change->listener), step->netns, step->local,
+				step->local_port, step->remote, step->remote_port);
 	if (change->owner)
-		put_process(printer, change->owner);
+		json__owner(printer, change->owner);
 	put_outcome_of_step(out, change);
 	LITERAL(out, ",\"syn_queue\":");
 	put_queue(out, step->syn_queue_len, step->limit);
 	LITERAL(out, ",\"accept_queue\":");
 	put_queue(out, step->accept_queue_len, step->limit);
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_accept(struct printer *printer, const struct change *change)
@@ -529,12 +529,12 @@ static void put_accept(struct printer *printer, const struct change *change)
 	const struct ev_accept *accept = change->accept;
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "accept", change->time_ns);
+	json__open(printer, "accept", change->time_ns);
 	put_conn(out, change->life);
-	put_step_place(out, listener_id(change->listener), accept->netns, accept->local,
-		       accept->local_port, accept->remote, accept->remote_port);
+	json__place_at_listener(out, listener_id(change->listener), accept->netns, accept->local,
+				accept->local_port, accept->remote, accept->remote_port);
 	if (change->owner)
-		put_process(printer, change->owner);
+		json__owner(printer, change->owner);
 	if (change->took_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"waited_us\":");
 		strbuf__u64(out, change->took_ns / NS_PER_US);
@@ -543,7 +543,7 @@ static void put_accept(struct printer *printer, const struct change *change)
 		LITERAL(out, ",\"accept_queue\":");
 		put_queue(out, accept->accept_queue_len, accept->limit);
 	}
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_flag(struct strbuf *out, const char *key, bool flag)
@@ -556,21 +556,21 @@ static void put_bind(struct printer *printer, const struct change *change)
 	const struct ev_bind *bind = change->bind;
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "bind", change->time_ns);
+	json__open(printer, "bind", change->time_ns);
 	LITERAL(out, ",\"netns\":");
 	strbuf__u64(out, bind->netns);
 	strbuf__printf(out, ",\"proto\":\"%s\",\"family\":%u,\"local\":",
 		       bind->protocol == IPPROTO_UDP ? "udp" : "tcp", addr__family(bind->local));
 	put_end(out, bind->local, bind->port, true);
 	if (change->owner)
-		put_process(printer, change->owner);
+		json__owner(printer, change->owner);
 	strbuf__printf(out, ",\"call\":\"%s\",\"error\":\"%s\"",
 		       bind->call == EV_CALL_LISTEN ? "listen" : "bind", bind_error__name(bind->error));
 	put_flag(out, "reuseaddr", bind->options & EV_BIND_REUSEADDR);
 	put_flag(out, "reuseport", bind->options & EV_BIND_REUSEPORT);
 	if (bind->family == AF_INET6)
 		put_flag(out, "v6only", bind->options & EV_BIND_V6ONLY);
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_timewait(struct printer *printer, const struct change *change)
@@ -578,7 +578,7 @@ static void put_timewait(struct printer *printer, const struct change *change)
 	const struct ev_timewait *wait = change->timewait;
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "timewait", change->time_ns);
+	json__open(printer, "timewait", change->time_ns);
 	put_conn(out, change->life);
 	LITERAL(out, ",\"netns\":");
 	strbuf__u64(out, wait->netns);
@@ -589,353 +589,25 @@ static void put_timewait(struct printer *printer, const struct change *change)
 	LITERAL(out, ",\"remote\":");
 	put_end(out, wait->remote, wait->remote_port, true);
 	if (change->life)
-		put_word(out, ",\"role\":\"", role__name(change->life->role));
+		json__word(out, ",\"role\":\"", role__name(change->life->role));
 	if (change->owner)
-		put_process(printer, change->owner);
-	put_word(out, ",\"phase\":\"", wait_phase__name(wait->phase));
-	put_word(out, ",\"substate\":\"", state__name(wait->substate));
-	put_word(out, ",\"end\":\"", wait_end__name(wait->end));
+		json__owner(printer, change->owner);
+	json__word(out, ",\"phase\":\"", wait_phase__name(wait->phase));
+	json__word(out, ",\"substate\":\"", state__name(wait->substate));
+	json__word(out, ",\"end\":\"", wait_end__name(wait->end));
 	if (change->took_ns != UNKNOWN_NS) {
 		LITERAL(out, ",\"held_us\":");
 		strbuf__u64(out, change->took_ns / NS_PER_US);
 	}
-	close_object(printer);
-}
-
-static void put_depth(struct strbuf *out, const char *key, const struct queue_depth *depth, uint32_t limit)
-{
-	strbuf__printf(out, "%s{\"len\":%u,\"limit\":%u,\"max\":%u}", key, depth->len, limit, depth->max);
-}
-
-static void put_quantiles(struct strbuf *out, const char *key, const struct histogram *h)
-{
-	if (h->count)
-		strbuf__printf(out, "%s{\"p50\":%llu,\"p90\":%llu,\"p99\":%llu,\"max\":%llu}", key,
-			       (unsigned long long)histogram__quantile(h, 0.5),
-			       (unsigned long long)histogram__quantile(h, 0.9),
-			       (unsigned long long)histogram__quantile(h, 0.99),
-			       (unsigned long long)h->max);
-}
-
-static void put_count(struct strbuf *out, const char *key, uint64_t count)
-{
-	strbuf__str(out, key);
-	strbuf__u64(out, count);
-}
-
-static void put_drops(struct strbuf *out, const struct listener *l)
-{
-	bool first = true;
-
-	LITERAL(out, ",\"dropped\":{");
-	for (unsigned int cause = 0; cause < EV_DROP_END; cause++) {
-		if (!l->dropped[cause])
-			continue;
-		strbuf__printf(out, "%s\"%s\":%llu", first ? "" : ",", drop_cause__name(cause),
-			       (unsigned long long)l->dropped[cause]);
-		first = false;
-	}
-	strbuf__char(out, '}');
-}
-
-static void put_backlog(struct strbuf *out, const struct listener *l)
-{
-	LITERAL(out, ",\"backlog\":{");
-	if (l->asked)
-		strbuf__printf(out, "\"listen\":%u,", l->asked);
-	if (l->somaxconn)
-		strbuf__printf(out, "\"somaxconn\":%u,", l->somaxconn);
-	strbuf__printf(out, "\"effective\":%u", l->limit);
-	if (l->needed)
-		strbuf__printf(out, ",\"needed\":%u", l->needed);
-	strbuf__char(out, '}');
-}
-
-/* A number whose quality is not that of its line. Depths are samples in any case:
- * they are read while other CPUs go on (KERNEL.md, section 3). */
-static void put_quality(struct strbuf *out, bool *first, const char *number, const char *quality)
-{
-	strbuf__str(out, *first ? ",\"qualities\":{" : ",");
-	strbuf__printf(out, "\"%s\":\"%s\"", number, quality);
-	*first = false;
-}
-
-static void put_qualities(struct strbuf *out, const struct listener *l, const struct queue_quality *quality)
-{
-	const char *accepts = quality->shared_accepts ? "host_wide" : "exact";
-	bool exact = quality->handshakes, first = true;
-
-	put_word(out, ",\"quality\":\"", exact ? "exact" : "sampled");
-	if (exact) {
-		put_quality(out, &first, "syn_queue", "sampled");
-		put_quality(out, &first, "accept_queue", "sampled");
-	}
-	if (!exact && l->admitted)
-		put_quality(out, &first, "queued", "exact");
-	if (!exact && quality->synacks)
-		put_quality(out, &first, "synack_retransmits", "exact");
-	if (quality->accepts && (!exact || quality->shared_accepts))
-		put_quality(out, &first, "accepted", accepts);
-	if (l->accept_wait_us.count && (!exact || quality->shared_accepts))
-		put_quality(out, &first, "accept_wait_us", accepts);
-	if (exact && l->flags & LISTENER_DROPS_KNOWN)
-		put_quality(out, &first, "sk_drops", "sampled");
-	if (!first)
-		strbuf__char(out, '}');
-	if (quality->incomplete)
-		LITERAL(out, ",\"incomplete\":true");
-}
-
-static void json_listener(struct printer *printer, const struct listener *l, const struct owner *owner,
-			  const struct queue_quality *quality, uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-
-	open_object(printer, "queue", time_ns);
-	put_step_place(out, listener_id(l), l->netns, l->local.addr, l->local.port, NULL, 0);
-	if (owner)
-		put_process(printer, owner);
-	put_depth(out, ",\"syn_queue\":", &l->syn_queue, l->limit);
-	put_depth(out, ",\"accept_queue\":", &l->accept_queue, l->limit);
-	put_backlog(out, l);
-	if (quality->handshakes) {
-		put_count(out, ",\"syns\":", l->syns);
-		put_count(out, ",\"queued\":", l->queued);
-		put_count(out, ",\"cookies\":", l->cookies);
-		put_count(out, ",\"fastopen\":", l->fastopen);
-		put_drops(out, l);
-		put_count(out, ",\"completed\":", l->completed);
-		put_count(out, ",\"completed_by_cookie\":", l->completed_by_cookie);
-		put_count(out, ",\"timed_out\":", l->timed_out);
-		put_count(out, ",\"reset\":", l->reset);
-		put_count(out, ",\"aborted\":", l->aborted);
-		put_count(out, ",\"listener_closed\":", l->abandoned);
-		put_count(out, ",\"pending\":", listener__pending(l));
-		put_count(out, ",\"third_ack_dropped\":", l->overflows);
-		put_count(out, ",\"delayed\":", l->delayed);
-		put_count(out, ",\"blocked\":", l->blocked);
-		put_count(out, ",\"gave_up\":", l->gave_up);
-	}
-	/* A listener outside the cgroup admits SYNs, too: 0 is not known. */
-	if (!quality->handshakes && l->admitted)
-		put_count(out, ",\"queued\":", l->admitted);
-	if (quality->synacks)
-		put_count(out, ",\"synack_retransmits\":", l->retransmits);
-	if (quality->accepts)
-		put_count(out, ",\"accepted\":", l->accepted);
-	if (l->flags & LISTENER_DROPS_KNOWN)
-		put_count(out, ",\"sk_drops\":", l->sk_drops);
-	put_quantiles(out, ",\"handshake_us\":", &l->handshake_us);
-	put_quantiles(out, ",\"accept_wait_us\":", &l->accept_wait_us);
-	if (l->flags & LISTENER_PREEXISTING)
-		LITERAL(out, ",\"preexisting\":true");
-	if (l->flags & LISTENER_CLOSED)
-		LITERAL(out, ",\"closed\":true");
-	put_qualities(out, l, quality);
-	close_object(printer);
-}
-
-static void json_netns(struct printer *printer, const struct namespace *ns, uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-	const char *gap = "";
-
-	open_object(printer, "queue", time_ns);
-	put_count(out, ",\"netns\":", ns->netns);
-	LITERAL(out, ",\"proto\":\"tcp\",\"since\":");
-	put_time(printer, ns->first_ns);
-	LITERAL(out, ",\"counters\":{");
-	for (unsigned int i = 0; i < EV_COUNTER_END; i++) {
-		if (!namespace__knows(ns, i))
-			continue;
-		strbuf__printf(out, "%s\"%s\":{\"delta\":%llu,\"total\":%llu}", gap, counter__name(i),
-			       (unsigned long long)namespace__moved(ns, i),
-			       (unsigned long long)ns->last[i]);
-		gap = ",";
-	}
-	strbuf__char(out, '}');
-	if (ns->gone)
-		LITERAL(out, ",\"closed\":true");
-	put_word(out, ",\"quality\":\"", "host_wide");
-	close_object(printer);
-}
-
-static void json_queues_end(struct printer *printer, const struct queue_quality *quality,
-			    const struct not_kept *not_kept, uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-
-	(void)quality;
-	if (!not_kept->listeners && !not_kept->clients && !not_kept->namespaces)
-		return;
-	open_object(printer, "queue", time_ns);
-	strbuf__printf(out, ",\"not_kept\":{\"listeners\":%llu,\"clients\":%llu,\"namespaces\":%llu}",
-		       (unsigned long long)not_kept->listeners, (unsigned long long)not_kept->clients,
-		       (unsigned long long)not_kept->namespaces);
-	close_object(printer);
-}
-
-static void json_waits(struct printer *printer, const struct wait_group *group,
-		       const struct owner *owner, uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-	double rate = wait_group__rate(group, time_ns);
-	bool first = true;
-
-	open_object(printer, "timewait_group", time_ns);
-	if (group->netns)
-		put_count(out, ",\"netns\":", group->netns);
-	put_word(out, ",\"role\":\"", role__name(group->role));
-	if (group->service.port) {
-		LITERAL(out, ",\"service\":");
-		put_end(out, group->service.addr, group->service.port, true);
-	}
-	if (owner)
-		put_process(printer, owner);
-	put_count(out, ",\"count\":", group->time_wait + group->fin_wait2);
-	put_count(out, ",\"time_wait\":", group->time_wait);
-	put_count(out, ",\"fin_wait2\":", group->fin_wait2);
-	strbuf__printf(out, ",\"rate_per_s\":%.1f,\"steady_state\":%.0f,\"oldest_s\":%.1f", rate,
-		       rate * TIMEWAIT_LEN_S, (double)wait_group__oldest_ns(group, time_ns) / NS_PER_S);
-	put_count(out, ",\"begun\":", group->begun);
-	if (group->measured)
-		strbuf__printf(out, ",\"short_share\":%.3f",
-			       (double)group->short_lived / (double)group->measured);
-	LITERAL(out, ",\"ended\":{");
-	for (unsigned int end = 0; end < EV_WAIT_END_END; end++) {
-		if (!group->ended[end])
-			continue;
-		strbuf__printf(out, "%s\"%s\":%llu", first ? "" : ",",
-			       end ? wait_end__name(end) : "unseen",
-			       (unsigned long long)group->ended[end]);
-		first = false;
-	}
-	strbuf__char(out, '}');
-	if (group->refused)
-		put_count(out, ",\"refused\":", group->refused);
-	put_word(out, ",\"quality\":\"", wait_group__is_exact(group) ? "exact" : "estimated");
-	close_object(printer);
-}
-
-static void json_ports(struct printer *printer, const struct port_use *use,
-		       const struct ev_dump *settings, uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-	char text[ADDR_TEXT_MAX];
-	uint32_t range = settings ? settings->ephemeral_ports : 0;
-
-	open_object(printer, "ports", time_ns);
-	put_count(out, ",\"netns\":", use->netns);
-	LITERAL(out, ",\"source\":\"");
-	strbuf__append(out, text, addr__format(use->source, text));
-	LITERAL(out, "\",\"destination\":");
-	put_end(out, use->destination.addr, use->destination.port, true);
-	if (range)
-		put_count(out, ",\"range\":", range);
-	put_count(out, ",\"in_use\":", use->in_use);
-	put_count(out, ",\"time_wait\":", use->time_wait);
-	if (range)
-		put_count(out, ",\"left\":", port_use__left(use, range));
-	if (range && port_use__seconds_left(use, range) >= 0)
-		strbuf__printf(out, ",\"seconds_left\":%.1f", port_use__seconds_left(use, range));
-	close_object(printer);
-}
-
-/* ---- findings ---- */
-
-static void put_evidence(struct strbuf *out, const struct finding *finding)
-{
-	LITERAL(out, ",\"evidence\":{");
-	for (unsigned int i = 0; i < finding->evidence_count; i++) {
-		const struct evidence *evidence = &finding->evidence[i];
-
-		strbuf__printf(out, "%s\"%s\":", i ? "," : "", evidence->key);
-		if (evidence->is_text)
-			text__json(out, evidence->text, strlen(evidence->text));
-		else
-			evidence__number(evidence, out);
-	}
-	strbuf__char(out, '}');
-}
-
-static void put_sentence(struct strbuf *out, const struct finding *finding, const char *sentence)
-{
-	struct strbuf text;
-
-	strbuf__init(&text);
-	finding__fill(finding, sentence, &text);
-	text__json(out, text.data ? text.data : "", text.len);
-	strbuf__fini(&text);
-}
-
-static void put_sentences(struct strbuf *out, const struct finding *finding, const char *key,
-			  const char *const *sentences, unsigned int count)
-{
-	strbuf__str(out, key);
-	for (unsigned int i = 0; i < count; i++) {
-		if (i)
-			strbuf__char(out, ',');
-		put_sentence(out, finding, sentences[i]);
-	}
-	strbuf__char(out, ']');
-}
-
-static void json_finding(struct printer *printer, const struct finding *finding)
-{
-	struct strbuf *out = &printer->out;
-
-	open_object(printer, "finding", finding->time_ns);
-	put_count(out, ",\"netns\":", finding->netns);
-	put_word(out, ",\"id\":\"", finding->rule->id);
-	put_word(out, ",\"severity\":\"", severity__name(finding->severity));
-	put_word(out, ",\"phase\":\"", phase__name(finding->phase));
-	LITERAL(out, ",\"since\":");
-	put_time(printer, finding->start_ns);
-	if (finding->local_known) {
-		LITERAL(out, ",\"local\":");
-		put_end(out, finding->local.addr, finding->local.port, true);
-	}
-	if (finding->remote_known) {
-		LITERAL(out, ",\"remote\":");
-		put_end(out, finding->remote.addr, finding->remote.port, true);
-	}
-	put_word(out, ",\"role\":\"", role__name(finding->role));
-	if (finding->owner_known)
-		put_process(printer, &finding->owner);
-	LITERAL(out, ",\"verdict\":");
-	put_sentence(out, finding, finding->verdict);
-	put_evidence(out, finding);
-	put_sentences(out, finding, ",\"advice\":[", finding->advice, finding->advice_count);
-	put_sentences(out, finding, ",\"will_not_help\":[", finding->wont, finding->wont_count);
-	close_object(printer);
-}
-
-static void json_census(struct printer *printer, const struct census_row *row, bool estimated,
-			uint64_t time_ns)
-{
-	struct strbuf *out = &printer->out;
-	const char *gap = "";
-
-	open_object(printer, "states", time_ns);
-	put_count(out, ",\"netns\":", row->netns);
-	LITERAL(out, ",\"proto\":\"tcp\",\"states\":{");
-	for (unsigned int state = 1; state < EV_STATE_END; state++) {
-		if (!row->counts[state])
-			continue;
-		strbuf__printf(out, "%s\"%s\":%u", gap, state__name(state), row->counts[state]);
-		gap = ",";
-	}
-	strbuf__char(out, '}');
-	put_word(out, ",\"quality\":\"", estimated ? "estimated" : "exact");
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_gap_ends(struct printer *printer, uint64_t from_ns, uint64_t to_ns)
 {
 	LITERAL(&printer->out, ",\"from\":");
-	put_time(printer, from_ns);
+	json__time(printer, from_ns);
 	LITERAL(&printer->out, ",\"to\":");
-	put_time(printer, to_ns);
+	json__time(printer, to_ns);
 }
 
 static void put_loss(struct printer *printer, const struct change *change)
@@ -943,7 +615,7 @@ static void put_loss(struct printer *printer, const struct change *change)
 	const struct ev_loss *loss = change->loss;
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "loss", change->time_ns);
+	json__open(printer, "loss", change->time_ns);
 	LITERAL(out, ",\"count\":");
 	strbuf__u64(out, loss->count);
 	LITERAL(out, ",\"reason\":\"");
@@ -955,47 +627,15 @@ static void put_loss(struct printer *printer, const struct change *change)
 		strbuf__char(out, '"');
 	}
 	put_gap_ends(printer, loss->since_ns, change->time_ns);
-	close_object(printer);
+	json__close(printer);
 }
 
 void json__gap(struct printer *printer, const struct gap *gap)
 {
-	open_object(printer, "loss", gap->to_ns);
-	put_word(&printer->out, ",\"reason\":\"", gap__reason(gap));
+	json__open(printer, "loss", gap->to_ns);
+	json__word(&printer->out, ",\"reason\":\"", gap__reason(gap));
 	put_gap_ends(printer, gap->from_ns, gap->to_ns);
-	close_object(printer);
-}
-
-static void json_change(struct printer *printer, const struct change *change)
-{
-	switch (change->kind) {
-	case CHANGE_TRANSITION:
-		put_transition(printer, change);
-		break;
-	case CHANGE_LIFE:
-		put_life(printer, change);
-		break;
-	case CHANGE_SYN:
-	case CHANGE_HANDSHAKE:
-		put_handshake(printer, change);
-		break;
-	case CHANGE_ACCEPT:
-		put_accept(printer, change);
-		break;
-	case CHANGE_TIMEWAIT:
-		put_timewait(printer, change);
-		break;
-	case CHANGE_BIND:
-		put_bind(printer, change);
-		break;
-	case CHANGE_LOSS:
-		put_loss(printer, change);
-		break;
-	case CHANGE_HOLDER: /* for a diagnosis */
-	case CHANGE_UNREAD:
-	case CHANGE_STOP: /* told by stop(), with the ledger */
-		break;
-	}
+	json__close(printer);
 }
 
 /* "state=tp_btf syn=none" to an object. */
@@ -1030,12 +670,12 @@ static void json_begin(struct printer *printer, const struct capture_info *info)
 {
 	struct strbuf *out = &printer->out;
 
-	open_object(printer, "start", info->start_ns);
+	json__open(printer, "start", info->start_ns);
 	put_text(out, ",\"version\":", info->tool);
 	put_text(out, ",\"kernel\":", info->kernel);
 	put_text(out, ",\"source\":", info->source);
 	put_hooks(out, info->hooks);
-	close_object(printer);
+	json__close(printer);
 }
 
 static void put_not_kept(struct strbuf *out, const struct ledger *ledger)
@@ -1059,7 +699,7 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 	struct strbuf *out = &printer->out;
 	bool first = true;
 
-	open_object(printer, "stop", time_ns);
+	json__open(printer, "stop", time_ns);
 	LITERAL(out, ",\"ledger\":{");
 	if (ledger->attempted_known) {
 		LITERAL(out, "\"attempted\":");
@@ -1087,18 +727,27 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 	}
 	strbuf__char(out, '}');
 	put_not_kept(out, ledger);
-	close_object(printer);
+	json__close(printer);
 }
 
 const struct printer_ops json_printer = {
 	.begin = json_begin,
-	.change = json_change,
-	.listener = json_listener,
-	.netns = json_netns,
-	.queues_end = json_queues_end,
-	.waits = json_waits,
-	.ports = json_ports,
-	.finding = json_finding,
-	.census = json_census,
+	.change = {
+		[CHANGE_TRANSITION] = put_transition,
+		[CHANGE_LIFE] = put_life,
+		[CHANGE_SYN] = put_handshake,
+		[CHANGE_HANDSHAKE] = put_handshake,
+		[CHANGE_ACCEPT] = put_accept,
+		[CHANGE_TIMEWAIT] = put_timewait,
+		[CHANGE_BIND] = put_bind,
+		[CHANGE_LOSS] = put_loss,
+	},
+	.listener = json__listener,
+	.netns = json__netns,
+	.queues_end = json__queues_end,
+	.waits = json__waits,
+	.ports = json__ports,
+	.finding = json__finding,
+	.census = json__census,
 	.stop = json_stop,
 };

@@ -74,7 +74,8 @@ struct printer;
 
 struct printer_ops {
 	void (*begin)(struct printer *printer, const struct capture_info *info);
-	void (*change)(struct printer *printer, const struct change *change);
+	/* By kind; NULL: it shows none of these, or stop() does. */
+	void (*change[CHANGE_KINDS])(struct printer *printer, const struct change *change);
 	/* A snapshot of one listener. */
 	void (*listener)(struct printer *printer, const struct listener *listener,
 			 const struct owner *owner, const struct queue_quality *quality, uint64_t time_ns);
@@ -135,6 +136,12 @@ void printer__init(struct printer *printer, const struct printer_ops *ops,
 		   const struct printer_config *config, uint64_t realtime_offset_ns);
 void printer__fini(struct printer *printer);
 
+static inline void printer__change(struct printer *printer, const struct change *change)
+{
+	if (printer->ops->change[change->kind])
+		printer->ops->change[change->kind](printer, change);
+}
+
 /* The cgroup of an owner, NULL when it is not known. */
 const struct cgroup *printer__cgroup(const struct printer *printer, const struct owner *owner);
 
@@ -159,13 +166,13 @@ void json__gap(struct printer *printer, const struct gap *gap);
 /* A finding for people, wrapped to the terminal (finding.c). */
 void finding__print(struct printer *printer, const struct finding *finding);
 
-/* "transition", "syn", ...: the JSON type that records of this kind become. */
 /* "connections", as JSON and metrics have it. */
 const char *model_table__name(enum model_table table);
 
 /* "EADDRINUSE": what a bind() is refused with. */
 const char *bind_error__name(unsigned int error);
 
+/* "transition", "syn", ...: the JSON type that records of this kind become. */
 const char *event_kind__name(unsigned int kind);
 
 #endif

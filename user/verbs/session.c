@@ -101,7 +101,7 @@ static void show(void *context, const struct change *change)
 
 	if (session->enough || !session->prints || change->kind == CHANGE_STOP)
 		return;
-	printer->ops->change(printer, change);
+	printer__change(printer, change);
 	if (change->kind != CHANGE_LOSS) /* not one of those that --count counts */
 		session__count_shown(session);
 }
