@@ -332,6 +332,7 @@ static struct bench *new_bench(uint32_t live, const struct printer_ops *ops, enu
 	tell_cgroup(bench, 7, "/system.slice/nginx.service");
 	tell_cgroup(bench, 8, "/system.slice/php8.2-fpm.service");
 	bench->printer.cgroups = model__cgroups(bench->model);
+	bench->printer.flows = model__flows(bench->model);
 	return bench;
 }
 

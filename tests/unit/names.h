@@ -38,17 +38,17 @@ static int count_characters(const char *text, size_t len)
 
 typedef void (*name_fn)(const char name[EV_COMM_BYTES]);
 
-static void each_name_of_two_bytes(name_fn take)
+static void each_name_of_two_bytes(name_fn see)
 {
 	for (unsigned int i = 0; i < NAMES_OF_TWO_BYTES; i++) {
 		const char name[EV_COMM_BYTES] = {(char)(i >> 8), (char)i};
 
-		take(name);
+		see(name);
 	}
 }
 
 /* xorshift64: the same ones in every run and on every machine. */
-static void each_random_name(name_fn take)
+static void each_random_name(name_fn see)
 {
 	uint64_t random = 0x9e3779b97f4a7c15;
 
@@ -62,7 +62,7 @@ static void each_random_name(name_fn take)
 			random ^= random << 17;
 			name[at] = (char)(random >> 24);
 		}
-		take(name);
+		see(name);
 	}
 }
 
@@ -86,7 +86,7 @@ static void print_name(const char name[EV_COMM_BYTES])
 	assert_false(printer.out.failed);
 }
 
-static void with_printer(const struct printer_ops *ops, void (*each)(name_fn take), name_fn expect)
+static void with_printer(const struct printer_ops *ops, void (*each)(name_fn see), name_fn expect)
 {
 	const struct printer_config config = {.of = OF_EVENTS};
 

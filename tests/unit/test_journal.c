@@ -24,12 +24,12 @@
 #include "base/pages.c"
 #include "base/posindex.c"
 #include "base/strbuf.c"
-#define put_hex connection_put_hex /* json.c has one, too */
 #include "event/connection.c"
 #include "event/counter.c"
-#undef put_hex
 #include "model/life.c"
 #include "model/cgroups.c"
+#include "model/departed.c"
+#include "model/flow_table.c"
 #include "model/clients.c"
 #include "model/listeners.c"
 #include "model/namespaces.c"

@@ -24,12 +24,12 @@
 #include "base/pages.c"
 #include "base/posindex.c"
 #include "base/strbuf.c"
-#define put_hex connection_put_hex /* json.c has one, too */
 #include "event/connection.c"
 #include "event/counter.c"
-#undef put_hex
 #include "model/life.c"
 #include "model/cgroups.c"
+#include "model/departed.c"
+#include "model/flow_table.c"
 #include "model/clients.c"
 #include "model/listeners.c"
 #include "model/namespaces.c"
@@ -123,6 +123,39 @@ static struct change transition(const struct life *life, const struct owner *own
 			       .in_old_ns = 412999,
 			       .life = life,
 			       .owner = owner};
+}
+
+/* Both ends are on this host, in one namespace: each names the other. */
+static void a_life_names_its_peer(void **state)
+{
+	const struct endpoint a = {.addr = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 5}, .port = 43210};
+	const struct endpoint b = {.addr = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9}, .port = 5432};
+	struct flow_table flows;
+	struct life *ends[2];
+
+	(void)state;
+	assert_int_equal(flow_table__init(&flows, 1, 10, 10), 0);
+	for (int i = 0; i < 2; i++) {
+		ends[i] = flow_table__begin(&flows, (uint64_t)i + 1);
+		ends[i]->local = i ? b : a;
+		ends[i]->remote = i ? a : b;
+		ends[i]->conn = 0xa0 + (uint64_t)i;
+		ends[i]->flags = LIFE_PLACE_KNOWN;
+		flow_table__join_tuple(&flows, ends[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct change change = {.kind = CHANGE_LIFE, .life = ends[i]};
+		struct printer printer = new_printer();
+
+		printer__change(&printer, &change);
+		assert_null(strstr(strbuf__text(&printer.out), "peer"));
+		strbuf__clear(&printer.out);
+		printer.flows = &flows;
+		printer__change(&printer, &change);
+		assert_non_null(strstr(strbuf__text(&printer.out), i ? "\"peer\":\"0xa0\"" : "\"peer\":\"0xa1\""));
+		printer__fini(&printer);
+	}
+	flow_table__fini(&flows);
 }
 
 /* ---- start and stop ---- */
@@ -904,6 +937,7 @@ static void names_are_those_of_the_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_life_names_its_peer),
 		cmocka_unit_test(a_start),
 		cmocka_unit_test(a_process_and_where_it_is),
 		cmocka_unit_test(a_process_that_is_kept),

@@ -375,6 +375,7 @@ void outlets__init(struct outlets *outlets, const struct model *model, uint64_t 
 	*outlets = (struct outlets){ .model = model };
 	printer__init(&outlets->printer, &json_printer, &printing, realtime_offset_ns);
 	outlets->printer.cgroups = model__cgroups(model);
+	outlets->printer.flows = model__flows(model);
 }
 
 void outlets__fini(struct outlets *outlets)

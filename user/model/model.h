@@ -43,7 +43,6 @@ struct change {
 	uint64_t time_ns;   /* boot time of the event */
 	uint64_t in_old_ns; /* time spent in old_state, UNKNOWN_NS */
 	const struct life *life;
-	const struct life *peer;   /* LIFE: the other end, when it is on this host; NULL */
 	const struct owner *owner; /* who acted, else the life's owner, else NULL */
 	/* HANDSHAKE: since the SYN; ACCEPT: since the third ACK; TIMEWAIT: since
 	 * it began; UNKNOWN_NS */

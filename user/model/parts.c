@@ -52,7 +52,6 @@ void model__end_life(struct model *model, struct life *life, uint64_t now_ns, st
 	struct change *change = changes__add(changes, CHANGE_LIFE, now_ns);
 
 	change->life = life;
-	change->peer = flow_table__peer(&model->flows, life);
 	change->owner = model__owner(model, life);
 	model__depart(model, life);
 	flow_table__end(&model->flows, life);

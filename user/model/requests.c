@@ -61,7 +61,6 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 
 	life->how = (uint8_t)request_ended(step);
 	model__enter(model, life, EV_STATE_CLOSE, step->header.time_ns);
-	change->peer = flow_table__peer(&model->flows, life);
 	model__depart(model, life);
 	flow_table__end_request(&model->flows, life);
 	change->life = life;

@@ -392,6 +392,18 @@ static bool ended_unseen(const struct life *life)
 	       !(life->flags & (LIFE_WAITED | LIFE_WAIT_REFUSED));
 }
 
+/* The other end of the connection, when it is on this host, too. */
+static void put_peer(struct printer *printer, const struct life *life)
+{
+	const struct life *peer = printer->flows ? flow_table__peer(printer->flows, life) : NULL;
+
+	if (!peer)
+		return;
+	LITERAL(&printer->out, ",\"peer\":\"");
+	json__hex(&printer->out, peer->conn);
+	strbuf__char(&printer->out, '"');
+}
+
 static void put_life(struct printer *printer, const struct change *change)
 {
 	const struct life *life = change->life;
@@ -404,11 +416,7 @@ static void put_life(struct printer *printer, const struct change *change)
 		LITERAL(out, ",\"life\":");
 		strbuf__u64(out, life->ordinal);
 	}
-	if (change->peer) {
-		LITERAL(out, ",\"peer\":\"");
-		json__hex(out, change->peer->conn);
-		strbuf__char(out, '"');
-	}
+	put_peer(printer, life);
 	put_span(printer, life);
 	LITERAL(out, ",\"state\":\"");
 	strbuf__str(out, state__name(life->state));

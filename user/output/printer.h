@@ -123,8 +123,9 @@ struct printer {
 	struct printer_config config;
 	struct strbuf out; /* owned: text not yet written */
 	struct utc_formatter utc;
-	struct utc_formatter starts;   /* of processes: another second than that of the line */
-	const struct cgroups *cgroups; /* borrowed, for owners; NULL none */
+	struct utc_formatter starts;	/* of processes: another second than that of the line */
+	const struct cgroups *cgroups;	/* borrowed, for owners; NULL none */
+	const struct flow_table *flows; /* borrowed, for the other end of a life; NULL none */
 	struct process_text processes[PROCESS_TEXTS];
 	struct addr_text addrs[ADDR_TEXTS];
 };

@@ -55,7 +55,6 @@ static void show_open_lives(struct session *session)
 
 		if (!change.life)
 			continue;
-		change.peer = flow_table__peer(flows, change.life);
 		change.owner = model__owner(session->model, change.life);
 		session__tell(session, &change);
 	}

@@ -324,6 +324,7 @@ static void init_printer(struct session *session)
 	printer__init(&session->printer, options->json ? &json_printer : &table_printer, &config,
 		      session->source->info.realtime_offset_ns);
 	session->printer.cgroups = model__cgroups(session->model);
+	session->printer.flows = model__flows(session->model);
 }
 
 static int init_model(struct session *session)
