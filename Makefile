@@ -79,7 +79,7 @@ $(BUILD)/holders.skel.h: $(BUILD)/bpf/holders.bpf.o
 
 # ---- userspace ----
 
-$(BUILD)/user/source/live.o: $(SKELETON)
+$(BUILD)/user/source/live.o $(BUILD)/user/source/programs.o: $(SKELETON)
 $(BUILD)/user/source/holders.o: $(BUILD)/holders.skel.h
 
 $(BUILD)/%.o: %.c
