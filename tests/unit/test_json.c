@@ -125,6 +125,27 @@ static struct change transition(const struct life *life, const struct owner *own
 			       .owner = owner};
 }
 
+/* What is kept of a line for the next one is not that of another namespace. */
+static void each_line_has_its_own_namespace(void **state)
+{
+	static const uint32_t inodes[] = {4026531840, 7, 7, UINT32_MAX, 4026531840};
+	struct printer printer = new_printer();
+	char expected[32];
+
+	(void)state;
+	for (unsigned int i = 0; i < 5; i++) {
+		struct life life = client();
+		const struct change change = transition(&life, NULL);
+
+		life.netns = inodes[i];
+		snprintf(expected, sizeof(expected), "\"netns\":%u,", inodes[i]);
+		strbuf__clear(&printer.out);
+		printer__change(&printer, &change);
+		assert_non_null(strstr(strbuf__text(&printer.out), expected));
+	}
+	printer__fini(&printer);
+}
+
 /* Both ends are on this host, in one namespace: each names the other. */
 static void a_life_names_its_peer(void **state)
 {
@@ -937,6 +958,7 @@ static void names_are_those_of_the_schema(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_line_has_its_own_namespace),
 		cmocka_unit_test(a_life_names_its_peer),
 		cmocka_unit_test(a_start),
 		cmocka_unit_test(a_process_and_where_it_is),

@@ -18,7 +18,7 @@ void strbuf__fini(struct strbuf *buf)
 	strbuf__init(buf);
 }
 
-char *strbuf__grow(struct strbuf *buf, size_t n)
+char *strbuf__realloc(struct strbuf *buf, size_t n)
 {
 	size_t want = buf->len + n;
 	size_t capacity = buf->capacity ? buf->capacity : 256;
@@ -28,8 +28,6 @@ char *strbuf__grow(struct strbuf *buf, size_t n)
 		buf->failed = true;
 		return NULL;
 	}
-	if (want <= buf->capacity)
-		return buf->data + buf->len;
 	while (capacity < want && capacity <= SIZE_MAX / 2)
 		capacity *= 2;
 	data = capacity < want ? NULL : realloc(buf->data, capacity);

@@ -22,9 +22,17 @@ struct strbuf {
 void strbuf__init(struct strbuf *buf);
 void strbuf__fini(struct strbuf *buf);
 
+/* For strbuf__grow(). */
+char *strbuf__realloc(struct strbuf *buf, size_t n);
+
 /* Room for at least n more bytes, or NULL when memory ran out. The caller
  * writes there and then says up to where. */
-char *strbuf__grow(struct strbuf *buf, size_t n);
+static inline char *strbuf__grow(struct strbuf *buf, size_t n)
+{
+	if (!buf->failed && n <= buf->capacity - buf->len)
+		return buf->data + buf->len;
+	return strbuf__realloc(buf, n);
+}
 
 static inline void strbuf__wrote(struct strbuf *buf, const char *end)
 {

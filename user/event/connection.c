@@ -10,19 +10,31 @@
 #include <stddef.h>
 #include <string.h>
 
+static const char role_names[ROLE_END][NAME_TEXT_ROOM] = {
+	[ROLE_CLIENT] = "client",
+	[ROLE_SERVER] = "server",
+	[ROLE_BOTH] = "both",
+	[ROLE_LISTENER] = "listener",
+};
+
 const char *role__name(enum role role)
 {
-	static const char *const names[ROLE_END] = {
-		[ROLE_CLIENT] = "client",
-		[ROLE_SERVER] = "server",
-		[ROLE_BOTH] = "both",
-		[ROLE_LISTENER] = "listener",
-	};
-
-	return (unsigned int)role < ROLE_END ? names[role] : NULL;
+	return (unsigned int)role < ROLE_END && role_names[role][0] ? role_names[role] : NULL;
 }
 
-static const char state_names[EV_STATE_END][STATE_TEXT_ROOM] = {
+/* A copy of fixed length is two instructions; one of the name's is a call. */
+static char *write_name(char *at, const char name[NAME_TEXT_ROOM])
+{
+	memcpy(at, name, NAME_TEXT_ROOM);
+	return at + strlen(name);
+}
+
+char *role__write(char *at, enum role role)
+{
+	return write_name(at, role_names[(unsigned int)role < ROLE_END ? role : 0]);
+}
+
+static const char state_names[EV_STATE_END][NAME_TEXT_ROOM] = {
 	[0] = "?",
 	[EV_ESTABLISHED] = "ESTABLISHED",
 	[EV_SYN_SENT] = "SYN_SENT",
@@ -44,11 +56,7 @@ const char *state__name(unsigned int state)
 
 char *state__write(char *at, unsigned int state)
 {
-	const char *name = state__name(state);
-
-	/* A copy of fixed length is two instructions; one of the name's is a call. */
-	memcpy(at, name, STATE_TEXT_ROOM);
-	return at + strlen(name);
+	return write_name(at, state__name(state));
 }
 
 /* Not tolower(), which asks the locale. */
@@ -105,31 +113,34 @@ unsigned int state__parse(const char *text, unsigned int len)
 	return 0;
 }
 
-bool addr__is_v4(const uint8_t addr[16])
-{
-	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-	return !memcmp(addr, prefix, sizeof(prefix));
-}
-
 unsigned int addr__family(const uint8_t addr[16])
 {
 	return addr__is_v4(addr) ? 4 : 6;
 }
 
 /*
- * The writers below have no branches on the digits: each digit is written, and
- * the next one goes over it when it was a leading zero. Random addresses make
- * a branch per digit cost more than the digits.
+ * The writers below have no branches on the digits: random addresses make one for
+ * each digit cost more than the digits. What is written too much of a byte, or of a
+ * leading zero, the next one goes over.
  */
-static char *put_decimal(char *at, unsigned int byte)
+#define FIRST_OF(n) ((n) >= 100 ? '0' + (n) / 100 : (n) >= 10 ? '0' + (n) / 10 : '0' + (n))
+#define SECOND_OF(n) ((n) >= 100 ? '0' + (n) / 10 % 10 : (n) >= 10 ? '0' + (n) % 10 : '.')
+#define THIRD_OF(n) ((n) >= 100 ? '0' + (n) % 10 : '.')
+#define BYTE(n)                                             \
+	{                                                   \
+		FIRST_OF(n), SECOND_OF(n), THIRD_OF(n), '.' \
+	}
+#define BYTES_4(n) BYTE(n), BYTE((n) + 1), BYTE((n) + 2), BYTE((n) + 3)
+#define BYTES_16(n) BYTES_4(n), BYTES_4((n) + 4), BYTES_4((n) + 8), BYTES_4((n) + 12)
+#define BYTES_64(n) BYTES_16(n), BYTES_16((n) + 16), BYTES_16((n) + 32), BYTES_16((n) + 48)
+
+/* Each byte of an IPv4 address with the dot behind it. */
+static const char byte_texts[256][4] = { BYTES_64(0), BYTES_64(64), BYTES_64(128), BYTES_64(192) };
+
+static char *put_byte(char *at, unsigned int byte)
 {
-	*at = (char)('0' + byte / 100);
-	at += byte >= 100;
-	*at = (char)('0' + byte / 10 % 10);
-	at += byte >= 10;
-	*at++ = (char)('0' + byte % 10);
-	return at;
+	memcpy(at, byte_texts[byte], sizeof(byte_texts[byte]));
+	return at + 2 + (byte >= 10) + (byte >= 100);
 }
 
 static char *put_hex(char *at, unsigned int group)
@@ -148,13 +159,11 @@ static char *put_hex(char *at, unsigned int group)
 
 static unsigned int format_v4(const uint8_t byte[4], char *out)
 {
-	char *at = put_decimal(out, byte[0]);
+	char *at = out;
 
-	for (int i = 1; i < 4; i++) {
-		*at++ = '.';
-		at = put_decimal(at, byte[i]);
-	}
-	return (unsigned int)(at - out);
+	for (int i = 0; i < 4; i++)
+		at = put_byte(at, byte[i]);
+	return (unsigned int)(at - 1 - out);
 }
 
 /* The first of the longest runs of set bits in groups, its length in *len.

@@ -50,10 +50,11 @@ const char *role__name(enum role role);
 /* The kernel's name ("SYN_SENT"), "?" for a number that is none. */
 const char *state__name(unsigned int state);
 
-enum { STATE_TEXT_ROOM = 16 };
+enum { NAME_TEXT_ROOM = 16 };
 
-/* Writes that name without a NUL and returns the place behind it. at has
- * STATE_TEXT_ROOM bytes, all of which may be written. */
+/* Write these names, nothing for ROLE_UNKNOWN, without a NUL, and return the place behind.
+ * at has NAME_TEXT_ROOM bytes, all of which may be written. */
+char *role__write(char *at, enum role role);
 char *state__write(char *at, unsigned int state);
 
 /* The state that a person means by text: the kernel's name or ss's, in any
@@ -62,7 +63,12 @@ char *state__write(char *at, unsigned int state);
 unsigned int state__parse(const char *text, unsigned int len);
 
 /* True for ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
-bool addr__is_v4(const uint8_t addr[16]);
+static inline bool addr__is_v4(const uint8_t addr[16])
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return !memcmp(addr, prefix, sizeof(prefix));
+}
 
 /* 4 or 6: the family on the wire, which for a v4-mapped address is 4 even if
  * the socket is AF_INET6. The unspecified address (::) of an AF_INET6 socket

@@ -75,6 +75,8 @@ static void learn_place(struct model *model, struct life *life, const struct rec
 /* Decided at ESTABLISHED: there a fallback to TCP clears the socket's mark. */
 static void learn_mptcp(struct life *life, const struct ev_transition *t)
 {
+	if (!(life->flags & LIFE_MPTCP) && !(t->flags & EV_F_MPTCP))
+		return;
 	for (unsigned int i = life__first_known(life); i < life->history_count; i++)
 		if (history_state(life->history[i]) == EV_ESTABLISHED)
 			return;

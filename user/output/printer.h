@@ -7,6 +7,7 @@
 #define TCPSAGA_OUTPUT_PRINTER_H
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/strbuf.h"
 #include "event/capture.h"
 #include "findings/rules.h"
@@ -109,6 +110,13 @@ struct addr_text {
 	uint32_t len; /* 0: none */
 };
 
+/* A namespace's number, in decimal. */
+struct netns_text {
+	uint32_t netns;
+	uint32_t len; /* 0: none */
+	char text[DECIMAL_ROOM];
+};
+
 /* A process as it stands in a line. It takes as long to write as the rest of
  * the line, and is the same in thousands of them. */
 struct process_text {
@@ -128,6 +136,7 @@ struct printer {
 	const struct flow_table *flows; /* borrowed, for the other end of a life; NULL none */
 	struct process_text processes[PROCESS_TEXTS];
 	struct addr_text addrs[ADDR_TEXTS];
+	struct netns_text netns; /* of the last line */
 };
 
 extern const struct printer_ops json_printer;
