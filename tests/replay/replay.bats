@@ -104,6 +104,7 @@ story() {
 }
 
 @test "what existed before, and what is set right after a loss" { story preexisting; }
+@test "what no record has told, though none was lost" { story unrecorded; }
 @test "half-open requests that only dumps show" { story half-open; }
 
 @test "minisockets: begun, promoted, reused, reset, refused, expired" {

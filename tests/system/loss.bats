@@ -84,6 +84,8 @@ books_balance() {
     play 4
     stop_watching
     books_balance
+    jq -e -n '[inputs] | last.ledger.unrecorded > 0' "$WORK/saga.json" >/dev/null ||
+        fail "no change of state without a record: $(tail -n 1 "$WORK/saga.json")"
     jq -n -r '[inputs | select(.type == "connection" and has("end") and .role != "listener")] as $all
         | ($all | map(select(.incomplete)) | length) as $incomplete
         | [$all[] | select(.incomplete | not)

@@ -168,6 +168,7 @@ const struct ledger *feed__ledger(struct feed *feed)
 	struct ledger *ledger = &feed->ledger;
 
 	ledger->doubles = model__doubles(feed->model);
+	ledger->unrecorded = model__unrecorded(feed->model);
 	for (int table = 0; table < TABLE_COUNT; table++)
 		ledger->not_kept[table] = model__not_kept(feed->model, (enum model_table)table);
 	if (feed->stopped)

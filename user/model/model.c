@@ -70,9 +70,9 @@ uint64_t model__doubles(const struct model *model)
 	return model->doubles;
 }
 
-const struct healed *model__healed(const struct model *model)
+uint64_t model__unrecorded(const struct model *model)
 {
-	return &model->healed;
+	return model->unrecorded;
 }
 
 bool model__is_whole(const struct model *model)

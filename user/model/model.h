@@ -115,14 +115,9 @@ bool model__follows_minisockets(const struct model *model);
  * missed, once so far: the next dump decides whether they are over. */
 uint32_t model__missed(struct model *model);
 
-/* What reconciling with the kernel has come to, so far. */
-struct healed {
-	uint64_t closed;    /* lives whose end was not seen */
-	uint64_t corrected; /* lives whose state was not that of the kernel */
-	uint64_t found;	    /* sockets that were not known */
-};
-
-const struct healed *model__healed(const struct model *model);
+/* Changes of state that dumps have shown, and that a record should have told: because that
+ * was lost, or because the kernel ran no program there, which it counts nowhere. */
+uint64_t model__unrecorded(const struct model *model);
 
 /* For views that walk all open lives. Borrowed. */
 const struct flow_table *model__flows(const struct model *model);

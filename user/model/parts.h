@@ -39,7 +39,7 @@ struct model {
 	uint64_t now_ns;
 	uint64_t dump_began_ns; /* of the dump under way */
 	struct sweep sweep;
-	struct healed healed;
+	uint64_t unrecorded;
 	uint32_t missed;
 	struct ev_dump dumps[DUMPS_MAX]; /* the last dump of each */
 	uint32_t dump_count;

@@ -81,7 +81,6 @@ static struct life *begin_preexisting(struct model *model, const struct record *
 		count_not_kept(model, socket);
 		return NULL;
 	}
-	model->healed.found++;
 	life->conn = socket->conn_id;
 	life->start_ns = socket->header.time_ns;
 	model__enter(model, life, socket->state, socket->header.time_ns);
@@ -182,7 +181,7 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	model__depart(model, life);
 	if (flow_table__rekey(&model->flows, life, model__wait_key(model, &tuple)))
 		return NULL;
-	model->healed.corrected++;
+	model->unrecorded++;
 	flow_table__let_socket_go(&model->flows, life);
 	life->flags |= LIFE_WAITING | LIFE_INCOMPLETE;
 	life->wait_state = socket->state;
@@ -282,6 +281,15 @@ static bool is_due(const struct life *life, const struct ev_dump *dump)
 	       dump->began_ns - life->entered_ns >= TIMEWAIT_LEN_S * NS_PER_S;
 }
 
+/* Whether what becomes of it has records. A minisocket and a half-open request may be known
+ * from dumps alone. */
+static bool records_tell(const struct model *model, const struct life *life)
+{
+	if (life->flags & LIFE_SOCKET_GONE)
+		return model->waits_told;
+	return model->requests_told || life->state != EV_SYN_RECV || !(life->flags & LIFE_PREEXISTING);
+}
+
 /*
  * Compares a life with the dump that is over. Whatever records have told since it
  * began is newer. True when it is over: two dumps in a row did not show it.
@@ -302,7 +310,7 @@ static bool sweep_life(struct model *model, struct life *life, const struct ev_d
 		life->seen = SEEN_MISSED;
 		model->missed |= 1U << life->state;
 	} else if (seen != life->state) {
-		model->healed.corrected++;
+		model->unrecorded += records_tell(model, life);
 		life->flags |= LIFE_INCOMPLETE;
 		model__enter(model, life, seen, dump->began_ns);
 	}
@@ -318,7 +326,7 @@ static void end_swept(struct model *model, struct life *life, const struct ev_du
 				 dump->began_ns, changes);
 		return;
 	}
-	model->healed.closed++;
+	model->unrecorded += records_tell(model, life);
 	life->flags |= LIFE_INCOMPLETE;
 	model__end_life(model, life, dump->header.time_ns, changes);
 }

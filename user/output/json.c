@@ -741,6 +741,10 @@ static void json_stop(struct printer *printer, uint64_t time_ns, const struct le
 		LITERAL(out, ",\"doubles\":");
 		strbuf__u64(out, ledger->doubles);
 	}
+	if (ledger->unrecorded) {
+		LITERAL(out, ",\"unrecorded\":");
+		strbuf__u64(out, ledger->unrecorded);
+	}
 	strbuf__char(out, '}');
 	put_not_kept(out, ledger);
 	json__close(printer);

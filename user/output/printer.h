@@ -47,8 +47,9 @@ struct ledger {
 	uint64_t attempted; /* the kernel's count; 0 and !attempted_known if cut */
 	uint64_t delivered; /* the decoder's */
 	uint64_t lost[EV_LOSS_REASONS_MAX];
-	uint64_t malformed; /* delivered, and refused by the decoder */
-	uint64_t doubles;   /* delivered, and passed over: told a second time */
+	uint64_t malformed;  /* delivered, and refused by the decoder */
+	uint64_t doubles;    /* delivered, and passed over: told a second time */
+	uint64_t unrecorded; /* changes of state that the kernel's tables told, and no record */
 	bool attempted_known;
 	uint64_t not_kept[TABLE_COUNT]; /* what the model had no room for */
 };

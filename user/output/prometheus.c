@@ -576,6 +576,8 @@ static void put_ledger(struct strbuf *out, const struct ledger *ledger)
 	       ledger->malformed);
 	single(out, "records_doubled_total", "counter", "Transitions that came twice, and count once.",
 	       ledger->doubles);
+	single(out, "unrecorded_total", "counter",
+	       "Changes of state that no record told and the kernel's tables showed.", ledger->unrecorded);
 }
 
 static void put_tables(struct strbuf *out, const struct model *model)

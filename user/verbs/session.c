@@ -556,6 +556,11 @@ static void say_books(const struct session *session)
 	if (ledger->doubles)
 		log__line("%" PRIu64 " transitions were told twice by the stand-in, and shown once",
 			  ledger->doubles);
+	if (ledger->unrecorded)
+		log__line("%" PRIu64 " changes of state had no record; the kernel's tables showed them%s",
+			  ledger->unrecorded,
+			  lost ? "" :
+				 ": this kernel runs no program in some places, and does not count it");
 	say_not_kept(ledger);
 }
 
@@ -578,6 +583,7 @@ static int wind_up(struct session *session)
 	/* The reader that had enough still gets its stop line: --count 5 is
 	 * five events between start and stop. */
 	session->ledger.doubles = model__doubles(session->model);
+	session->ledger.unrecorded = model__unrecorded(session->model);
 	for (int table = 0; table < TABLE_COUNT; table++)
 		session->ledger.not_kept[table] = model__not_kept(session->model, (enum model_table)table);
 	if (session->prints)
