@@ -100,7 +100,7 @@ def complaints(batches; also; $netns; $kernel):
        | .ends += ($batch | count_type(["start", "stop"]))
        | .transitions += ($batch | count_type(["transition"])) end;
      if $batch != null then $batch | line_complaints($netns), also
-     else .transitions as $transitions | (.first.hooks.syn == "none") as $skips
+     else .transitions as $transitions | ((.first.hooks.syn // "none") == "none") as $skips
        | (.first | first_line($kernel)), (.last | last_line($transitions; $skips)),
          if .ends != 2 then "more than one start and one stop" else empty end
      end);
