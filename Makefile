@@ -82,7 +82,7 @@ $(BUILD)/holders.skel.h: $(BUILD)/bpf/holders.bpf.o
 $(BUILD)/user/source/live.o $(BUILD)/user/source/programs.o: $(SKELETON)
 $(BUILD)/user/source/holders.o: $(BUILD)/holders.skel.h
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@

@@ -70,6 +70,15 @@ static void start(struct heal *heal, struct source *source, struct scan_config *
 	}
 }
 
+/* One that sees overdue ends. */
+static void start_look(struct heal *heal, struct source *source, struct scan_config *config, bool narrow)
+{
+	heal->only_waits = false;
+	heal->narrow = narrow;
+	start(heal, source, config);
+	heal->looked_ns = heal->began_ns;
+}
+
 static void start_whole(struct heal *heal, struct source *source, uint64_t losses, bool soon)
 {
 	struct scan_config config = { .share = soon ? SHARE_SOON : SHARE_REGULAR };
@@ -81,19 +90,14 @@ static void start_whole(struct heal *heal, struct source *source, uint64_t losse
 	if (heal->missed)
 		config.states = states_to_confirm(heal->missed);
 	heal->losses = losses;
-	heal->only_waits = heal->narrow = false;
-	start(heal, source, &config);
-	heal->looked_ns = heal->began_ns;
+	start_look(heal, source, &config, false);
 }
 
 static void start_narrow(struct heal *heal, struct source *source)
 {
 	struct scan_config config = { .states = NARROW_STATES, .share = SHARE_SOON };
 
-	heal->only_waits = false;
-	heal->narrow = true;
-	start(heal, source, &config);
-	heal->looked_ns = heal->began_ns;
+	start_look(heal, source, &config, true);
 }
 
 static void start_waits(struct heal *heal, struct source *source)
