@@ -105,6 +105,11 @@ story() {
 
 @test "what existed before, and what is set right after a loss" { story preexisting; }
 @test "what no record has told, though none was lost" { story unrecorded; }
+@test "of a recording that was cut nobody knows what was lost" {
+    sed '/^stop/d' "$HERE/scenarios/unrecorded.txt" | "$MKREC" >cut.rec
+    "$TCPSAGA" flows -r cut.rec >cut.txt 2>cut.err
+    grep -q "2 changes of state had no record; the kernel's tables showed them$" cut.err || fail "$(cat cut.err)"
+}
 @test "half-open requests that only dumps show" { story half-open; }
 
 @test "minisockets: begun, promoted, reused, reset, refused, expired" {

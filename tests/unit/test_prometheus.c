@@ -86,7 +86,7 @@ static int setup(void **state)
 	make_findings();
 	strbuf__init(&out);
 	ledger = (struct ledger){.attempted = 12, .attempted_known = true, .delivered = 10,
-				 .lost[EV_LOST_RING_FULL] = 2};
+				 .lost[EV_LOST_RING_FULL] = 2, .unrecorded = 3};
 	info = (struct capture_info){.kernel = "6.12", .tool = "0.1", .source = "live",
 				     .hooks = "state=tp_btf syn=fentry handshake=fentry synack=tp_btf "
 					      "accept=fentry timewait=fentry",
@@ -275,6 +275,7 @@ static void test_empty(void **state)
 	expect_line(text, "tcpsaga_records_attempted_total 12");
 	expect_line(text, "tcpsaga_records_delivered_total 10");
 	expect_line(text, "tcpsaga_records_lost_total{reason=\"ring_full\"} 2");
+	expect_line(text, "tcpsaga_unrecorded_total 3");
 	expect_line(text, "tcpsaga_findings{rule=\"rule-3\"} 3");
 	expect_line(text, "tcpsaga_findings_raised_total{rule=\"rule-3\"} 6");
 	expect_line(text, "tcpsaga_process_cpu_seconds_total{mode=\"user\"} 1.500001");

@@ -288,7 +288,7 @@ static void say_ledger(struct agent *agent)
 	const struct ledger *ledger = feed__ledger(&agent->feed);
 
 	log__line("agent: %" PRIu64 " records attempted, %" PRIu64 " delivered, %" PRIu64 " lost, %" PRIu64
-		  " malformed, %" PRIu64 " changes of state without one; %u connections open",
+		  " malformed; %" PRIu64 " changes of state had no record; %u connections open",
 		  ledger->attempted, ledger->delivered, sum_lost(ledger), ledger->malformed,
 		  ledger->unrecorded, model__flows(agent->feed.model)->open);
 }

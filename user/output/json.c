@@ -8,7 +8,6 @@
  */
 #include <netinet/in.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "output/json_parts.h"
@@ -48,7 +47,9 @@ void json__time(struct printer *printer, uint64_t boot_ns)
 }
 
 /* Every object begins alike: schema version, type, time. */
-#define TYPE(name) "{\"v\":1,\"type\":\"" name "\",\"ts\":"
+#define BEFORE_TYPE "{\"v\":1,\"type\":\""
+#define BEHIND_TYPE "\",\"ts\":"
+#define TYPE(name) BEFORE_TYPE name BEHIND_TYPE
 
 void json__open(struct printer *printer, const char *type, uint64_t time_ns)
 {
@@ -56,7 +57,9 @@ void json__open(struct printer *printer, const char *type, uint64_t time_ns)
 
 	if (!at)
 		return;
-	at += sprintf(at, TYPE("%s"), type);
+	at = WRITE(at, BEFORE_TYPE);
+	at = stpcpy(at, type);
+	at = WRITE(at, BEHIND_TYPE);
 	strbuf__wrote(&printer->out, write_time(printer, at, time_ns));
 }
 

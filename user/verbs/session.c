@@ -556,11 +556,13 @@ static void say_books(const struct session *session)
 	if (ledger->doubles)
 		log__line("%" PRIu64 " transitions were told twice by the stand-in, and shown once",
 			  ledger->doubles);
+	/* The books of a recording that was cut are not known. */
 	if (ledger->unrecorded)
 		log__line("%" PRIu64 " changes of state had no record; the kernel's tables showed them%s",
 			  ledger->unrecorded,
-			  lost ? "" :
-				 ": this kernel runs no program in some places, and does not count it");
+			  lost || !session->stopped ?
+				  "" :
+				  ": this kernel runs no program in some places, and does not count it");
 	say_not_kept(ledger);
 }
 
