@@ -44,8 +44,7 @@ static __always_inline bool claim(__u64 cookie)
 
 static __always_inline struct ledger_accepts *my_accepts(void)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct ledger_cpu *book = bpf_map_lookup_elem(&ledger, &cpu);
+	struct ledger_cpu *book = book_here();
 
 	return book ? &book->accepts : NULL;
 }

@@ -18,13 +18,14 @@
  * caught in three programs before an event is lost; then it is counted.
  *
  * Maps
- *   told     the last event that was told: by CPU, one for sockets locked by a task
- *            and one for the rest, which is what a softirq has; from 7.0 on, where
- *            a task may go to another CPU meanwhile, by the socket's address.
- *            Another one in its place, and the event is told twice; the second time
- *            has a flag.
- *   scratch  per CPU: where an address becomes a number, for the same two.
- *   calls    on_state_again, for the stand-ins.
+ *   cpu_rings  where records go first; and the last event that was told on this CPU,
+ *              one for sockets locked by a task and one for the rest, which is what a
+ *              softirq has.
+ *   told       the same from 7.0 on, where a task may go to another CPU meanwhile: by
+ *              the socket's address. Another one in its place, and the event is told
+ *              twice; the second time has a flag.
+ *   scratch    per CPU: where an address becomes a number, for the same two.
+ *   calls      on_state_again, for the stand-ins.
  *
  * It fires before sk_state is written, so the states are its arguments. MPTCP's
  * own sockets (protocol 262) and SCTP pass the same tracepoint and are skipped;
@@ -35,7 +36,7 @@
  * tcpsaga.bpf.h.
  */
 #define MAY_CALL_KERNEL /* accept.h tells why this object alone */
-#include "tcpsaga.bpf.h"
+#include "cpu_ring.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -51,11 +52,12 @@ const volatile __u32 timewait_args = 0;
 const volatile __u32 task_struct_id = 0;
 const volatile __u64 id_key = 0;
 const volatile __u64 wakeup_bytes = 0;
+const volatile __u32 cpu_ring_bytes = 0;
 const volatile __u32 simulate_loss = 0;
-volatile __u32 consumer_waits = 0;
 
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");
+struct cpu_rings_map cpu_rings SEC(".maps");
 struct asked_map asked SEC(".maps");
 
 /*
@@ -134,6 +136,7 @@ static __always_inline const struct sock *sk_of(const struct tcp_sock *tp)
 
 /* A transition that is being reported: the arguments and what was found out. */
 struct step {
+	struct cpu_ring *here;
 	struct sock *sk;
 	struct tcp_sock *tp;
 	const struct net *net;
@@ -232,27 +235,6 @@ static __always_inline void put_transition(struct ev_transition *t, const struct
 	t->flags = step->flags;
 }
 
-static __always_inline void send_compact(const struct step *step)
-{
-	struct ev_transition *r = reserve(EV_TRANSITION, sizeof(*r));
-
-	if (!r)
-		return;
-	put_transition(r, step);
-	submit(r);
-}
-
-static __always_inline void send_owned(const struct step *step, const struct ev_owner *owner)
-{
-	struct ev_transition_owned *r = reserve(EV_TRANSITION_OWNED, sizeof(*r));
-
-	if (!r)
-		return;
-	put_transition(&r->transition, step);
-	r->owner = *owner;
-	submit(r);
-}
-
 /* The argument of the listen() that this thread is in: syscall.bpf.c put it
  * there. 0 when it did not. */
 static __always_inline __u32 asked_for(void)
@@ -275,43 +257,15 @@ static __always_inline void put_backlog(struct ev_birth *r, const struct step *s
 	r->asked = listens ? asked_for() : 0;
 }
 
-static __always_inline void send_birth(const struct step *step, const struct ev_owner *owner)
+static __always_inline void put_totals(struct ev_totals *totals, const struct step *step)
 {
-	struct ev_birth *r = reserve(EV_BIRTH, sizeof(*r));
-
-	if (!r)
-		return;
-	put_transition(&r->transition, step);
-	put_place(&r->place, step->sk, step->net->ns.inum);
-	r->owner = *owner;
-	r->error = step->sk->sk_err;
-	put_backlog(r, step);
-	submit(r);
+	totals->bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
+	totals->bytes_received = step->tp->bytes_received - fin_received(step->sk);
+	totals->retransmits = step->tp->total_retrans;
+	totals->error = step->sk->sk_err;
 }
 
-static __always_inline void send_close(const struct step *step, const struct ev_owner *owner)
-{
-	struct ev_close *r = reserve(EV_CLOSE, sizeof(*r));
-
-	if (!r)
-		return;
-	put_transition(&r->transition, step);
-	put_place(&r->place, step->sk, step->net->ns.inum);
-	r->owner = *owner;
-	r->totals.bytes_sent = step->tp->bytes_sent - step->tp->bytes_retrans;
-	r->totals.bytes_received = step->tp->bytes_received - fin_received(step->sk);
-	r->totals.retransmits = step->tp->total_retrans;
-	r->totals.error = step->sk->sk_err;
-	submit(r);
-}
-
-enum { TOLD_SLOTS_BITS = 12, TOLD_SLOTS = 1 << TOLD_SLOTS_BITS, TOLD_PER_CPU = 8 };
-
-struct told {
-	__u64 sk;
-	__u32 states;
-	__u32 pad;
-};
+enum { TOLD_SLOTS_BITS = 12, TOLD_SLOTS = 1 << TOLD_SLOTS_BITS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -355,18 +309,9 @@ static __always_inline struct told *told_by_address(struct sock *sk)
 	return bpf_map_lookup_elem(&told, &key);
 }
 
-/* No two CPUs share a cache line, wherever in one the map begins. */
-static __always_inline struct told *told_here(struct sock *sk)
+static __always_inline struct told *told_of(struct cpu_ring *here, struct sock *sk)
 {
-	bool locked = sk->sk_lock.owned;
-	__u32 key = (bpf_get_smp_processor_id() * TOLD_PER_CPU + locked) % TOLD_SLOTS;
-
-	return bpf_map_lookup_elem(&told, &key);
-}
-
-static __always_inline struct told *told_of(struct sock *sk)
-{
-	return preempts ? told_by_address(sk) : told_here(sk);
+	return preempts ? told_by_address(sk) : &here->told[sk->sk_lock.owned != 0];
 }
 
 static __always_inline __u32 states_of(int from, int to)
@@ -374,24 +319,71 @@ static __always_inline __u32 states_of(int from, int to)
 	return (__u8)from << 8 | (__u8)to;
 }
 
-/* The step has passed the filter. */
+/* A record of any kind. All have the transition first; place and owner lie at the same
+ * place in a birth and in a close. */
+union record {
+	struct ev_transition transition;
+	struct ev_transition_owned owned;
+	struct ev_birth birth;
+	struct ev_close close;
+};
+
+_Static_assert(sizeof(union record) <= CPU_RING_RECORD, "a record would not fit");
+_Static_assert(__builtin_offsetof(struct ev_birth, place) == __builtin_offsetof(struct ev_close, place),
+	       "see put_all()");
+_Static_assert(__builtin_offsetof(struct ev_birth, owner) == __builtin_offsetof(struct ev_close, owner),
+	       "see put_all()");
+
+static __always_inline enum ev_kind kind_of(const struct step *step)
+{
+	return step->new_state == EV_STATE_CLOSE ? EV_CLOSE :
+	       is_birth(step)			 ? EV_BIRTH :
+	       is_owned(step)			 ? EV_TRANSITION_OWNED :
+						   EV_TRANSITION;
+}
+
+static __always_inline __u32 size_of(enum ev_kind kind)
+{
+	return kind == EV_CLOSE		   ? sizeof(struct ev_close) :
+	       kind == EV_BIRTH		   ? sizeof(struct ev_birth) :
+	       kind == EV_TRANSITION_OWNED ? sizeof(struct ev_transition_owned) :
+					     sizeof(struct ev_transition);
+}
+
+/* What there is beside the transition. */
+static __always_inline void put_all(union record *r, const struct step *step, enum ev_kind kind)
+{
+	struct ev_owner *owner = &r->owned.owner;
+
+	if (kind != EV_TRANSITION_OWNED) {
+		put_place(&r->close.place, step->sk, netns_here(step->here, step->net));
+		owner = &r->close.owner;
+	}
+	put_owner(owner, may_own(step));
+	if (kind == EV_CLOSE)
+		put_totals(&r->close.totals, step);
+	if (kind == EV_BIRTH) {
+		r->birth.error = step->sk->sk_err;
+		put_backlog(&r->birth, step);
+	}
+}
+
+/* The step has passed the filter. One way for all kinds: the less code there is, the more
+ * of it is in the caches when the next one comes. */
 static __always_inline void send(struct step *step)
 {
-	struct ev_owner owner;
-	bool closes = step->new_state == EV_STATE_CLOSE;
+	enum ev_kind kind;
+	union record *r;
 
 	find_out(step);
-	if (!closes && !is_birth(step) && !is_owned(step)) {
-		send_compact(step);
+	kind = kind_of(step);
+	r = reserve_here(step->here, kind, size_of(kind));
+	if (!r)
 		return;
-	}
-	put_owner(&owner, may_own(step));
-	if (closes)
-		send_close(step, &owner);
-	else if (is_birth(step))
-		send_birth(step, &owner);
-	else
-		send_owned(step, &owner);
+	put_transition(&r->transition, step);
+	if (kind != EV_TRANSITION)
+		put_all(r, step, kind);
+	send_here(step->here, r, kind, size_of(kind));
 }
 
 /* A namespace's number stands beside its count of sockets, which other CPUs write all the
@@ -404,9 +396,11 @@ static __always_inline bool passes(const struct step *step)
 			     step->local_port, step->remote_port, !is_clone(step));
 }
 
-static __always_inline void tell(struct sock *sk, int old, int new, __u16 flags)
+static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old, int new, __u16 flags)
 {
-	struct step step = { .sk = sk, .old_state = old, .new_state = new, .flags = flags };
+	struct step step = {
+		.here = here, .sk = sk, .old_state = old, .new_state = new, .flags = flags
+	};
 
 	/* tcp_close_state() sets the state again that it is in already when
 	 * close() comes after shutdown(): no transition. */
@@ -429,6 +423,8 @@ static __always_inline void tell(struct sock *sk, int old, int new, __u16 flags)
 
 static __always_inline void note_told(struct told *last, struct sock *sk, __u32 states)
 {
+	if (!last)
+		return;
 	last->sk = (__u64)sk;
 	last->states = states;
 }
@@ -436,21 +432,21 @@ static __always_inline void note_told(struct told *last, struct sock *sk, __u32 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int old, int new)
 {
-	struct told *last;
+	struct cpu_ring *here;
 
 	hold_cpu();
-	last = told_of(sk);
-	if (last)
-		note_told(last, sk, states_of(old, new));
-	tell(sk, old, new, 0);
+	here = ring_here();
+	if (here) {
+		note_told(told_of(here, sk), sk, states_of(old, new));
+		tell(here, sk, old, new, 0);
+	}
 	let_cpu_go();
 	return 0;
 }
 
 static __always_inline void count_nested(void)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct ledger_cpu *book = bpf_map_lookup_elem(&ledger, &cpu);
+	struct ledger_cpu *book = book_here();
 
 	if (book)
 		__sync_fetch_and_add(&book->nested, 1);
@@ -460,9 +456,13 @@ static __always_inline void count_nested(void)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_again, struct sock *sk, int old, int new)
 {
+	struct cpu_ring *here;
+
 	hold_cpu();
 	count_nested();
-	tell(sk, old, new, EV_F_STAND_IN);
+	here = ring_here();
+	if (here)
+		tell(here, sk, old, new, EV_F_STAND_IN);
 	let_cpu_go();
 	return 0;
 }
@@ -470,7 +470,8 @@ int BPF_PROG(on_state_again, struct sock *sk, int old, int new)
 /* The last to run leaves nothing behind: the socket may do the same again. */
 static __always_inline bool is_untold(struct sock *sk, int old, int new, bool is_last)
 {
-	struct told *last = told_of(sk);
+	struct cpu_ring *here = ring_here();
+	struct told *last = here ? told_of(here, sk) : NULL;
 	__u32 states = states_of(old, new);
 
 	if (!last)

@@ -4,9 +4,10 @@
  * socket is. The definitions of the maps and settings stand in state.bpf.c.
  *
  * Maps
- *   ring    records to userspace. When it is full a record is counted as lost
- *           and dropped; the TCP path never waits.
- *   ledger  per CPU: records attempted and lost, per kind.
+ *   ring       records to userspace. When it is full a record is counted as lost
+ *              and dropped; the TCP path never waits.
+ *   cpu_rings  per CPU: the same for transitions, without a lock (cpu_ring.h).
+ *   ledger     per CPU: records attempted and lost, per kind.
  */
 #ifndef TCPSAGA_BPF_H
 #define TCPSAGA_BPF_H
@@ -17,6 +18,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
+#include "cpu_ring.h"
 #include "event.h"
 #include "ledger.h"
 #include "settings.h"
@@ -50,10 +52,6 @@ extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
 
-/* Set by live.c before it waits for the next record, however long that takes;
- * cleared by who sends it. */
-extern volatile __u32 consumer_waits;
-
 /*
  * The return value in a fexit program, which stands behind the function's
  * arguments: how many there are differs per kernel, and bpf_get_func_ret() is
@@ -80,6 +78,14 @@ struct ledger_map {
 	__type(value, struct ledger_cpu);
 };
 
+struct cpu_rings_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* live.c sets the number of possible CPUs, */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct cpu_ring)); /* and the room for records behind it */
+};
+
 struct asked_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -95,38 +101,50 @@ __hidden void cpu__let_go(void);
 extern struct asked_map asked SEC(".maps");
 extern struct ring_map ring SEC(".maps");
 extern struct ledger_map ledger SEC(".maps");
+extern struct cpu_rings_map cpu_rings SEC(".maps");
 
 enum { WAKEUP_ASKED = 7 << 10 }; /* bits of the time in ns */
 
-/*
- * Room for a record of this kind, or NULL. Counts the attempt, and the loss.
- * Atomic, because a softirq may run a program of ours in the middle of another
- * one on the same CPU; the result is unused, which arm64's 5.10 needs.
- */
-static __always_inline void *reserve(enum ev_kind kind, __u64 size)
+static __always_inline struct cpu_ring *ring_here(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct ledger_cpu *book = bpf_map_lookup_elem(&ledger, &cpu);
-	struct ev_header *header;
 
-	if (!book)
-		return NULL;
+	return bpf_map_lookup_elem(&cpu_rings, &cpu);
+}
+
+static __always_inline struct ledger_cpu *book_here(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&ledger, &cpu);
+}
+
+static __always_inline bool is_to_be_lost(void)
+{
+	return simulate_loss && bpf_get_prandom_u32() < simulate_loss;
+}
+
+/* What is counted here is atomic, because a softirq may run a program of ours in the middle
+ * of another one on the same CPU; the result is unused, which arm64's 5.10 needs. */
+
+/* True when there is to be a record of this kind. Counts the attempt, and the loss that was
+ * asked for. */
+static __always_inline bool attempt(struct ledger_cpu *book, enum ev_kind kind)
+{
 	__sync_fetch_and_add(&book->attempted[kind], 1);
-	if (simulate_loss && bpf_get_prandom_u32() < simulate_loss) {
-		__sync_fetch_and_add(&book->lost_simulated[kind], 1);
-		return NULL;
-	}
-	header = bpf_ringbuf_reserve(&ring, size, 0);
-	if (!header) {
-		__sync_fetch_and_add(&book->lost_ring_full[kind], 1);
-		return NULL;
-	}
+	if (!is_to_be_lost())
+		return true;
+	__sync_fetch_and_add(&book->lost_simulated[kind], 1);
+	return false;
+}
+
+static __always_inline void begin_record(struct ev_header *header, enum ev_kind kind, __u64 size)
+{
 	header->len = size;
 	header->version = EV_VERSION;
 	header->kind = kind;
-	header->cpu = cpu;
+	header->cpu = bpf_get_smp_processor_id();
 	header->time_ns = bpf_ktime_get_boot_ns();
-	return header;
 }
 
 /*
@@ -136,18 +154,40 @@ static __always_inline void *reserve(enum ev_kind kind, __u64 size)
  * so it is done in one microsecond of eight: where many records come there is one
  * soon.
  */
+static __always_inline __u64 wakeup(struct cpu_ring *here, __u64 time_ns)
+{
+	if (here->waits) {
+		here->waits = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
+	if (!(time_ns & WAKEUP_ASKED) && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* Room for a record of this kind, or NULL. */
+static __always_inline void *reserve(enum ev_kind kind, __u64 size)
+{
+	struct ledger_cpu *book = book_here();
+	struct ev_header *header;
+
+	if (!book || !attempt(book, kind))
+		return NULL;
+	header = bpf_ringbuf_reserve(&ring, size, 0);
+	if (!header) {
+		__sync_fetch_and_add(&book->lost_ring_full[kind], 1);
+		return NULL;
+	}
+	begin_record(header, kind, size);
+	return header;
+}
+
 static __always_inline void submit(void *record)
 {
 	const struct ev_header *header = record;
-	__u64 flags = BPF_RB_NO_WAKEUP;
+	struct cpu_ring *here = ring_here();
 
-	if (consumer_waits) {
-		consumer_waits = 0;
-		flags = BPF_RB_FORCE_WAKEUP;
-	} else if (!(header->time_ns & WAKEUP_ASKED) &&
-		   bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
-	bpf_ringbuf_submit(record, flags);
+	bpf_ringbuf_submit(record, here ? wakeup(here, header->time_ns) : 0);
 }
 
 /*

@@ -108,6 +108,7 @@ struct netns_core {
 
 struct net {
 	struct ns_common ns;
+	__u64 net_cookie; /* up to 5.11 another type, and made when somebody asks */
 	struct netns_core core;
 	struct netns_ipv4 ipv4;
 };

@@ -15,6 +15,12 @@ void book__add_cpu(struct book *book, struct ledger_cpu *sum, const struct ledge
 		sum->accepts.none[program] += cpu->accepts.none[program];
 }
 
+void book__add_cpu_ring(struct book *book, const struct cpu_ring *ring)
+{
+	for (int kind = 0; kind < CPU_RING_KINDS; kind++)
+		book->attempted += ring->attempted[kind];
+}
+
 static uint64_t less(uint64_t from, uint64_t what)
 {
 	return from > what ? from - what : 0;

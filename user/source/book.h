@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bpf/cpu_ring.h"
 #include "bpf/event.h"
 #include "bpf/ledger.h"
 
@@ -22,6 +23,9 @@ struct book {
 
 /* Adds what a CPU has counted; sum takes what book__settle() needs of it. */
 void book__add_cpu(struct book *book, struct ledger_cpu *sum, const struct ledger_cpu *cpu);
+
+/* Adds the attempts that it has counted in its own ring. */
+void book__add_cpu_ring(struct book *book, const struct cpu_ring *ring);
 
 /* lost[EV_LOST_RECURSION] holds how often each kind's programs were skipped, of
  * on_state and on_accept the first: takes out what another one has told, and

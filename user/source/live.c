@@ -3,10 +3,10 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 #include "base/heap.h"
 #include "bpf/event.h"
 #include "source/programs.h"
+#include "source/rings.h"
 
 enum {
 	/* On a quiet host the next record wakes us, and we look now and then at the
@@ -25,6 +26,8 @@ enum {
 	/* One poll ends after so many, lest a ring that fills as fast as it is
 	 * read keeps the caller from everything else. */
 	RECORDS_PER_POLL = 65536,
+	/* While they were taken as many have come that it is worth to go on. */
+	BACKLOG = 4096,
 	/* A loss must be visible within a second. */
 	LOSS_CHECK_MS = 400,
 	/* A program that runs while its hook is detached may still submit. */
@@ -39,23 +42,17 @@ enum {
 struct live {
 	struct source source;
 	struct programs programs;
-	struct ring_buffer *ring;	 /* owned */
+	struct rings rings;
 	const struct ledger_cpu *ledger; /* mapped, one per possible CPU */
 	size_t ledger_bytes;
-	/* The ring's own counts of bytes, mapped: libbpf's accessors are newer than
-	 * the libbpf of Debian 12. */
-	const volatile unsigned long *consumed;
-	const volatile unsigned long *produced;
 	struct book told; /* losses that were handed out as EV_LOSS */
 	struct book seen; /* as of the last look */
 	bool accept_is_function;
 	uint64_t checked_ns; /* when the book was last looked at */
 	uint64_t settled_ns; /* when it was the time before: misses until then have been told */
 	uint64_t handed_out;
-	source_take_fn take; /* for the time of one poll */
-	void *context;
-	unsigned int taken; /* in this poll */
-	int verdict;	    /* what take() returned */
+	unsigned int taken; /* in the last poll */
+	bool armed;	    /* since an earlier poll, and nothing has come since */
 };
 
 static int map_ledger(struct live *live)
@@ -74,44 +71,14 @@ static int map_ledger(struct live *live)
 	return 0;
 }
 
-static int on_ring_record(void *context, void *data, size_t len)
+static int open_rings(struct live *live)
 {
-	struct live *live = context;
+	const struct programs *programs = &live->programs;
 
-	live->handed_out++;
-	live->taken++;
-	live->verdict = live->take(live->context, data, len);
-	if (live->verdict)
-		return -ECANCELED;
-	return live->taken >= RECORDS_PER_POLL ? -EAGAIN : 0;
-}
-
-/* The first page of the map holds the consumer's position, the second one the
- * producers' (ringbuf_map_mmap_kern()). */
-static const volatile unsigned long *map_position(const struct live *live, size_t offset)
-{
-	void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED,
-			  bpf_map__fd(live->programs.skel->maps.ring), (off_t)offset);
-
-	return page == MAP_FAILED ? NULL : page;
-}
-
-static void unmap_position(const volatile unsigned long *position)
-{
-	if (position)
-		munmap((void *)position, (size_t)sysconf(_SC_PAGESIZE));
-}
-
-static int open_ring(struct live *live)
-{
-	live->ring =
-		ring_buffer__new(bpf_map__fd(live->programs.skel->maps.ring), on_ring_record, live, NULL);
-	if (!live->ring)
-		return -errno;
-	live->source.fd = ring_buffer__epoll_fd(live->ring);
-	live->consumed = map_position(live, 0);
-	live->produced = map_position(live, (size_t)sysconf(_SC_PAGESIZE));
-	return live->consumed && live->produced ? 0 : -ENOMEM;
+	live->source.fd = bpf_map__fd(programs->skel->maps.ring);
+	return rings__open(&live->rings, live->source.fd, programs->ring_bytes,
+			   bpf_map__fd(programs->skel->maps.cpu_rings), programs->cpu_ring_bytes,
+			   (unsigned int)programs->cpus);
 }
 
 /* Appends to the note, as far as there is room. */
@@ -173,8 +140,10 @@ static void read_book(const struct live *live, struct book *book)
 	struct ledger_cpu sum = { 0 };
 
 	memset(book, 0, sizeof(*book));
-	for (int cpu = 0; cpu < live->programs.cpus; cpu++)
+	for (int cpu = 0; cpu < live->programs.cpus; cpu++) {
 		book__add_cpu(book, &sum, &live->ledger[cpu]);
+		book__add_cpu_ring(book, rings__cpu(&live->rings, (unsigned int)cpu));
+	}
 	programs__add_misses(&live->programs, book);
 	book__settle(book, &sum, live->accept_is_function);
 }
@@ -250,39 +219,37 @@ static int tell_lasting_losses(struct live *live, source_take_fn take, void *con
 	return tell_losses(live, &lasting, read_ns, take, context);
 }
 
-static int consume(struct live *live, source_take_fn take, void *context)
+/* One round of all rings. */
+static int consume(struct live *live, source_take_fn take, void *context, struct rings_round *round)
 {
-	int n;
+	int err = rings__consume(&live->rings, clock__boot_ns(), RECORDS_PER_POLL, take, context, round);
 
-	live->take = take;
-	live->context = context;
-	live->taken = 0;
-	live->verdict = 0;
-	n = ring_buffer__consume(live->ring);
-	if (n == -ECANCELED)
-		return live->verdict;
-	return n < 0 && n != -EAGAIN ? n : 0;
+	live->handed_out += round->taken;
+	live->taken += round->taken;
+	return err;
 }
 
 /*
- * Has the next record wake us. One that is there already has not seen that; one that
- * comes right now on another CPU may not see it either where a processor lets its load
- * go before its own store (not on x86): then it waits for POLL_QUIET_MS.
+ * Has the next record wake us. One that is there already has not seen that, nor has one
+ * that is being made on another CPU right now: so the first sleep is a short one.
  */
 static bool arm_wakeup(struct live *live)
 {
-	__atomic_store_n(&live->programs.skel->bss->consumer_waits, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(live->produced, __ATOMIC_SEQ_CST) == *live->consumed)
+	rings__want_wakeup(&live->rings, true);
+	if (rings__are_empty(&live->rings))
 		return true;
-	__atomic_store_n(&live->programs.skel->bss->consumer_waits, 0, __ATOMIC_RELAXED);
+	rings__want_wakeup(&live->rings, false);
 	return false;
 }
 
 static int next_patience_ms(struct live *live)
 {
+	bool was_armed = live->armed;
+
+	live->armed = !live->taken && !live->source.hurry && (was_armed || arm_wakeup(live));
 	if (live->taken >= RECORDS_PER_POLL)
 		return 0;
-	return live->taken || live->source.hurry || !arm_wakeup(live) ? POLL_BUSY_MS : POLL_QUIET_MS;
+	return live->armed && was_armed ? POLL_QUIET_MS : POLL_BUSY_MS;
 }
 
 /* For the next record, or until the caller has something to do. */
@@ -290,14 +257,14 @@ static int wait_for_record(const struct source *source)
 {
 	int wait_ms = source__patience_ms(source);
 	uint64_t now_ns = source->until_ns ? clock__boot_ns() : 0;
-	struct epoll_event event;
+	struct pollfd record = { .fd = source->fd, .events = POLLIN };
 
 	if (source->until_ns && source->until_ns < now_ns + (uint64_t)wait_ms * NS_PER_MS)
 		wait_ms = source->until_ns > now_ns ?
 				  (int)((source->until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS) :
 				  0;
 	/* EINTR is a signal: the caller will see it. */
-	if (wait_ms && epoll_wait(source->fd, &event, 1, wait_ms) < 0 && errno != EINTR)
+	if (wait_ms && poll(&record, 1, wait_ms) < 0 && errno != EINTR)
 		return -errno;
 	return 0;
 }
@@ -306,11 +273,16 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 {
 	struct live *live = (struct live *)source;
 	int err = source->no_wait ? 0 : wait_for_record(source);
+	struct rings_round round;
 
 	if (err)
 		return err;
-	__atomic_store_n(&live->programs.skel->bss->consumer_waits, 0, __ATOMIC_RELAXED);
-	err = consume(live, take, context);
+	live->taken = 0;
+	do
+		err = consume(live, take, context, &round);
+	while (!err && round.taken > BACKLOG && live->taken < RECORDS_PER_POLL);
+	if (live->taken)
+		rings__want_wakeup(&live->rings, false);
 	source->patience_ms = next_patience_ms(live);
 	if (err || clock__boot_ns() - live->checked_ns < LOSS_CHECK_MS * NS_PER_MS)
 		return err;
@@ -320,33 +292,30 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 static int live_settle(struct source *source, source_take_fn take, void *context)
 {
 	struct live *live = (struct live *)source;
-	unsigned long until = __atomic_load_n(live->produced, __ATOMIC_ACQUIRE);
-	uint64_t until_ns = clock__boot_ns() + SETTLE_MS * NS_PER_MS;
+	uint64_t from_ns = clock__boot_ns(), patience_ns = from_ns + SETTLE_MS * NS_PER_MS;
+	struct rings_round round;
 	int err;
 
-	/* The positions only ever grow, and wrap with their type. */
-	while ((long)(until - *live->consumed) > 0) {
-		err = consume(live, take, context);
-		if (err || (long)(until - *live->consumed) <= 0)
-			return err;
-		if (!live->taken && clock__boot_ns() > until_ns)
+	do {
+		err = consume(live, take, context, &round);
+		if (!err && !round.taken && clock__boot_ns() > patience_ns)
 			return -EAGAIN;
-	}
-	return 0;
+	} while (!err && round.until_ns < from_ns);
+	return err;
 }
 
 static int drain(struct live *live, struct book *book, source_take_fn take, void *context)
 {
 	uint64_t until_ns = clock__boot_ns() + DRAIN_MS * NS_PER_MS;
-	struct epoll_event event;
+	struct rings_round round;
 	int err;
 
 	for (;;) {
-		err = consume(live, take, context);
+		err = consume(live, take, context, &round);
 		read_book(live, book);
 		if (err || book__is_balanced(book, live->handed_out) || clock__boot_ns() > until_ns)
 			return err;
-		epoll_wait(live->source.fd, &event, 1, 1);
+		poll(NULL, 0, 1);
 	}
 }
 
@@ -357,6 +326,10 @@ static int live_stop(struct source *source, source_take_fn take, void *context)
 	struct book book;
 	int err;
 
+	/* To let go of the hooks takes seconds on a slow machine. */
+	err = tell_lasting_losses(live, take, context);
+	if (err)
+		return err;
 	programs__detach(&live->programs);
 	err = drain(live, &book, take, context);
 	if (!err)
@@ -376,9 +349,7 @@ static void live_free(struct source *source)
 
 	if (live->ledger)
 		munmap((void *)live->ledger, live->ledger_bytes);
-	unmap_position(live->consumed);
-	unmap_position(live->produced);
-	ring_buffer__free(live->ring);
+	rings__close(&live->rings);
 	programs__fini(&live->programs);
 	free(live);
 }
@@ -401,7 +372,7 @@ static int open_maps(struct live *live)
 {
 	int err = map_ledger(live);
 
-	return err ? err : open_ring(live);
+	return err ? err : open_rings(live);
 }
 
 /* Once it is known what works here. */
@@ -420,7 +391,8 @@ static int begin(struct live *live, const struct live_config *config, struct tri
 	describe(live, config, trial->results);
 	live->accept_is_function = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->settled_ns = live->checked_ns = live->source.info.start_ns;
-	live->source.patience_ms = arm_wakeup(live) ? POLL_QUIET_MS : 0;
+	live->armed = arm_wakeup(live);
+	live->source.patience_ms = live->armed ? POLL_BUSY_MS : 0;
 	return 0;
 }
 

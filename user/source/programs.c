@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "source/excerpt.h"
+#include "source/rings.h"
 #include "source/sockops.h"
 #include "source/tracefs.h"
 
@@ -113,10 +114,34 @@ static bool has_addresses(const struct kernel_filter *filter)
 	       has_net(&filter->either_net);
 }
 
+static int size_maps(struct programs *programs, const struct live_config *config)
+{
+	struct tcpsaga_bpf *skel = programs->skel;
+	uint32_t cpus;
+	int err;
+
+	programs->cpus = libbpf_num_possible_cpus();
+	if (programs->cpus < 0)
+		return programs->cpus;
+	cpus = (uint32_t)programs->cpus;
+	programs->ring_bytes = config->ring_bytes ? config->ring_bytes : LIVE_RING_BYTES;
+	programs->cpu_ring_bytes = rings__cpu_bytes(programs->ring_bytes, cpus);
+	skel->rodata->wakeup_bytes = programs->ring_bytes / 4;
+	skel->rodata->cpu_ring_bytes = (uint32_t)programs->cpu_ring_bytes;
+	err = bpf_map__set_max_entries(skel->maps.ledger, cpus);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.ring, (uint32_t)programs->ring_bytes);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.cpu_rings, cpus);
+	if (!err)
+		err = bpf_map__set_value_size(skel->maps.cpu_rings,
+					      (uint32_t)rings__cpu_value(programs->cpu_ring_bytes));
+	return err;
+}
+
 static int configure(struct programs *programs, const struct live_config *config, const struct trial *trial)
 {
 	struct tcpsaga_bpf *skel = programs->skel;
-	uint32_t ring_bytes = config->ring_bytes ? config->ring_bytes : LIVE_RING_BYTES;
 	struct bpf_program *program;
 	uint64_t key;
 
@@ -134,17 +159,12 @@ static int configure(struct programs *programs, const struct live_config *config
 	skel->rodata->accept_args = trial->accept_args;
 	skel->rodata->timewait_args = trial->timewait_args;
 	skel->rodata->id_key = key;
-	skel->rodata->wakeup_bytes = ring_bytes / 4;
 	skel->rodata->simulate_loss = config->simulate_loss;
 	skel->rodata->task_struct_id = kernel__struct(&trial->kernel, "task_struct");
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(programs, trial, want_program);
 	bpf_program__set_autoload(skel->progs.on_state_again, true);
-	programs->cpus = libbpf_num_possible_cpus();
-	if (programs->cpus < 0)
-		return programs->cpus;
-	bpf_map__set_max_entries(skel->maps.ledger, (uint32_t)programs->cpus);
-	return bpf_map__set_max_entries(skel->maps.ring, ring_bytes);
+	return size_maps(programs, config);
 }
 
 /* What the stand-ins call. */

@@ -16,6 +16,8 @@ enum { PROGRAMS_MAX = 64 };
 struct programs {
 	struct tcpsaga_bpf *skel; /* owned; NULL: not loaded */
 	int cpus;		  /* that there may be: entries of the ledger */
+	size_t ring_bytes;
+	size_t cpu_ring_bytes; /* 0: CPUs have no rings of their own */
 	struct {
 		int info_fd; /* owned: what the kernel tells of the program; -1: nothing */
 		enum ev_kind kind;
