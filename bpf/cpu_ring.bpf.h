@@ -18,8 +18,8 @@ static __always_inline __u32 place_of_next(const struct cpu_ring *here, __u32 le
 {
 	__u64 produced = here->produced;
 
-	if (!cpu_ring_bytes || level || here->waits ||
-	    produced + size - here->consumed > cpu_ring_bytes)
+	if (unlikely(!cpu_ring_bytes || level || here->waits ||
+		     produced + size - here->consumed > cpu_ring_bytes))
 		return CPU_RING_SPARE + level * CPU_RING_RECORD;
 	return CPU_RING_BYTES + (produced & (cpu_ring_bytes - 1));
 }
@@ -38,13 +38,13 @@ static __always_inline void count_attempt(struct cpu_ring *here, __u32 level, en
 {
 	struct ledger_cpu *book;
 
-	if (!level) {
-		here->attempted[kind]++;
+	if (unlikely(level)) {
+		book = book_here();
+		if (book)
+			__sync_fetch_and_add(&book->attempted[kind], 1);
 		return;
 	}
-	book = book_here();
-	if (book)
-		__sync_fetch_and_add(&book->attempted[kind], 1);
+	here->attempted[kind]++;
 }
 
 /* Room for a record of this kind, or NULL; the next thing to do is to send it. */
@@ -53,12 +53,12 @@ static __always_inline void *reserve_here(struct cpu_ring *here, enum ev_kind ki
 	__u32 level = here->writing, at;
 	struct ev_header *header;
 
-	if (level >= CPU_RING_LEVELS) /* never: nothing comes over a softirq */
+	if (unlikely(level >= CPU_RING_LEVELS)) /* never: nothing comes over a softirq */
 		return NULL;
 	here->writing = level + 1;
 	barrier();
 	count_attempt(here, level, kind);
-	if (is_to_be_lost()) {
+	if (unlikely(is_to_be_lost())) {
 		count_lost(kind, true);
 		here->writing = level;
 		return NULL;
@@ -68,7 +68,7 @@ static __always_inline void *reserve_here(struct cpu_ring *here, enum ev_kind ki
 	/* Read back it is a number like any other, and the verifier has one record to
 	 * follow instead of one for each place. */
 	at = *(volatile __u32 *)&here->at[level];
-	if (at > CPU_RING_BYTES + cpu_ring_bytes) /* never; the verifier wants to be told */
+	if (unlikely(at > CPU_RING_BYTES + cpu_ring_bytes)) /* never; the verifier wants to be told */
 		return NULL;
 	header = (void *)here + at;
 	begin_record(header, kind, size);
@@ -83,11 +83,12 @@ static __always_inline void send_here(struct cpu_ring *here, const void *record,
 	const struct ev_header *header = record;
 	__u32 level = (here->writing - 1) % CPU_RING_LEVELS;
 
-	if (here->at[level] >= CPU_RING_BYTES) {
+	if (unlikely(here->at[level] < CPU_RING_BYTES)) {
+		if (bpf_ringbuf_output(&ring, (void *)record, size, wakeup(here, header->time_ns)))
+			count_lost(kind, false);
+	} else {
 		barrier();
 		here->produced += size;
-	} else if (bpf_ringbuf_output(&ring, (void *)record, size, wakeup(here, header->time_ns))) {
-		count_lost(kind, false);
 	}
 	barrier();
 	here->writing = level;

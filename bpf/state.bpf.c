@@ -40,20 +40,22 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile struct kernel_filter filter = {};
+/* Those that each transition asks for come first, in one line of the caches. */
 const volatile bool filter_on = false;
 const volatile bool filter_addresses = false;
 const volatile bool have_socket_cookie = false;
 const volatile bool preempts = false;
 const volatile bool may_probe_read = false;
+const volatile __u32 task_struct_id = 0;
+const volatile __u32 tcp_sock_id = 0;
+const volatile __u32 cpu_ring_bytes = 0;
+const volatile __u32 simulate_loss = 0;
+const volatile __u64 id_key = 0;
+const volatile __u64 wakeup_bytes = 0;
 const volatile __u32 syn_recv_sock_args = 0;
 const volatile __u32 accept_args = 0;
 const volatile __u32 timewait_args = 0;
-const volatile __u32 task_struct_id = 0;
-const volatile __u64 id_key = 0;
-const volatile __u64 wakeup_bytes = 0;
-const volatile __u32 cpu_ring_bytes = 0;
-const volatile __u32 simulate_loss = 0;
+const volatile struct kernel_filter filter = {};
 
 struct ring_map ring SEC(".maps");
 struct ledger_map ledger SEC(".maps");
@@ -396,6 +398,12 @@ static __always_inline bool passes(const struct step *step)
 			     step->local_port, step->remote_port, !is_clone(step));
 }
 
+/* For a socket whose protocol is TCP: the cast alone, where there is one. */
+static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
+{
+	return bpf_rdonly_cast && tcp_sock_id ? bpf_rdonly_cast(sk, tcp_sock_id) : bpf_skc_to_tcp_sock(sk);
+}
+
 static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old, int new, __u16 flags)
 {
 	struct step step = {
@@ -406,7 +414,7 @@ static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old
 	 * close() comes after shutdown(): no transition. */
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return;
-	step.tp = bpf_skc_to_tcp_sock(sk);
+	step.tp = tcp_sock_of(sk);
 	if (!step.tp)
 		return;
 	/* Not inet_num: it is 0 already at any-CLOSE of an ephemeral port. */

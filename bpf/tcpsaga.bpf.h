@@ -37,6 +37,9 @@
 #define AS_TCP_SOCK(sk) bpf_skc_to_tcp_sock(sk)
 #endif
 
+/* What is rare is laid out apart, so that the rest fits into fewer lines of the caches. */
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 /* Settings: written by user/source/live.c before the load, constant after it. */
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
@@ -48,6 +51,7 @@ extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
 extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
 extern const volatile __u32 timewait_args;	/* of tcp_timewait_state_process() */
 extern const volatile __u32 task_struct_id;	/* in the kernel's BTF; 0: not known */
+extern const volatile __u32 tcp_sock_id;	/* the same */
 extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
 extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
 extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
@@ -156,7 +160,7 @@ static __always_inline void begin_record(struct ev_header *header, enum ev_kind 
  */
 static __always_inline __u64 wakeup(struct cpu_ring *here, __u64 time_ns)
 {
-	if (here->waits) {
+	if (unlikely(here->waits)) {
 		here->waits = 0;
 		return BPF_RB_FORCE_WAKEUP;
 	}

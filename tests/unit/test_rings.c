@@ -342,7 +342,7 @@ static void cpus_share_as_much_as_the_common_ring_has(void **state)
 	assert_int_equal(rings__cpu_bytes(8 << 20, 16), 512 << 10);
 	assert_int_equal(rings__cpu_bytes(8 << 20, 17), 256 << 10);
 	assert_int_equal(rings__cpu_bytes(64 << 10, 2), 32 << 10);
-	assert_int_equal(rings__cpu_bytes(64 << 10, 1000), CPU_RING_LEAST);
+	assert_int_equal(rings__cpu_bytes(64 << 10, 1000), RINGS_CPU_LEAST);
 #else
 	assert_int_equal(rings__cpu_bytes(8 << 20, 1), 0);
 #endif

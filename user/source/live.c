@@ -3,12 +3,13 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -71,14 +72,26 @@ static int map_ledger(struct live *live)
 	return 0;
 }
 
+/* The ring itself is readable as soon as a record lies there; through epoll it is when one
+ * has woken us. */
+static int watch_ring(struct live *live, int ring_fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	live->source.fd = epoll_create1(EPOLL_CLOEXEC);
+	return live->source.fd < 0 || epoll_ctl(live->source.fd, EPOLL_CTL_ADD, ring_fd, &event) ? -errno : 0;
+}
+
 static int open_rings(struct live *live)
 {
 	const struct programs *programs = &live->programs;
+	int ring_fd = bpf_map__fd(programs->skel->maps.ring);
+	int err = watch_ring(live, ring_fd);
 
-	live->source.fd = bpf_map__fd(programs->skel->maps.ring);
-	return rings__open(&live->rings, live->source.fd, programs->ring_bytes,
-			   bpf_map__fd(programs->skel->maps.cpu_rings), programs->cpu_ring_bytes,
-			   (unsigned int)programs->cpus);
+	return err ? err :
+		     rings__open(&live->rings, ring_fd, programs->ring_bytes,
+				 bpf_map__fd(programs->skel->maps.cpu_rings), programs->cpu_ring_bytes,
+				 (unsigned int)programs->cpus);
 }
 
 /* Appends to the note, as far as there is room. */
@@ -257,14 +270,14 @@ static int wait_for_record(const struct source *source)
 {
 	int wait_ms = source__patience_ms(source);
 	uint64_t now_ns = source->until_ns ? clock__boot_ns() : 0;
-	struct pollfd record = { .fd = source->fd, .events = POLLIN };
+	struct epoll_event event;
 
 	if (source->until_ns && source->until_ns < now_ns + (uint64_t)wait_ms * NS_PER_MS)
 		wait_ms = source->until_ns > now_ns ?
 				  (int)((source->until_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS) :
 				  0;
 	/* EINTR is a signal: the caller will see it. */
-	if (wait_ms && poll(&record, 1, wait_ms) < 0 && errno != EINTR)
+	if (wait_ms && epoll_wait(source->fd, &event, 1, wait_ms) < 0 && errno != EINTR)
 		return -errno;
 	return 0;
 }
@@ -306,6 +319,7 @@ static int live_settle(struct source *source, source_take_fn take, void *context
 
 static int drain(struct live *live, struct book *book, source_take_fn take, void *context)
 {
+	const struct timespec a_moment = { .tv_nsec = NS_PER_MS };
 	uint64_t until_ns = clock__boot_ns() + DRAIN_MS * NS_PER_MS;
 	struct rings_round round;
 	int err;
@@ -315,7 +329,7 @@ static int drain(struct live *live, struct book *book, source_take_fn take, void
 		read_book(live, book);
 		if (err || book__is_balanced(book, live->handed_out) || clock__boot_ns() > until_ns)
 			return err;
-		poll(NULL, 0, 1);
+		nanosleep(&a_moment, NULL);
 	}
 }
 
@@ -350,6 +364,8 @@ static void live_free(struct source *source)
 	if (live->ledger)
 		munmap((void *)live->ledger, live->ledger_bytes);
 	rings__close(&live->rings);
+	if (live->source.fd >= 0)
+		close(live->source.fd);
 	programs__fini(&live->programs);
 	free(live);
 }

@@ -161,6 +161,7 @@ static int configure(struct programs *programs, const struct live_config *config
 	skel->rodata->id_key = key;
 	skel->rodata->simulate_loss = config->simulate_loss;
 	skel->rodata->task_struct_id = kernel__struct(&trial->kernel, "task_struct");
+	skel->rodata->tcp_sock_id = kernel__struct(&trial->kernel, "tcp_sock");
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(programs, trial, want_program);
 	bpf_program__set_autoload(skel->progs.on_state_again, true);

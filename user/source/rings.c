@@ -11,10 +11,6 @@ enum {
 	/* A store is seen by others within a fraction of a microsecond. What is so much older
 	 * than the look at the clock is there, or its program is known to be at work. */
 	SLACK_NS = 5000,
-	/* Beyond them a ring takes more from the caches than it saves; below them it is
-	 * soon full, and the common one takes the rest. */
-	CPU_RING_MOST = 512 << 10,
-	CPU_RING_LEAST = 16 << 10,
 	/* So often in a ring's length the programs are told what is free again. */
 	PUBLISHED_TIMES = 4,
 };
@@ -29,9 +25,9 @@ size_t rings__cpu_value(size_t cpu_ring_bytes)
 size_t rings__cpu_bytes(size_t ring_bytes, unsigned int cpus)
 {
 #ifdef __x86_64__
-	size_t bytes = CPU_RING_LEAST;
+	size_t bytes = RINGS_CPU_LEAST;
 
-	while (bytes < CPU_RING_MOST && bytes * 2 * cpus <= ring_bytes)
+	while (bytes < RINGS_CPU_MOST && bytes * 2 * cpus <= ring_bytes)
 		bytes *= 2;
 	return bytes;
 #else

@@ -60,11 +60,15 @@ struct rings_round {
 	uint64_t until_ns;
 };
 
+/* Bytes of a CPU's ring. Beyond that it takes more from the caches than it saves; below the
+ * least one it is soon full, and the common one takes the rest. */
+enum { RINGS_CPU_MOST = 512 << 10, RINGS_CPU_LEAST = 16 << 10 };
+
 /* The bytes of an element of the map of CPUs' rings. */
 size_t rings__cpu_value(size_t cpu_ring_bytes);
 
-/* So many for each CPU, a power of two: all CPUs together have as much as the common ring,
- * within sensible bounds. 0 where the processor does not keep the order of stores. */
+/* So many for each CPU, a power of two: all CPUs together have as much as the common ring, at
+ * most, but for the least. 0 where the processor does not keep the order of stores. */
 size_t rings__cpu_bytes(size_t ring_bytes, unsigned int cpus);
 
 /* Maps both maps. 0 or -errno; rings__close() in either case. */

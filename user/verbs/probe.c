@@ -12,6 +12,7 @@
 #include "base/wrap.h"
 #include "model/model.h"
 #include "source/live.h"
+#include "source/rings.h"
 #include "verbs/options.h"
 #include "verbs/verbs.h"
 
@@ -204,6 +205,8 @@ static const struct limit {
 } limits[] = {
 	{ "bytes of the ring", LIVE_RING_BYTES, "--ring-size",
 	  "records are dropped, counted and told as lost; the tables are read again" },
+	{ "bytes of each CPU's own ring", RINGS_CPU_MOST, "--ring-size",
+	  "transitions go to the ring that all CPUs share" },
 	{ "connections", MODEL_MAX_LIVES, "--max-flows",
 	  "ended ones give way first, then open ones, counted; new ones are always told" },
 	{ "ended connections", MODEL_MAX_ENDED, NULL,
