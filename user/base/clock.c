@@ -44,14 +44,22 @@ static void format_second(struct utc_formatter *formatter, uint64_t second)
 	formatter->second = second;
 }
 
-const char *utc_formatter__format(struct utc_formatter *formatter, uint64_t boot_ns)
+/* In its place at once, the digits last: to copy what was just written in pieces would have
+ * the processor wait for them. */
+char *utc_formatter__write(struct utc_formatter *formatter, char *at, uint64_t boot_ns)
 {
 	uint64_t ns = boot_ns + formatter->offset_ns;
 	uint64_t second = ns / NS_PER_S;
-	uint32_t us = (uint32_t)(ns % NS_PER_S / NS_PER_US);
 
 	if (second != formatter->second)
 		format_second(formatter, second);
-	decimal__write_6(formatter->text + 20, us);
-	return formatter->text;
+	memcpy(at, formatter->text, UTC_TEXT_LEN);
+	decimal__write_6(at + 20, (uint32_t)(ns % NS_PER_S / NS_PER_US));
+	return at + UTC_TEXT_LEN;
+}
+
+const char *utc_formatter__format(struct utc_formatter *formatter, uint64_t boot_ns)
+{
+	utc_formatter__write(formatter, formatter->shown, boot_ns);
+	return formatter->shown;
 }

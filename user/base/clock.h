@@ -26,6 +26,7 @@ struct utc_formatter {
 	uint64_t offset_ns; /* added to a boot time to give UTC */
 	uint64_t second;    /* the second that text shows */
 	char text[UTC_TEXT_LEN];
+	char shown[UTC_TEXT_LEN]; /* what utc_formatter__format() has returned */
 };
 
 void utc_formatter__init(struct utc_formatter *formatter, uint64_t offset_ns);
@@ -33,5 +34,8 @@ void utc_formatter__init(struct utc_formatter *formatter, uint64_t offset_ns);
 /* Returns UTC_TEXT_LEN characters, not NUL-terminated, valid until the next
  * call. */
 const char *utc_formatter__format(struct utc_formatter *formatter, uint64_t boot_ns);
+
+/* The same, written to at, where there is room for them; returns the place behind. */
+char *utc_formatter__write(struct utc_formatter *formatter, char *at, uint64_t boot_ns);
 
 #endif

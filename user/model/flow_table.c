@@ -91,20 +91,24 @@ void flow_table__expect(const struct flow_table *table, uint64_t key)
 	posindex__prefetch(&table->by_key, hash_key(table, key));
 }
 
+/* What a record and a line of trace touch: up to the history's middle. */
+static void fetch_life(const struct life *life)
+{
+	const char *from = (const char *)life;
+
+	__builtin_prefetch(from, 1);
+	__builtin_prefetch(from + CACHE_LINE, 1);
+	__builtin_prefetch(from + 2 * CACHE_LINE, 1);
+}
+
 void flow_table__fetch(const struct flow_table *table, uint64_t key)
 {
 	uint32_t hash = hash_key(table, key);
 	size_t slot = posindex__start(&table->by_key, hash);
 	uint32_t index = posindex__next(&table->by_key, hash, &slot);
-	const char *life;
 
-	if (index == NOWHERE)
-		return;
-	/* What a record and a line of trace touch: up to the history's middle. */
-	life = (const char *)at(table, index);
-	__builtin_prefetch(life, 1);
-	__builtin_prefetch(life + CACHE_LINE, 1);
-	__builtin_prefetch(life + 2 * CACHE_LINE, 1);
+	if (index != NOWHERE)
+		fetch_life(at(table, index));
 }
 
 static uint64_t hash_tuple(const uint8_t local[16], const uint8_t remote[16], uint16_t local_port,
@@ -267,6 +271,20 @@ static void discard(struct flow_table *table, uint32_t index)
 	table->free = index;
 }
 
+/* The oldest one goes when the next life begins, which takes its place: what that will touch
+ * is sent for now, and the one behind it. */
+static void foresee_next(const struct flow_table *table)
+{
+	const struct life *next;
+
+	if (table->oldest_ended == NOWHERE)
+		return;
+	next = at(table, table->oldest_ended);
+	posindex__prefetch(&table->by_tuple, tuple_hash(table, next));
+	if (next->newer != NOWHERE)
+		fetch_life(at(table, next->newer));
+}
+
 static void discard_oldest_ended(struct flow_table *table)
 {
 	uint32_t index = table->oldest_ended;
@@ -276,6 +294,7 @@ static void discard_oldest_ended(struct flow_table *table)
 		table->newest_ended = NOWHERE;
 	table->ended--;
 	discard(table, index);
+	foresee_next(table);
 }
 
 static void remove_key(struct flow_table *table, const struct life *life)

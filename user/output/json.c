@@ -32,8 +32,7 @@ enum {
 static char *write_time(struct printer *printer, char *at, uint64_t boot_ns)
 {
 	*at++ = '"';
-	memcpy(at, utc_formatter__format(&printer->utc, boot_ns), UTC_TEXT_LEN);
-	at += UTC_TEXT_LEN;
+	at = utc_formatter__write(&printer->utc, at, boot_ns);
 	*at++ = '"';
 	return at;
 }

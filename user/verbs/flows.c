@@ -98,8 +98,7 @@ static void count_lives(struct session *session, struct census *census)
 
 		if (!life || life->role == ROLE_LISTENER || life->flags & LIFE_SOCKET_GONE)
 			continue;
-		subject = select__subject(life, model__owner(session->model, life));
-		subject.states = 1U << life->state;
+		subject = select__subject(life, model__owner(session->model, life), 1U << life->state);
 		if (session__wants(session, &subject))
 			census__count(census, life->netns, life->state);
 	}

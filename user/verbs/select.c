@@ -12,7 +12,7 @@ void select__fini(struct select *select)
 	idmap__fini(&select->withheld);
 }
 
-struct filter_subject select__subject(const struct life *life, const struct owner *owner)
+struct filter_subject select__subject(const struct life *life, const struct owner *owner, uint32_t states)
 {
 	bool known = life->flags & LIFE_PLACE_KNOWN;
 
@@ -22,6 +22,7 @@ struct filter_subject select__subject(const struct life *life, const struct owne
 		.local_port = life->local.port,
 		.remote_port = life->remote.port,
 		.netns = known ? life->netns : 0,
+		.states = states,
 		.pid = owner ? owner->pid : 0,
 		.comm = owner ? owner->comm : NULL,
 		.role = (enum role)life->role,
@@ -94,10 +95,17 @@ static enum filter_verdict judge_bind(const struct select *select, const struct 
 	return filter__match(select->filter, &subject);
 }
 
+static enum filter_verdict judge_life(const struct select *select, const struct change *change)
+{
+	uint32_t states = change->kind == CHANGE_LIFE ? states_of_life(change->life) :
+							1U << change->old_state | 1U << change->new_state;
+	const struct filter_subject subject = select__subject(change->life, change->owner, states);
+
+	return filter__match(select->filter, &subject);
+}
+
 static enum filter_verdict judge(const struct select *select, const struct change *change)
 {
-	struct filter_subject subject;
-
 	if (select->all)
 		return FILTER_YES;
 	if (change->timewait)
@@ -106,10 +114,7 @@ static enum filter_verdict judge(const struct select *select, const struct chang
 		return judge_bind(select, change);
 	if (change->handshake || change->accept)
 		return judge_step(select, change);
-	subject = select__subject(change->life, change->owner);
-	subject.states = change->kind == CHANGE_LIFE ? states_of_life(change->life) :
-						       1U << change->old_state | 1U << change->new_state;
-	return filter__match(select->filter, &subject);
+	return judge_life(select, change);
 }
 
 /*

@@ -31,8 +31,8 @@ typedef void (*select_show_fn)(void *context, const struct change *change);
 int select__init(struct select *select, const struct filter *filter, const struct model *model);
 void select__fini(struct select *select);
 
-/* A life as the filter sees it; which states of it count is left to the caller. */
-struct filter_subject select__subject(const struct life *life, const struct owner *owner);
+/* A life as the filter sees it; states: those that count, a bit (1 << EV_<state>) each. */
+struct filter_subject select__subject(const struct life *life, const struct owner *owner, uint32_t states);
 
 /* Shows the change if it is wanted, and first what was withheld of its life. */
 void select__change(struct select *select, const struct change *change, select_show_fn show,
