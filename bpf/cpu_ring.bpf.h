@@ -29,8 +29,8 @@ static __always_inline void count_lost(enum ev_kind kind, bool simulated)
 	struct ledger_cpu *book = book_here();
 
 	if (book)
-		__sync_fetch_and_add(simulated ? &book->lost_simulated[kind] : &book->lost_ring_full[kind],
-				     1);
+		__sync_fetch_and_add(
+			simulated ? &book->lost_simulated[kind] : &book->lost_ring_full[kind], 1);
 }
 
 /* The attempt, where nothing can come between. */

@@ -37,9 +37,9 @@ struct told {
 /* What stands before the records. */
 struct cpu_ring {
 	/* Of the programs on this CPU. */
-	__u64 produced;		   /* bytes so far */
-	__u64 began_ns;		   /* the time of the last record on the first level, and */
-	__u32 writing;		   /* levels that are at work: no record that is still to come is older */
+	__u64 produced; /* bytes so far */
+	__u64 began_ns; /* the time of the last record on the first level, and */
+	__u32 writing;	/* levels that are at work: no record that is still to come is older */
 	__u32 at[CPU_RING_LEVELS]; /* where they make it, in bytes from the beginning of this */
 	__u32 netns;		   /* of the last record on the first level that told one, with */
 	struct told told[CPU_RING_LEVELS];
@@ -62,7 +62,8 @@ enum {
 	CPU_RING_BYTES = sizeof(struct cpu_ring),
 };
 
-_Static_assert(__builtin_offsetof(struct cpu_ring, consumed) % 64 == 0, "reader and programs share a line");
+_Static_assert(__builtin_offsetof(struct cpu_ring, consumed) % 64 == 0,
+	       "reader and programs share a line");
 _Static_assert(sizeof(struct cpu_ring) % 64 == 0, "records begin in the middle of a line");
 
 #endif

@@ -406,9 +406,7 @@ static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
 
 static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old, int new, __u16 flags)
 {
-	struct step step = {
-		.here = here, .sk = sk, .old_state = old, .new_state = new, .flags = flags
-	};
+	struct step step = { .here = here, .sk = sk, .old_state = old, .new_state = new, .flags = flags };
 
 	/* tcp_close_state() sets the state again that it is in already when
 	 * close() comes after shutdown(): no transition. */

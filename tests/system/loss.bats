@@ -77,6 +77,22 @@ books_balance() {
         fail "from $BEGAN to $ENDED, gone on at $continued: $(grep '"type":"loss"' "$WORK/saga.json")"
 }
 
+# 460 KiB of one CPU's records, whose own ring has 256: the rest goes to the ring of all
+# CPUs, nothing is lost, and all come in the order of their times. (A child's first one
+# is told with the second.)
+@test "loss: none, where only a CPU's own ring is full" {
+    watch trace -e transition --ring-size 512K
+    kill -STOP "$SAGA_PID"
+    inside taskset -c 0 "$CHURN" --connections 700 --rate 0 --workers 1 --port 18080 --close client >/dev/null
+    kill -CONT "$SAGA_PID"
+    stop_watching
+    jq -n -e '[inputs | select(.type == "transition" or .type == "stop")]
+        | .[-1].ledger as $books | .[:-1] as $told
+        | ($told | length) == 7002 and $books.attempted == 7002 and $books.delivered == 7002 and $books.lost == {}
+        and ([$told[] | select(.old != "LISTEN" or .new != "SYN_RECV") | .ts] | . == sort)' "$WORK/saga.json" >/dev/null ||
+        fail "$(grep -c '"type":"transition"' "$WORK/saga.json") transitions: $(tail -n 1 "$WORK/saga.json")"
+}
+
 # What is called complete is: as many transitions as there were, in their order, and the
 # first of the two that closed.
 @test "loss: a life that misses a record is incomplete, and each other one is whole" {

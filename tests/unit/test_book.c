@@ -119,6 +119,16 @@ static void what_found_no_room_is_lost_at_once(void **state)
 	assert_int_equal(book__lost(&now, EV_LOST_SIMULATED), 4);
 }
 
+static void what_a_cpu_has_attempted_in_its_own_ring_counts(void **state)
+{
+	struct book book = {.attempted = 5};
+	const struct cpu_ring ring = {.attempted = {[EV_TRANSITION] = 1, [EV_BIRTH] = 10, [EV_CLOSE] = 100}};
+
+	(void)state;
+	book__add_cpu_ring(&book, &ring);
+	assert_int_equal(book.attempted, 116);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +139,7 @@ int main(void)
 		cmocka_unit_test(cpus_add_up),
 		cmocka_unit_test(a_loss_that_shrinks),
 		cmocka_unit_test(what_found_no_room_is_lost_at_once),
+		cmocka_unit_test(what_a_cpu_has_attempted_in_its_own_ring_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,7 +305,7 @@ static void who_takes_may_end_it(void **state)
 
 static void what_is_no_record_is_an_error(void **state)
 {
-	static const uint16_t lens[] = {0, 8, sizeof(struct note) + 1, sizeof(struct note) + 8};
+	static const uint16_t lens[] = {0, 8, sizeof(struct note) + 1, 2 * sizeof(struct note) + 8};
 
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		struct world *world;
@@ -317,6 +317,7 @@ static void what_is_no_record_is_an_error(void **state)
 		ring = rings__cpu(&world->rings, 2);
 		at_cpu(world, 0, 100, 1);
 		at_cpu(world, 2, 200, 2);
+		at_cpu(world, 2, 300, 3);
 		((struct note *)((uint8_t *)ring + CPU_RING_BYTES))->header.len = lens[i];
 		assert_int_equal(consume_until(world, NOW, MOST), -EBADMSG);
 		assert_int_equal(world->count, 0);

@@ -79,7 +79,8 @@ static int watch_ring(struct live *live, int ring_fd)
 	struct epoll_event event = { .events = EPOLLIN };
 
 	live->source.fd = epoll_create1(EPOLL_CLOEXEC);
-	return live->source.fd < 0 || epoll_ctl(live->source.fd, EPOLL_CTL_ADD, ring_fd, &event) ? -errno : 0;
+	return live->source.fd < 0 || epoll_ctl(live->source.fd, EPOLL_CTL_ADD, ring_fd, &event) ? -errno :
+												   0;
 }
 
 static int open_rings(struct live *live)
