@@ -53,8 +53,11 @@ static __always_inline void *reserve_here(struct cpu_ring *here, enum ev_kind ki
 	__u32 level = here->writing, at;
 	struct ev_header *header;
 
-	if (unlikely(level >= CPU_RING_LEVELS)) /* never: nothing comes over a softirq */
+	if (unlikely(level >= CPU_RING_LEVELS)) { /* never: nothing comes over a softirq */
+		count_attempt(here, level, kind);
+		count_lost(kind, false);
 		return NULL;
+	}
 	here->writing = level + 1;
 	barrier();
 	count_attempt(here, level, kind);

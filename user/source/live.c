@@ -233,37 +233,41 @@ static int tell_lasting_losses(struct live *live, source_take_fn take, void *con
 	return tell_losses(live, &lasting, read_ns, take, context);
 }
 
-/* One round of all rings. */
+static void arm_wakeup(struct live *live, bool wanted)
+{
+	rings__want_wakeup(&live->rings, wanted);
+	live->armed = wanted;
+}
+
+/* One round of all rings. Whoever has sent a record has taken back the wakeup on its CPU. */
 static int consume(struct live *live, source_take_fn take, void *context, struct rings_round *round)
 {
 	int err = rings__consume(&live->rings, clock__boot_ns(), RECORDS_PER_POLL, take, context, round);
 
 	live->handed_out += round->taken;
 	live->taken += round->taken;
+	if (round->taken && live->armed)
+		arm_wakeup(live, false);
 	return err;
 }
 
 /*
- * Has the next record wake us. One that is there already has not seen that, nor has one
- * that is being made on another CPU right now: so the first sleep is a short one.
+ * Where nothing comes the next record is to wake us. One that is there already has not
+ * seen that, nor has one that is being made on another CPU right now: so the first sleep
+ * is a short one.
  */
-static bool arm_wakeup(struct live *live)
-{
-	rings__want_wakeup(&live->rings, true);
-	if (rings__are_empty(&live->rings))
-		return true;
-	rings__want_wakeup(&live->rings, false);
-	return false;
-}
-
 static int next_patience_ms(struct live *live)
 {
-	bool was_armed = live->armed;
-
-	live->armed = !live->taken && !live->source.hurry && (was_armed || arm_wakeup(live));
 	if (live->taken >= RECORDS_PER_POLL)
 		return 0;
-	return live->armed && was_armed ? POLL_QUIET_MS : POLL_BUSY_MS;
+	if (live->taken || live->source.hurry)
+		return POLL_BUSY_MS;
+	if (live->armed)
+		return POLL_QUIET_MS;
+	arm_wakeup(live, true);
+	if (!rings__are_empty(&live->rings))
+		arm_wakeup(live, false);
+	return POLL_BUSY_MS;
 }
 
 /* For the next record, or until the caller has something to do. */
@@ -295,8 +299,6 @@ static int live_poll(struct source *source, source_take_fn take, void *context)
 	do
 		err = consume(live, take, context, &round);
 	while (!err && round.taken > BACKLOG && live->taken < RECORDS_PER_POLL);
-	if (live->taken)
-		rings__want_wakeup(&live->rings, false);
 	source->patience_ms = next_patience_ms(live);
 	if (err || clock__boot_ns() - live->checked_ns < LOSS_CHECK_MS * NS_PER_MS)
 		return err;
@@ -408,8 +410,8 @@ static int begin(struct live *live, const struct live_config *config, struct tri
 	describe(live, config, trial->results);
 	live->accept_is_function = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->settled_ns = live->checked_ns = live->source.info.start_ns;
-	live->armed = arm_wakeup(live);
-	live->source.patience_ms = live->armed ? POLL_BUSY_MS : 0;
+	arm_wakeup(live, true);
+	live->source.patience_ms = POLL_BUSY_MS;
 	return 0;
 }
 
