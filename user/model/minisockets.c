@@ -61,7 +61,7 @@ int minisockets__become(struct model *model, struct life *life, uint64_t now_ns,
 
 	if (stale)
 		model__end_unseen(model, stale, changes);
-	model__depart(model, life);
+	model__depart(model, life, now_ns);
 	if (flow_table__rekey(&model->flows, life, key))
 		return -ENOMEM;
 	flow_table__let_socket_go(&model->flows, life);
@@ -150,7 +150,7 @@ static void follow_wait(struct model *model, const struct ev_timewait *wait, str
 	}
 	if (entry)
 		timewaits__end(&model->waits, entry, wait->end);
-	departed__add(&model->departed, key);
+	model__note_departed(model, key, wait->header.time_ns);
 	if (life)
 		minisockets__end(model, life, wait->end, wait->header.time_ns, changes);
 }
@@ -206,7 +206,7 @@ void minisockets__end_before(struct model *model, const struct life *life, struc
 
 	if (!model->estimate_waits) /* its end has a record of its own */
 		return;
-	departed__add(&model->departed, key);
+	model__note_departed(model, key, life->start_ns);
 	entry = timewaits__find(&model->waits, key);
 	/* A record told of it, and so before those of this life; but a dump may have been
 	 * faster than these, and show what comes of this life. */
@@ -229,9 +229,11 @@ void minisockets__end_overdue(struct model *model, struct changes *changes)
 			model->ends_at_close ? NULL : flow_table__find(&model->flows, entry->id);
 
 		timewaits__end(&model->waits, entry, EV_WAIT_EXPIRED);
-		if (life)
-			minisockets__end(model, life, EV_WAIT_EXPIRED,
-					 life->entered_ns + TIMEWAIT_LASTS_NS, changes);
+		if (!life)
+			continue;
+		model__depart(model, life, model->now_ns);
+		minisockets__end(model, life, EV_WAIT_EXPIRED, life->entered_ns + TIMEWAIT_LASTS_NS,
+				 changes);
 	}
 }
 

@@ -36,15 +36,27 @@ uint32_t model__intern(struct model *model, const struct record *record)
 	return owners__intern(&model->flows.owners, record->owner, record->header->time_ns);
 }
 
+enum { DEPARTURE_NS = 1000000 }; /* between a record and what it tells there is less */
+
+/* What had gone before a dump began is in no row of it, however late its record comes to be
+ * handed out: a row that is there is of the next of that name. */
+void model__note_departed(struct model *model, uint64_t key, uint64_t time_ns)
+{
+	if (time_ns + DEPARTURE_NS >= model->dump_began_ns)
+		departed__add(&model->departed, key);
+}
+
 /* Where records name sockets by address a row's cookie says nothing: there the
  * tuple has to. */
-void model__depart(struct model *model, const struct life *life)
+void model__depart(struct model *model, const struct life *life, uint64_t time_ns)
 {
-	departed__add(&model->departed, life->key);
+	model__note_departed(model, life->key, time_ns);
 	if (model->ids_are_addresses)
-		departed__add(&model->departed,
-			      flow_table__tuple_key(&model->flows, life->local.addr, life->remote.addr,
-						    life->local.port, life->remote.port, life->netns));
+		model__note_departed(model,
+				     flow_table__tuple_key(&model->flows, life->local.addr,
+							   life->remote.addr, life->local.port,
+							   life->remote.port, life->netns),
+				     time_ns);
 }
 
 void model__end_life(struct model *model, struct life *life, uint64_t now_ns, struct changes *changes)
@@ -53,13 +65,14 @@ void model__end_life(struct model *model, struct life *life, uint64_t now_ns, st
 
 	change->life = life;
 	change->owner = model__owner(model, life);
-	model__depart(model, life);
+	model__depart(model, life, now_ns);
 	flow_table__end(&model->flows, life);
 }
 
 void model__end_unseen(struct model *model, struct life *life, struct changes *changes)
 {
 	life->flags |= LIFE_INCOMPLETE;
+	model__depart(model, life, model->now_ns); /* by now, and nobody knows since when */
 	model__end_life(model, life, life->entered_ns, changes);
 }
 

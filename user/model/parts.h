@@ -77,8 +77,10 @@ const struct owner *model__actor(struct model *model, const struct record *recor
 void model__enter(struct model *model, struct life *life, unsigned int state, uint64_t now_ns);
 void model__wait_on(struct model *model, struct life *life, uint64_t now_ns);
 
-/* No row of the dump under way brings back what this life is found by. */
-void model__depart(struct model *model, const struct life *life);
+/* No row of the dump under way brings back what this life is found by, gone at that time, or
+ * what has this key. */
+void model__depart(struct model *model, const struct life *life, uint64_t time_ns);
+void model__note_departed(struct model *model, uint64_t key, uint64_t time_ns);
 
 /* The life is over, and told. */
 void model__end_life(struct model *model, struct life *life, uint64_t now_ns, struct changes *changes);

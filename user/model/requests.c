@@ -61,7 +61,7 @@ static void end_request(struct model *model, struct life *life, const struct ev_
 
 	life->how = (uint8_t)request_ended(step);
 	model__enter(model, life, EV_STATE_CLOSE, step->header.time_ns);
-	model__depart(model, life);
+	model__depart(model, life, step->header.time_ns);
 	flow_table__end_request(&model->flows, life);
 	change->life = life;
 }

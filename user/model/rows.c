@@ -178,7 +178,7 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 
 	if (!life || life->flags & LIFE_SOCKET_GONE || life->entered_ns >= model->dump_began_ns)
 		return NULL;
-	model__depart(model, life);
+	model__depart(model, life, socket->header.time_ns);
 	if (flow_table__rekey(&model->flows, life, model__wait_key(model, &tuple)))
 		return NULL;
 	model->unrecorded++;
