@@ -189,7 +189,7 @@ class Truth:
         role = "server" if local["port"] in self.servers else "client"
         if role == "server":
             local, remote = remote, local
-        i = self.find((local["addr"], local["port"], remote["port"]), micros(line["end"]))
+        i = self.find((local["addr"], local["port"], remote["port"]), seen_at(line))
         if i < 0 or line.get("role", role) != role:
             return False
         self.told[role][i] = min(self.told[role][i] + 1, 255)
@@ -204,6 +204,11 @@ def second(text):
 def micros(text):
     """2026-11-22T15:27:00.000000Z since the epoch; lines come by the thousand a second."""
     return second(text[:19]) * 1_000_000 + int(text[20:26])
+
+
+def seen_at(line):
+    """When it was there for certain: at its end, or at its last step where nobody saw that."""
+    return micros(line["end"]) if "end" in line else micros(line["start"]) + line["history"][-1]["at_us"]
 
 
 class Story:
