@@ -1269,13 +1269,13 @@ static const struct changes *dump_ends(struct saga *saga, uint64_t began_ns)
 	return &saga->changes;
 }
 
-/* The client's minisocket in a dump. */
-static void shown(struct saga *saga, uint8_t state, uint32_t expires_ms)
+/* The client's minisocket in a dump, which gives it this id. */
+static void shown_as(struct saga *saga, uint64_t id, uint8_t state, uint32_t expires_ms)
 {
 	struct ev_place of = place(&client);
 	struct ev_socket row = {
 		.header = header(saga, EV_SOCKET),
-		.conn_id = 0x999, /* given by the dump */
+		.conn_id = id,
 		.netns = 1,
 		.family = AF_INET,
 		.state = state,
@@ -1288,6 +1288,11 @@ static void shown(struct saga *saga, uint8_t state, uint32_t expires_ms)
 	memcpy(row.local, of.local, sizeof(row.local));
 	memcpy(row.remote, of.remote, sizeof(row.remote));
 	assert_int_equal(apply(saga, &row, sizeof(row)), 0);
+}
+
+static void shown(struct saga *saga, uint8_t state, uint32_t expires_ms)
+{
+	shown_as(saga, 0x999, state, expires_ms);
 }
 
 /* A dump that shows it or, with expires_ms 0, nothing. */
@@ -1556,6 +1561,32 @@ static void an_end_before_the_dump_hides_no_row(void **state)
 	}
 }
 
+/* Of a connect() only the first step was told, which has no port: all else was lost, and the
+ * dump shows what is left. */
+static void a_minisocket_gives_its_life_the_port(void **state)
+{
+	struct peer early = client;
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	waits_told = true;
+	begin_saga(&saga, 10, 10, 1);
+	waits_told = false;
+	early.local_port = 0;
+	connects(&saga, &early);
+	wait_us(&saga, 100);
+	dump_begins(&saga);
+	wait_us(&saga, 100);
+	shown_as(&saga, client.id, EV_TIME_WAIT, 20000);
+	dump_ends(&saga, saga.now_ns - 100 * US);
+	life = flow_table__open_at(model__flows(saga.model), 0);
+	assert_int_equal(life->state, EV_TIME_WAIT);
+	assert_int_equal(life->local.port, client.local_port);
+	assert_int_equal(model__flows(saga.model)->open, 1);
+	end_saga(&saga);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1618,6 +1649,7 @@ int main(void)
 		/* Last: ASan ends the program when this one fails. */
 		cmocka_unit_test(owners_of_one_record_are_valid_together),
 		cmocka_unit_test(an_end_before_the_dump_hides_no_row),
+		cmocka_unit_test(a_minisocket_gives_its_life_the_port),
 	};
 
 	return cmocka_run_group_tests_name("model", tests, NULL, NULL);

@@ -45,6 +45,15 @@ static void learn_port(struct model *model, struct life *life, const struct ev_s
 	model__settle_tuple(model, life);
 }
 
+/* What records have not told of its tuple. */
+static void learn_what_lacks(struct model *model, struct life *life, const struct record *record)
+{
+	if (!(life->flags & LIFE_PLACE_KNOWN))
+		learn_row(model, life, record);
+	else if (!life->local.port && !model->ids_are_addresses)
+		learn_port(model, life, record->socket);
+}
+
 /* Once, until all namespaces have been looked at: later dumps show it again. What
  * gave way to newer ones has been counted, too. Of more than there is room for in
  * that book some may count twice. Then only how many a tour of dumps shows is known. */
@@ -162,17 +171,15 @@ static void see_socket(struct model *model, const struct record *record)
 	}
 	if (!life)
 		return;
-	if (!(life->flags & LIFE_PLACE_KNOWN))
-		learn_row(model, life, record);
-	else if (!life->local.port && !model->ids_are_addresses)
-		learn_port(model, life, socket);
+	learn_what_lacks(model, life, record);
 	life->seen = socket->state;
 }
 
 /* A life whose socket has become this minisocket, and whose records of that were
  * lost, or NULL. */
-static struct life *became_row(struct model *model, const struct ev_socket *socket)
+static struct life *became_row(struct model *model, const struct record *record)
 {
+	const struct ev_socket *socket = record->socket;
 	struct tuple tuple = tuple_of_socket(socket);
 	struct life *life = life_of_row(model, socket);
 
@@ -181,6 +188,7 @@ static struct life *became_row(struct model *model, const struct ev_socket *sock
 	model__depart(model, life, socket->header.time_ns);
 	if (flow_table__rekey(&model->flows, life, model__wait_key(model, &tuple)))
 		return NULL;
+	learn_what_lacks(model, life, record);
 	model->unrecorded++;
 	flow_table__let_socket_go(&model->flows, life);
 	life->flags |= LIFE_WAITING | LIFE_INCOMPLETE;
@@ -232,7 +240,7 @@ static void see_waiting_life(struct model *model, const struct record *record, u
 	struct life *life = flow_table__find(&model->flows, key), *newest;
 
 	if (!life)
-		life = became_row(model, socket);
+		life = became_row(model, record);
 	newest = life ? life : flow_table__newest(&model->flows, &tuple);
 	if (!newest || (newest != life && is_of_another(model, newest, socket))) {
 		life = begin_preexisting(model, record, key);
