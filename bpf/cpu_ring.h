@@ -10,7 +10,7 @@
  * to be woken. The reader merges all rings by time.
  *
  * Stores are seen by the reader in their order on x86 only; elsewhere nothing is
- * written here (live.c), but `writing` and `began_ns` are kept.
+ * written here (rings.c), but `writing` and `began_ns` are kept.
  */
 #ifndef TCPSAGA_CPU_RING_H
 #define TCPSAGA_CPU_RING_H

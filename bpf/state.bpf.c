@@ -287,7 +287,7 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-/* live.c puts on_state_again into it. */
+/* programs.c puts on_state_again into it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);

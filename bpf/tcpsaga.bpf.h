@@ -40,7 +40,7 @@
 /* What is rare is laid out apart, so that the rest fits into fewer lines of the caches. */
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
-/* Settings: written by user/source/live.c before the load, constant after it. */
+/* Settings: written by user/source/programs.c before the load, constant after it. */
 extern const volatile struct kernel_filter filter;
 extern const volatile bool filter_on;
 extern const volatile bool filter_addresses;	/* it has terms on them */
@@ -71,13 +71,13 @@ extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32;
 
 struct ring_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096); /* live.c sets the size */
+	__uint(max_entries, 4096); /* programs.c sets the size */
 };
 
 struct ledger_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* live.c sets the number of possible CPUs */
+	__uint(max_entries, 1); /* programs.c sets the number of possible CPUs */
 	__type(key, __u32);
 	__type(value, struct ledger_cpu);
 };
@@ -85,7 +85,7 @@ struct ledger_map {
 struct cpu_rings_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* live.c sets the number of possible CPUs, */
+	__uint(max_entries, 1); /* programs.c sets the number of possible CPUs, */
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct cpu_ring)); /* and the room for records behind it */
 };

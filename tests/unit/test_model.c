@@ -1227,6 +1227,14 @@ static void begin_guessing(struct saga *saga)
 	assert_non_null(saga->model);
 }
 
+/* Minisockets have records of their own. */
+static void begin_told(struct saga *saga)
+{
+	waits_told = true;
+	begin_saga(saga, 10, 10, 1);
+	waits_told = false;
+}
+
 /* From connect() to CLOSE; what the last record said. */
 static const struct changes *closes_first(struct saga *saga, const struct peer *peer)
 {
@@ -1472,9 +1480,7 @@ static void a_minisocket_of_a_lost_life_is_one(void **state)
 	struct saga saga;
 
 	(void)state;
-	waits_told = true;
-	begin_saga(&saga, 10, 10, 1);
-	waits_told = false;
+	begin_told(&saga);
 	connects(&saga, &client);
 	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
 	only(owned(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED), CHANGE_TRANSITION);
@@ -1500,9 +1506,7 @@ static void a_minisocket_beside_an_open_life(void **state)
 
 	(void)state;
 	for (int newer = 0; newer < 2; newer++) {
-		waits_told = true;
-		begin_saga(&saga, 10, 10, 1);
-		waits_told = false;
+		begin_told(&saga);
 		connects(&saga, &client);
 		step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
 		wait_us(&saga, 1000);
@@ -1543,9 +1547,7 @@ static void an_end_before_the_dump_hides_no_row(void **state)
 		struct saga saga;
 		uint64_t began_ns;
 
-		waits_told = true;
-		begin_saga(&saga, 10, 10, 1);
-		waits_told = false;
+		begin_told(&saga);
 		connects(&saga, &client);
 		waits(&saga, &client, EV_WAIT_BEGIN, EV_TIME_WAIT, EV_WAIT_END_NONE);
 		began_ns = saga.now_ns + NS_PER_S;
@@ -1570,9 +1572,7 @@ static void a_minisocket_gives_its_life_the_port(void **state)
 	struct saga saga;
 
 	(void)state;
-	waits_told = true;
-	begin_saga(&saga, 10, 10, 1);
-	waits_told = false;
+	begin_told(&saga);
 	early.local_port = 0;
 	connects(&saga, &early);
 	wait_us(&saga, 100);
