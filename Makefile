@@ -115,7 +115,7 @@ run: ## install what is missing, build, and run: ARGS="trace port 443"
 # ---- tests: each layer prints TAP, tests/run adds it up ----
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer holder player snapshot mkrec stages churn relocs empty witness eio.so)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,traffic knock closer turncoat holder player snapshot mkrec stages churn relocs empty witness eio.so)
 
 UNIT_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -128,7 +128,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-deprecated-declarations -O1 -g \
 		$(UNIT_SANITIZE) -fno-omit-frame-pointer -MMD -MP $< -lcmocka -lxxhash -lmnl -linih -lzstd -ljansson -lseccomp -lcap-ng -lbpf -lm -o $@
 
-$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c tests/system/play.h
+$(BUILD)/tests/traffic $(BUILD)/tests/knock $(BUILD)/tests/closer $(BUILD)/tests/turncoat $(BUILD)/tests/holder $(BUILD)/tests/player: $(BUILD)/tests/%: tests/system/%.c tests/system/play.h
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< -o $@

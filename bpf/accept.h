@@ -67,7 +67,7 @@ static __always_inline void tell_accept(struct sock *listener, struct sock *sk)
 		return;
 	put_conn_id(&r->conn_id, &flags, sk, false);
 	r->by_address = !!(flags & EV_F_ID_IS_ADDRESS);
-	r->listener_id = have_socket_cookie ? cookie_of(listener) : 0;
+	r->listener_id = setting(HAVE_SOCKET_COOKIE) ? cookie_of(listener) : 0;
 	put_socket_id(&r->listener_socket, listener);
 	r->netns = netns;
 	r->family = GET(sk, __sk_common.skc_family);
@@ -78,7 +78,7 @@ static __always_inline void tell_accept(struct sock *listener, struct sock *sk)
 	r->limit = GET(listener, sk_max_ack_backlog);
 	r->pad2 = 0;
 	put_addresses(r->local, r->remote, &sk->__sk_common);
-	put_owner(&r->owner, true);
+	put_owner(&r->owner);
 	submit(r);
 }
 
@@ -94,7 +94,7 @@ static __always_inline void claim_and_tell(struct sock *listener, struct sock *s
 		__sync_fetch_and_add(&book->none[program], 1);
 		return;
 	}
-	if (preempts && !claim(cookie_of(sk)))
+	if (setting(PREEMPTS) && !claim(cookie_of(sk)))
 		return;
 	__sync_fetch_and_add(&book->told, 1);
 	tell_accept(listener, sk);
@@ -110,7 +110,7 @@ static __always_inline int accepts(struct sock *listener, struct sock *sk, __u32
 
 /* inet_csk_accept() returns behind its arguments: four up to 6.9, then two. */
 #define accepted_in(ctx) \
-	((struct sock *)(accept_args == 4 ? return_behind(ctx, 4) : return_behind(ctx, 2)))
+	((struct sock *)(setting(ACCEPT_ARGS) == 4 ? return_behind(ctx, 4) : return_behind(ctx, 2)))
 
 SEC("fexit/inet_csk_accept")
 int BPF_PROG(on_accept, struct sock *listener)

@@ -138,7 +138,7 @@ static __always_inline void refused(const struct question *question, __u16 error
 	netns = netns_of(&sk->__sk_common);
 	if ((family != AF_INET && family != AF_INET6) || (protocol != IPPROTO_TCP && protocol != UDP))
 		return;
-	if (filter_on && filter.netns && netns != filter.netns)
+	if (!netns_passes(netns))
 		return;
 	/* The shortest that bind() takes is a sockaddr_in; more of it than there is
 	 * may lie on the next page, which may not exist. */
@@ -160,7 +160,7 @@ static __always_inline void refused(const struct question *question, __u16 error
 		put_asked(r, &asked);
 	else
 		put_bound(r, &sk->__sk_common);
-	put_owner(&r->owner, true);
+	put_owner(&r->owner);
 	submit(r);
 }
 

@@ -8,8 +8,6 @@
 
 #include "tcpsaga.bpf.h"
 
-extern const volatile __u32 cpu_ring_bytes; /* a power of two; 0: nothing goes there */
-
 /* In the order in which they stand here; the processor's own order is x86's. */
 #define barrier() asm volatile("" ::: "memory")
 
@@ -18,10 +16,10 @@ static __always_inline __u32 place_of_next(const struct cpu_ring *here, __u32 le
 {
 	__u64 produced = here->produced;
 
-	if (unlikely(!cpu_ring_bytes || level || here->waits ||
-		     produced + size - here->consumed > cpu_ring_bytes))
+	if (unlikely(!setting(CPU_RING_BYTES) || level || here->waits ||
+		     produced + size - here->consumed > setting(CPU_RING_BYTES)))
 		return CPU_RING_SPARE + level * CPU_RING_RECORD;
-	return CPU_RING_BYTES + (produced & (cpu_ring_bytes - 1));
+	return CPU_RING_BYTES + (produced & (setting(CPU_RING_BYTES) - 1));
 }
 
 static __always_inline void count_lost(enum ev_kind kind, bool simulated)
@@ -71,7 +69,7 @@ static __always_inline void *reserve_here(struct cpu_ring *here, enum ev_kind ki
 	/* Read back it is a number like any other, and the verifier has one record to
 	 * follow instead of one for each place. */
 	at = *(volatile __u32 *)&here->at[level];
-	if (unlikely(at > CPU_RING_BYTES + cpu_ring_bytes)) /* never; the verifier wants to be told */
+	if (unlikely(at > CPU_RING_BYTES + setting(CPU_RING_BYTES))) /* never; the verifier wants to be told */
 		return NULL;
 	header = (void *)here + at;
 	begin_record(header, kind, size);
@@ -86,7 +84,7 @@ static __always_inline void send_here(struct cpu_ring *here, const void *record,
 	const struct ev_header *header = record;
 	__u32 level = (here->writing - 1) % CPU_RING_LEVELS;
 
-	if (unlikely(here->at[level] < CPU_RING_BYTES)) {
+	if (unlikely(here->at[level] < CPU_RING_BYTES && size <= CPU_RING_RECORD)) {
 		if (bpf_ringbuf_output(&ring, (void *)record, size, wakeup(here, header->time_ns)))
 			count_lost(kind, false);
 	} else {
@@ -97,24 +95,87 @@ static __always_inline void send_here(struct cpu_ring *here, const void *record,
 	here->writing = level;
 }
 
-/* The number of a namespace stands beside its count of sockets, which other CPUs write all
- * the time; its cookie does not. For who is making a record. */
+/*
+ * So long a pointer means what it meant: namespaces, tasks, their credentials and their
+ * css_sets are freed a grace period of RCU after their last use, from a callback. That
+ * takes milliseconds, and then one that came to the same place would have to be in use
+ * here.
+ */
+#define KNOWN_NS 500000
+
+/* For who is making a record: what is known, or NULL where a softirq has come over its
+ * owner. */
+static __always_inline struct known *known_here(struct cpu_ring *here)
+{
+	struct known *known = &here->known;
+
+	if (unlikely(here->writing != 1))
+		return NULL;
+	if (here->began_ns - known->since_ns > KNOWN_NS) {
+		known->since_ns = here->began_ns;
+		known->net = 0;
+		known->task = 0;
+	}
+	return known;
+}
+
+/* It stands beside the namespace's count of sockets. */
 static __always_inline __u32 netns_here(struct cpu_ring *here, const struct net *net)
 {
-	__u64 cookie = 0;
+	struct known *known = known_here(here);
 	__u32 netns;
 
-	if (bpf_core_field_exists(net->net_cookie) && here->writing == 1)
-		cookie = net->net_cookie;
 	/* Volatile: the verifier takes no load that is of either. */
-	if (cookie && here->netns_cookie == cookie)
-		return *(volatile __u32 *)&here->netns;
+	if (known && known->net == (__u64)net)
+		return *(volatile __u32 *)&known->netns;
 	netns = net->ns.inum;
-	if (cookie) {
-		here->netns = netns;
-		here->netns_cookie = cookie;
+	if (known) {
+		known->netns = netns;
+		known->net = (__u64)net;
 	}
 	return netns;
+}
+
+static __always_inline void note_task(struct known *known, const struct ev_owner *owner,
+				      const struct task_struct *task, __u64 cred, __u64 css_set)
+{
+	known->task = (__u64)task;
+	known->cred = cred;
+	known->css_set = css_set;
+	known->cgroup = owner->cgroup;
+	known->uid = owner->uid;
+	known->start_cs = owner->start_cs;
+}
+
+static __always_inline void put_task_here(struct ev_owner *owner, const struct task_struct *task,
+					  struct cpu_ring *here)
+{
+	const struct task_struct *from = walked(task);
+	struct known *known = known_here(here);
+	__u64 cred = (__u64)from->cred;
+	__u64 css_set = bpf_core_field_exists(from->cgroups) ? (__u64)from->cgroups : 0;
+
+	put_task_itself(owner, task);
+	if (known && known->task == (__u64)task && known->cred == cred && known->css_set == css_set) {
+		owner->uid = known->uid;
+		owner->start_cs = known->start_cs;
+		owner->cgroup = known->cgroup;
+		return;
+	}
+	put_behind_task(owner, from);
+	if (known)
+		note_task(known, owner, task, cred, css_set);
+}
+
+/* The current task, or zeroes when it is not the one that acts. */
+static __always_inline void put_owner_here(struct ev_owner *owner, bool acts, struct cpu_ring *here)
+{
+	if (!acts)
+		__builtin_memset(owner, 0, sizeof(*owner));
+	else if (setting(HAVE_SOCKET_COOKIE))
+		put_task_here(owner, bpf_get_current_task_btf(), here);
+	else
+		put_task_by_helpers(owner, setting(MAY_PROBE_READ));
 }
 
 #endif

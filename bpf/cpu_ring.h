@@ -34,6 +34,21 @@ struct told {
 	__u32 pad;
 };
 
+/* What was found behind pointers, on the first level: who has the same pointer a moment
+ * later need not follow it, through lines that other CPUs write all the time. */
+struct known {
+	__u64 since_ns; /* the oldest of it */
+	__u64 net;	/* 0: none */
+	__u64 task;	/* 0: none */
+	__u64 cred;	/* of the task, as the others */
+	__u64 css_set;
+	__u64 cgroup;
+	__u32 netns;
+	__u32 uid;
+	__u32 start_cs;
+	__u32 pad;
+};
+
 /* What stands before the records. */
 struct cpu_ring {
 	/* Of the programs on this CPU. */
@@ -41,11 +56,11 @@ struct cpu_ring {
 	__u64 began_ns; /* the time of the last record on the first level, and */
 	__u32 writing;	/* levels that are at work: no record that is still to come is older */
 	__u32 at[CPU_RING_LEVELS]; /* where they make it, in bytes from the beginning of this */
-	__u32 netns;		   /* of the last record on the first level that told one, with */
+	__u32 pad;
 	struct told told[CPU_RING_LEVELS];
-	__u64 netns_cookie;		 /* its cookie, which no other namespace has */
+	struct known known;
 	__u64 attempted[CPU_RING_KINDS]; /* on the first level; the ledger has the others */
-	__u64 pad[2];
+	__u64 pad1[3];
 	/* Of the reader. */
 	__u64 consumed; /* bytes so far */
 	__u32 waits;	/* it sleeps: wake it, and say 0 here */

@@ -97,7 +97,7 @@ int BPF_PROG(on_third_ack_v6, const struct sock *sk, struct sk_buff *skb, struct
 /* The return value stands behind the arguments: six up to 6.12, then seven. */
 static __always_inline bool syn_recv_sock_result(void *ctx)
 {
-	return syn_recv_sock_args == 7 ? return_behind(ctx, 7) : return_behind(ctx, 6);
+	return setting(SYN_RECV_SOCK_ARGS) == 7 ? return_behind(ctx, 7) : return_behind(ctx, 6);
 }
 
 SEC("fexit/tcp_v4_syn_recv_sock")

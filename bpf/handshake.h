@@ -67,13 +67,11 @@ static __always_inline struct hands *my_hands(void)
 
 static __always_inline bool handshake_wanted(const struct ev_handshake *h)
 {
-	if (!filter_on)
+	if (!setting(FILTER_ON))
 		return true;
-	if (filter.netns && h->netns != filter.netns)
+	if (!netns_passes(h->netns) || !ports_pass(h->local_port, h->remote_port))
 		return false;
-	if (!ports_pass(h->local_port, h->remote_port))
-		return false;
-	return !h->remote_port ||
+	return !setting(FILTER_ADDRESSES) || !h->remote_port ||
 	       addresses_pass((const union address *)h->local, (const union address *)h->remote);
 }
 
@@ -96,7 +94,7 @@ static __always_inline void put_listener(struct ev_handshake *h, struct sock *sk
 {
 	struct tcp_sock *tp = AS_TCP_SOCK(sk);
 
-	h->listener_id = have_socket_cookie ? cookie_of(sk) : 0;
+	h->listener_id = setting(HAVE_SOCKET_COOKIE) ? cookie_of(sk) : 0;
 	put_socket_id(&h->listener_socket, sk);
 	h->netns = tp ? netns_of(&tp->inet_conn.icsk_inet.sk.__sk_common) : 0;
 	h->family = GET(sk, __sk_common.skc_family);
@@ -112,7 +110,7 @@ static __always_inline void put_listener(struct ev_handshake *h, struct sock *sk
 /* The request's part: its id, which its child inherits, and its peer. */
 static __always_inline void put_request(struct ev_handshake *h, struct request_sock *req)
 {
-	h->conn_id = have_socket_cookie ? cookie_of(req) : 0;
+	h->conn_id = setting(HAVE_SOCKET_COOKIE) ? cookie_of(req) : 0;
 	h->retransmits = GET(req, num_retrans);
 	/* Its own: a listener that has closed has no port any more. */
 	h->local_port = GET(req, __req_common.skc_num);
@@ -195,7 +193,7 @@ static __always_inline void syn_begins(struct sock *sk, struct sk_buff *skb)
 	in->syn.conn_id = 0;
 	in->syn.remote_port = 0;
 	put_addresses(in->syn.local, in->syn.remote, &sk->__sk_common);
-	if (may_probe_read)
+	if (setting(MAY_PROBE_READ))
 		read_packet(&in->syn, skb);
 	in->cookies = syncookies_of(&net->ipv4);
 	in->max_syn_backlog = GET(net, ipv4.sysctl_max_syn_backlog);

@@ -38,7 +38,7 @@ int on_request_admitted(struct bpf_sock_ops *ctx)
 	in->child.outcome = EV_SYN_QUEUED;
 	/* A cookie that nobody has asked for yet is not there; then userspace
 	 * finds the listener by its place. */
-	if (have_socket_cookie && !in->child.listener_id)
+	if (setting(HAVE_SOCKET_COOKIE) && !in->child.listener_id)
 		in->child.listener_socket = 0;
 	send_handshake(&in->child, EV_ADMITTED);
 	return 1;

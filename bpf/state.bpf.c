@@ -40,21 +40,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Those that each transition asks for come first, in one line of the caches. */
-const volatile bool filter_on = false;
-const volatile bool filter_addresses = false;
-const volatile bool have_socket_cookie = false;
-const volatile bool preempts = false;
-const volatile bool may_probe_read = false;
-const volatile __u32 task_struct_id = 0;
-const volatile __u32 tcp_sock_id = 0;
-const volatile __u32 cpu_ring_bytes = 0;
-const volatile __u32 simulate_loss = 0;
-const volatile __u64 id_key = 0;
-const volatile __u64 wakeup_bytes = 0;
-const volatile __u32 syn_recv_sock_args = 0;
-const volatile __u32 accept_args = 0;
-const volatile __u32 timewait_args = 0;
 const volatile struct kernel_filter filter = {};
 
 struct ring_map ring SEC(".maps");
@@ -62,44 +47,27 @@ struct ledger_map ledger SEC(".maps");
 struct cpu_rings_map cpu_rings SEC(".maps");
 struct asked_map asked SEC(".maps");
 
-/*
- * Where tasks are preempted in the middle of a program (tracepoints from 7.0 on),
- * the kernel skips the program for whoever runs meanwhile. It is held off for the
- * whole of a program: to end this, preemption is allowed while interrupts are not,
- * lest a task that is to go goes right then, still in the program.
- */
+/* To end this, preemption is allowed while interrupts are not, lest a task that is to go
+ * goes right then, still in the program. */
 extern void bpf_preempt_disable(void) __weak __ksym;
 extern void bpf_preempt_enable(void) __weak __ksym;
 extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
 extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
 
-static __always_inline void hold_cpu(void)
-{
-	if (preempts)
-		bpf_preempt_disable();
-}
-
-static __always_inline void let_cpu_go(void)
-{
-	unsigned long flags;
-
-	if (!preempts)
-		return;
-	bpf_local_irq_save(&flags);
-	bpf_preempt_enable();
-	bpf_local_irq_restore(&flags);
-}
-
-/* For programs in other objects: see accept.h for why they have no names of the
+/* Programs in other objects call these: see accept.h for why they have no names of the
  * kernel's own. */
 __hidden __noinline void cpu__hold(void)
 {
-	hold_cpu();
+	bpf_preempt_disable();
 }
 
 __hidden __noinline void cpu__let_go(void)
 {
-	let_cpu_go();
+	unsigned long flags;
+
+	bpf_local_irq_save(&flags);
+	bpf_preempt_enable();
+	bpf_local_irq_restore(&flags);
 }
 
 /* Values of file_ref_t from here on mean that the last reference is gone
@@ -136,34 +104,34 @@ static __always_inline const struct sock *sk_of(const struct tcp_sock *tp)
 	return &tp->inet_conn.icsk_inet.sk;
 }
 
-/* A transition that is being reported: the arguments and what was found out. */
+/* A transition that is being reported. */
 struct step {
 	struct cpu_ring *here;
 	struct sock *sk;
 	struct tcp_sock *tp;
-	const struct net *net;
-	__u8 old_state;
-	__u8 new_state;
-	__u16 local_port;
-	__u16 remote_port;
+	int old_state;
+	int new_state;
 	bool in_syscall;
-	__u16 flags; /* EV_F_* */
-	__u64 cookie;
+	__u16 flags; /* EV_F_* that are known from the start */
 };
 
-/* What the transition tells of the socket's file. */
-static __always_inline __u16 socket_flags(const struct step *step)
+static __always_inline const struct net *net_of_step(const struct step *step)
 {
-	const struct socket *socket = sk_of(step->tp)->sk_socket;
-	bool may_close = step->new_state == EV_STATE_CLOSE || step->new_state == EV_FIN_WAIT1 ||
-			 step->new_state == EV_LAST_ACK;
-	__u16 flags = 0;
+	return sk_of(step->tp)->__sk_common.skc_net.net;
+}
 
-	if (!socket)
-		flags |= EV_F_NO_SOCKET;
-	if (step->in_syscall && may_close && file_closed(socket))
-		flags |= EV_F_FILE_CLOSED;
-	return flags;
+/* Not inet_num: it is 0 already at any-CLOSE of an ephemeral port. But after
+ * connect(AF_UNSPEC) inet_sport still has the port of the earlier life; inet_num is only
+ * set there when the socket is bound. */
+static __always_inline __u16 local_port(const struct step *step)
+{
+	return step->new_state == EV_SYN_SENT ? step->sk->__sk_common.skc_num :
+						bpf_ntohs(step->tp->inet_conn.icsk_inet.inet_sport);
+}
+
+static __always_inline __u16 remote_port(const struct step *step)
+{
+	return bpf_ntohs(step->sk->__sk_common.skc_dport);
 }
 
 /* A child becomes its listener's clone before it has a connection of its own
@@ -185,7 +153,7 @@ static __always_inline bool in_mptcp_worker(const struct step *step)
 {
 	if (!bpf_core_field_exists(step->tp->is_mptcp) || !step->tp->is_mptcp)
 		return false;
-	if (!have_socket_cookie)
+	if (!setting(HAVE_SOCKET_COOKIE))
 		return false;
 	return bpf_get_current_task_btf()->flags & PF_KTHREAD;
 }
@@ -205,36 +173,48 @@ static __always_inline bool may_own(const struct step *step)
  * now would be overwritten. */
 static __always_inline bool has_cookie(const struct step *step)
 {
-	return have_socket_cookie && !is_clone(step);
+	return setting(HAVE_SOCKET_COOKIE) && !is_clone(step);
 }
 
-/* What all kinds of record need is found out once and before they part: the
- * verifier walks each of them to its end. */
-static __always_inline void find_out(struct step *step)
+/* It may have been the last descriptor that is closed here. */
+static __always_inline bool may_close(const struct step *step)
 {
-	step->in_syscall = step->sk->sk_lock.owned;
-	step->flags |= socket_flags(step);
-	if (step->in_syscall)
-		step->flags |= EV_F_IN_SYSCALL;
+	return step->new_state == EV_STATE_CLOSE || step->new_state == EV_FIN_WAIT1 ||
+	       step->new_state == EV_LAST_ACK;
+}
+
+static __always_inline __u16 flags_of(const struct step *step)
+{
+	const struct socket *socket = sk_of(step->tp)->sk_socket;
+	__u16 flags = step->flags;
+
+	if (!socket)
+		flags |= EV_F_NO_SOCKET;
+	if (step->in_syscall) {
+		flags |= EV_F_IN_SYSCALL;
+		if (may_close(step) && file_closed(socket))
+			flags |= EV_F_FILE_CLOSED;
+	}
 	if (bpf_core_field_exists(step->tp->is_mptcp) && step->tp->is_mptcp)
-		step->flags |= EV_F_MPTCP;
-	if (has_cookie(step))
-		step->cookie = cookie_of(step->sk);
-	else
-		step->flags |= EV_F_ID_IS_ADDRESS;
+		flags |= EV_F_MPTCP;
+	return flags;
 }
 
 static __always_inline void put_transition(struct ev_transition *t, const struct step *step)
 {
-	if (has_cookie(step))
-		t->conn_id = step->cookie;
-	else
-		put_socket_id(&t->conn_id, step->sk);
+	__u16 flags = flags_of(step);
+
 	t->old_state = step->old_state;
 	t->new_state = step->new_state;
-	t->local_port = step->local_port;
-	t->remote_port = step->remote_port;
-	t->flags = step->flags;
+	t->local_port = local_port(step);
+	t->remote_port = remote_port(step);
+	if (has_cookie(step)) {
+		t->conn_id = cookie_of(step->sk);
+	} else {
+		put_socket_id(&t->conn_id, step->sk);
+		flags |= EV_F_ID_IS_ADDRESS;
+	}
+	t->flags = flags;
 }
 
 /* The argument of the listen() that this thread is in: syscall.bpf.c put it
@@ -255,7 +235,7 @@ static __always_inline void put_backlog(struct ev_birth *r, const struct step *s
 	bool listens = step->new_state == EV_LISTEN;
 
 	r->backlog = listens ? step->sk->sk_max_ack_backlog : 0;
-	r->somaxconn = listens ? step->net->core.sysctl_somaxconn : 0;
+	r->somaxconn = listens ? net_of_step(step)->core.sysctl_somaxconn : 0;
 	r->asked = listens ? asked_for() : 0;
 }
 
@@ -313,7 +293,7 @@ static __always_inline struct told *told_by_address(struct sock *sk)
 
 static __always_inline struct told *told_of(struct cpu_ring *here, struct sock *sk)
 {
-	return preempts ? told_by_address(sk) : &here->told[sk->sk_lock.owned != 0];
+	return setting(PREEMPTS) ? told_by_address(sk) : &here->told[sk->sk_lock.owned != 0];
 }
 
 static __always_inline __u32 states_of(int from, int to)
@@ -344,12 +324,16 @@ static __always_inline enum ev_kind kind_of(const struct step *step)
 						   EV_TRANSITION;
 }
 
+#define SIZE(kind, type) ((__u64)sizeof(struct type) << (kind)*8)
+
+/* Without a branch: there would be as many as kinds, and the same ones again. */
 static __always_inline __u32 size_of(enum ev_kind kind)
 {
-	return kind == EV_CLOSE		   ? sizeof(struct ev_close) :
-	       kind == EV_BIRTH		   ? sizeof(struct ev_birth) :
-	       kind == EV_TRANSITION_OWNED ? sizeof(struct ev_transition_owned) :
-					     sizeof(struct ev_transition);
+	const __u64 sizes = SIZE(EV_TRANSITION, ev_transition) |
+			    SIZE(EV_TRANSITION_OWNED, ev_transition_owned) | SIZE(EV_BIRTH, ev_birth) |
+			    SIZE(EV_CLOSE, ev_close);
+
+	return sizes >> kind * 8 & 0xff;
 }
 
 /* What there is beside the transition. */
@@ -358,10 +342,10 @@ static __always_inline void put_all(union record *r, const struct step *step, en
 	struct ev_owner *owner = &r->owned.owner;
 
 	if (kind != EV_TRANSITION_OWNED) {
-		put_place(&r->close.place, step->sk, netns_here(step->here, step->net));
+		put_place(&r->close.place, step->sk, netns_here(step->here, net_of_step(step)));
 		owner = &r->close.owner;
 	}
-	put_owner(owner, may_own(step));
+	put_owner_here(owner, may_own(step), step->here);
 	if (kind == EV_CLOSE)
 		put_totals(&r->close.totals, step);
 	if (kind == EV_BIRTH) {
@@ -371,37 +355,38 @@ static __always_inline void put_all(union record *r, const struct step *step, en
 }
 
 /* The step has passed the filter. One way for all kinds: the less code there is, the more
- * of it is in the caches when the next one comes. */
-static __always_inline void send(struct step *step)
+ * of it is in the caches when the next one comes. To ask for the time is to wait for all
+ * that was read before, so that what is far away is read behind it, and at once. */
+static __always_inline void send(const struct step *step)
 {
-	enum ev_kind kind;
-	union record *r;
+	enum ev_kind kind = kind_of(step);
+	__u32 size = size_of(kind);
+	union record *r = reserve_here(step->here, kind, size);
 
-	find_out(step);
-	kind = kind_of(step);
-	r = reserve_here(step->here, kind, size_of(kind));
 	if (!r)
 		return;
 	put_transition(&r->transition, step);
 	if (kind != EV_TRANSITION)
 		put_all(r, step, kind);
-	send_here(step->here, r, kind, size_of(kind));
+	send_here(step->here, r, kind, size);
 }
 
 /* A namespace's number stands beside its count of sockets, which other CPUs write all the
  * time: it is read where it is told or asked for, and only there. */
 static __always_inline bool passes(const struct step *step)
 {
-	if (!filter_on)
+	if (!setting(FILTER_ON))
 		return true;
-	return filter_passes(&step->sk->__sk_common, filter.netns ? step->net->ns.inum : 0,
-			     step->local_port, step->remote_port, !is_clone(step));
+	return filter_passes(&step->sk->__sk_common,
+			     setting(FILTER_NETNS) ? net_of_step(step)->ns.inum : 0, local_port(step),
+			     remote_port(step), !is_clone(step));
 }
 
 /* For a socket whose protocol is TCP: the cast alone, where there is one. */
 static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
 {
-	return bpf_rdonly_cast && tcp_sock_id ? bpf_rdonly_cast(sk, tcp_sock_id) : bpf_skc_to_tcp_sock(sk);
+	return bpf_rdonly_cast && setting(TCP_SOCK_ID) ? bpf_rdonly_cast(sk, setting(TCP_SOCK_ID)) :
+							 bpf_skc_to_tcp_sock(sk);
 }
 
 static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old, int new, __u16 flags)
@@ -415,14 +400,7 @@ static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old
 	step.tp = tcp_sock_of(sk);
 	if (!step.tp)
 		return;
-	/* Not inet_num: it is 0 already at any-CLOSE of an ephemeral port. */
-	step.local_port = bpf_ntohs(step.tp->inet_conn.icsk_inet.inet_sport);
-	/* After connect(AF_UNSPEC) inet_sport still has the port of the earlier
-	 * life; inet_num is only set here when the socket is bound. */
-	if (step.new_state == EV_SYN_SENT)
-		step.local_port = sk->__sk_common.skc_num;
-	step.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	step.net = sk_of(step.tp)->__sk_common.skc_net.net;
+	step.in_syscall = sk->sk_lock.owned;
 	if (passes(&step))
 		send(&step);
 }
@@ -508,7 +486,7 @@ static __always_inline int stand_in(void *ctx, struct sock *sk, int old, int new
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state_stand_in, struct sock *sk, int old, int new)
 {
-	return stand_in(ctx, sk, old, new, !preempts);
+	return stand_in(ctx, sk, old, new, !setting(PREEMPTS));
 }
 
 SEC("tp_btf/inet_sock_set_state")

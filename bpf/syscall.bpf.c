@@ -38,9 +38,9 @@ static __always_inline int listens(__u32 backlog)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 
-	cpu__hold();
+	hold_cpu();
 	bpf_map_update_elem(&asked, &thread, &backlog, 0);
-	cpu__let_go();
+	let_cpu_go();
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static __always_inline void accepted(struct sock *sk)
 	r->limit = 0;
 	r->pad2 = 0;
 	put_addresses(r->local, r->remote, &sk->__sk_common);
-	put_owner(&r->owner, true);
+	put_owner(&r->owner);
 	submit(r);
 }
 
@@ -112,11 +112,11 @@ static __always_inline int accept_returns(const struct syscall_exit *ctx)
 
 	if (ctx->result < 0)
 		return 0;
-	cpu__hold();
+	hold_cpu();
 	sk = sock_of(ctx->result);
 	if (sk)
 		accepted(sk);
-	cpu__let_go();
+	let_cpu_go();
 	return 0;
 }
 

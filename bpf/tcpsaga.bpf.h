@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What every story in bpf/ needs: settings, the ring, the ledger, and where a
- * socket is. The definitions of the maps and settings stand in state.bpf.c.
+ * socket is. The definitions of the maps and of the filter stand in state.bpf.c.
  *
  * Maps
  *   ring       records to userspace. When it is full a record is counted as lost
@@ -40,21 +40,15 @@
 /* What is rare is laid out apart, so that the rest fits into fewer lines of the caches. */
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
-/* Settings: written by user/source/programs.c before the load, constant after it. */
+/* Constant when the program is loaded: settings.h. */
+#define setting(name)                                                                               \
+	({                                                                                          \
+		__u64 value_;                                                                       \
+		asm("%0 = %1 ll" : "=r"(value_) : "i"((__u64)SETTING_MARK << 32 | SETTING_##name)); \
+		value_;                                                                             \
+	})
+
 extern const volatile struct kernel_filter filter;
-extern const volatile bool filter_on;
-extern const volatile bool filter_addresses;	/* it has terms on them */
-extern const volatile bool have_socket_cookie;	/* not in tp_btf on 5.10; nor the current task */
-extern const volatile bool preempts;		/* tasks in the middle of a program; 7.0 on */
-extern const volatile bool may_probe_read;	/* not under lockdown=confidentiality */
-extern const volatile __u32 syn_recv_sock_args; /* of tcp_v4_syn_recv_sock() */
-extern const volatile __u32 accept_args;	/* of inet_csk_accept() */
-extern const volatile __u32 timewait_args;	/* of tcp_timewait_state_process() */
-extern const volatile __u32 task_struct_id;	/* in the kernel's BTF; 0: not known */
-extern const volatile __u32 tcp_sock_id;	/* the same */
-extern const volatile __u64 id_key;		/* hides kernel addresses in ids */
-extern const volatile __u64 wakeup_bytes;	/* pending bytes that wake the consumer */
-extern const volatile __u32 simulate_loss;	/* share of records to drop, of 2^32; 0: none */
 
 /*
  * The return value in a fexit program, which stands behind the function's
@@ -97,10 +91,25 @@ struct asked_map {
 	__type(value, __u32);
 };
 
-/* Between them this task is not preempted, where that would make the kernel skip
- * programs (state.bpf.c). */
 __hidden void cpu__hold(void);
 __hidden void cpu__let_go(void);
+
+/*
+ * Where tasks are preempted in the middle of a program (tracepoints from 7.0 on), the
+ * kernel skips the program for whoever runs meanwhile: there preemption is held off for
+ * the whole of a program.
+ */
+static __always_inline void hold_cpu(void)
+{
+	if (setting(PREEMPTS))
+		cpu__hold();
+}
+
+static __always_inline void let_cpu_go(void)
+{
+	if (setting(PREEMPTS))
+		cpu__let_go();
+}
 
 extern struct asked_map asked SEC(".maps");
 extern struct ring_map ring SEC(".maps");
@@ -125,7 +134,7 @@ static __always_inline struct ledger_cpu *book_here(void)
 
 static __always_inline bool is_to_be_lost(void)
 {
-	return simulate_loss && bpf_get_prandom_u32() < simulate_loss;
+	return setting(SIMULATE_LOSS) && bpf_get_prandom_u32() < setting(SIMULATE_LOSS);
 }
 
 /* What is counted here is atomic, because a softirq may run a program of ours in the middle
@@ -142,11 +151,11 @@ static __always_inline bool attempt(struct ledger_cpu *book, enum ev_kind kind)
 	return false;
 }
 
-static __always_inline void begin_record(struct ev_header *header, enum ev_kind kind, __u64 size)
+static __always_inline void begin_record(struct ev_header *header, enum ev_kind kind, __u32 size)
 {
-	header->len = size;
-	header->version = EV_VERSION;
-	header->kind = kind;
+	const __u32 first = size | EV_VERSION << 16 | kind << 24;
+
+	__builtin_memcpy(header, &first, sizeof(first)); /* len, version and kind in one store */
 	header->cpu = bpf_get_smp_processor_id();
 	header->time_ns = bpf_ktime_get_boot_ns();
 }
@@ -164,7 +173,8 @@ static __always_inline __u64 wakeup(struct cpu_ring *here, __u64 time_ns)
 		here->waits = 0;
 		return BPF_RB_FORCE_WAKEUP;
 	}
-	if (!(time_ns & WAKEUP_ASKED) && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+	if (!(time_ns & WAKEUP_ASKED) &&
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= setting(WAKEUP_BYTES))
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }
@@ -202,7 +212,7 @@ static __always_inline void submit(void *record)
 static __always_inline void put_socket_id(__u64 *where, const void *sk)
 {
 	*(volatile __u64 *)where = (__u64)sk;
-	*where = *(volatile __u64 *)where ^ id_key;
+	*where = *(volatile __u64 *)where ^ setting(ID_KEY);
 }
 
 /* A socket has its cookie once somebody (this function, ss) has asked for it.
@@ -220,7 +230,7 @@ static __always_inline __u64 cookie_of(const void *sk)
 
 static __always_inline void put_conn_id(__u64 *where, __u16 *flags, struct sock *sk, bool by_address)
 {
-	if (have_socket_cookie && !by_address) {
+	if (setting(HAVE_SOCKET_COOKIE) && !by_address) {
 		*where = cookie_of(sk);
 	} else {
 		put_socket_id(where, sk);
@@ -303,11 +313,13 @@ static __always_inline __u32 netns_of(const struct sock_common *c)
 
 static __always_inline void put_place(struct ev_place *place, const struct sock *sk, __u32 netns)
 {
-	put_socket_id(&place->socket_id, sk);
+	*(volatile __u64 *)&place->socket_id = (__u64)sk;
 	place->netns = netns;
 	place->family = GET(sk, __sk_common.skc_family);
 	place->pad[0] = place->pad[1] = place->pad[2] = 0;
 	put_addresses(place->local, place->remote, &sk->__sk_common);
+	/* As in put_socket_id(), and last: what was just written is not there to be read. */
+	place->socket_id = *(volatile __u64 *)&place->socket_id ^ setting(ID_KEY);
 }
 
 /* The highest bit of the first byte that is zero, and maybe of some behind it. */
@@ -323,15 +335,20 @@ static __always_inline __u64 before(__u64 marks)
 }
 
 /*
- * A task's name, with zeroes behind its end: before 5.17 a shorter name left the
- * rest of a longer one in place. Lowest byte first, as on all architectures that
- * are served.
+ * A task's name, with zeroes behind its end, which not all kernels have there. Lowest byte
+ * first, as on all architectures that are served.
  */
 static __always_inline void put_comm(struct ev_owner *owner, const struct task_struct *task)
 {
 	const __u64 *from = (const __u64 *)task->comm;
-	__u64 *to = (__u64 *)owner->comm, low = from[0], high = from[1], ends = name_ends(low);
+	__u64 *to = (__u64 *)owner->comm, low = from[0], high = from[1], ends;
 
+	if (setting(COMM_HAS_ZEROES)) {
+		to[0] = low;
+		to[1] = high;
+		return;
+	}
+	ends = name_ends(low);
 	to[0] = low & before(ends);
 	to[1] = ends ? 0 : high & before(name_ends(high));
 }
@@ -348,7 +365,9 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __weak __ksym; /* f
 
 static __always_inline const struct task_struct *walked(const struct task_struct *task)
 {
-	return bpf_rdonly_cast && task_struct_id ? bpf_rdonly_cast(task, task_struct_id) : task;
+	return bpf_rdonly_cast && setting(TASK_STRUCT_ID) ?
+		       bpf_rdonly_cast(task, setting(TASK_STRUCT_ID)) :
+		       task;
 }
 #else
 static __always_inline const struct task_struct *walked(const struct task_struct *task)
@@ -359,19 +378,28 @@ static __always_inline const struct task_struct *walked(const struct task_struct
 
 /*
  * The current task by its own fields: helpers that say the same cost their calls, those
- * of uid and cgroup 20 ns each. A process begins with its first thread, whose place
- * another takes over at execve() with its time (de_thread()).
+ * of uid and cgroup 20 ns each.
  */
-static __always_inline void put_task(struct ev_owner *owner, const struct task_struct *task)
+static __always_inline void put_task_itself(struct ev_owner *owner, const struct task_struct *task)
 {
-	const struct task_struct *from = walked(task);
-
 	owner->pid = task->tgid;
 	owner->tid = task->pid;
+	put_comm(owner, task);
+}
+
+/* A process begins with its first thread, whose place another takes over at execve() with
+ * its time (de_thread()). */
+static __always_inline void put_behind_task(struct ev_owner *owner, const struct task_struct *from)
+{
 	owner->uid = from->cred->uid.val;
 	owner->start_cs = from->group_leader->start_boottime / NS_PER_CS;
-	owner->cgroup = bpf_core_field_exists(task->cgroups) ? from->cgroups->dfl_cgrp->kn->id : 0;
-	put_comm(owner, task);
+	owner->cgroup = bpf_core_field_exists(from->cgroups) ? from->cgroups->dfl_cgrp->kn->id : 0;
+}
+
+static __always_inline void put_task(struct ev_owner *owner, const struct task_struct *task)
+{
+	put_task_itself(owner, task);
+	put_behind_task(owner, walked(task));
 }
 
 /* The same in kprobes and on 5.10, where a task is reached by probe reads only. */
@@ -391,20 +419,16 @@ static __always_inline void put_task_by_helpers(struct ev_owner *owner, bool pro
 	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
 }
 
-/* The current task, or zeroes when it is not the one that acts. */
-static __always_inline void put_owner(struct ev_owner *owner, bool known)
+/* The current task. */
+static __always_inline void put_owner(struct ev_owner *owner)
 {
-	if (!known) {
-		__builtin_memset(owner, 0, sizeof(*owner));
-		return;
-	}
 #ifdef PROBE_READS
 	put_task_by_helpers(owner, true);
 #else
-	if (have_socket_cookie)
+	if (setting(HAVE_SOCKET_COOKIE))
 		put_task(owner, bpf_get_current_task_btf());
 	else
-		put_task_by_helpers(owner, may_probe_read);
+		put_task_by_helpers(owner, setting(MAY_PROBE_READ));
 #endif
 }
 
@@ -428,9 +452,16 @@ static __always_inline bool in_net(const volatile struct kernel_filter_net *net,
 	       (address->halves[1] & mask->halves[1]) == want->halves[1];
 }
 
+static __always_inline bool netns_passes(__u32 netns)
+{
+	return !setting(FILTER_NETNS) || netns == (__u32)setting(FILTER_NETNS);
+}
+
 /* A port of 0 is not known yet and passes: userspace decides later. */
 static __always_inline bool ports_pass(__u16 local, __u16 remote)
 {
+	if (!setting(FILTER_PORTS))
+		return true;
 	if (filter.local_ports.count && local && !port_listed(&filter.local_ports, local))
 		return false;
 	if (filter.remote_ports.count && remote && !port_listed(&filter.remote_ports, remote))
@@ -454,13 +485,11 @@ static __always_inline bool filter_passes(const struct sock_common *c, __u32 net
 {
 	union address local, remote;
 
-	if (!filter_on)
+	if (!setting(FILTER_ON))
 		return true;
-	if (filter.netns && netns != filter.netns)
+	if (!netns_passes(netns) || !ports_pass(local_port, remote_port))
 		return false;
-	if (!ports_pass(local_port, remote_port))
-		return false;
-	if (!filter_addresses || !addresses_known)
+	if (!setting(FILTER_ADDRESSES) || !addresses_known)
 		return true;
 	put_addresses(&local, &remote, c);
 	return addresses_pass(&local, &remote);

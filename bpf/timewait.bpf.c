@@ -25,9 +25,9 @@ int BPF_PROG(on_wait_segment, struct inet_timewait_sock *tw)
 SEC("fexit/tcp_timewait_state_process")
 int BPF_PROG(on_wait_segment_done, struct inet_timewait_sock *tw)
 {
-	__u32 verdict = timewait_args == 3 ? return_behind(ctx, 3) :
-			timewait_args == 4 ? return_behind(ctx, 4) :
-					     return_behind(ctx, 5);
+	__u32 verdict = setting(TIMEWAIT_ARGS) == 3 ? return_behind(ctx, 3) :
+			setting(TIMEWAIT_ARGS) == 4 ? return_behind(ctx, 4) :
+						      return_behind(ctx, 5);
 
 	segment_done(tw, verdict);
 	return 0;

@@ -110,7 +110,7 @@ static __always_inline void send_wait(const struct inet_timewait_sock *tw, __u8 
 
 	if (!r)
 		return;
-	if (have_socket_cookie)
+	if (setting(HAVE_SOCKET_COOKIE))
 		r->conn_id = GET(tw, __tw_common.skc_cookie.counter);
 	r->substate = substate;
 	r->end = end;

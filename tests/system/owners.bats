@@ -4,6 +4,7 @@
 
 load lib.bash
 CLOSER=${CLOSER:-$TOP/build/tests/closer}
+TURNCOAT=${TURNCOAT:-$TOP/build/tests/turncoat}
 CONTAINER=00ff45e7d1a0c3b29f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a3928
 
 setup() { common_setup; }
@@ -74,6 +75,43 @@ starts_cs() {
     diff <(awk 'NR == 1 { first = $1 } { print $1 - first }' "$WORK/start_ticks") <(starts_cs)
     started=$(date -d "$(processes | jq -r .started | head -n 1)" +%s)
     [ $(($(date +%s) - started)) -le 60 ] && [ "$started" -le "$(date +%s)" ]
+}
+
+# Each connection of the turncoat's is told as that of who it was just then: its port, its
+# user, its name and what the jq expression says of a process, on a line for each.
+are_told_as_they_were() { # EXPRESSION
+    sort -u "$WORK/was" >"$WORK/wanted"
+    jq -r 'select(.type == "transition" and .process) | "\(.local.port) \(.remote.port // 0) \(
+        .process.uid) \(.process.comm) \('"$1"')"' "$WORK/saga.json" |
+        awk 'NR == FNR { was[$1] = 1; next } $1 in was || $2 in was { print $1 in was ? $1 : $2, $3, $4, $5 }' \
+            "$WORK/was" - | sort -u >"$WORK/told"
+    diff "$WORK/wanted" "$WORK/told" >"$WORK/diff"
+}
+
+@test "who changes user, name and namespace between two connections" {
+    local other=/run/netns/$NETNS-2
+    ip netns add "$NETNS-2"
+    ip -n "$NETNS-2" link set lo up
+    "$TCPSAGA" trace --source live -e transition -o json >"$WORK/saga.json" 2>"$WORK/saga.err" 3>&- &
+    # shellcheck disable=SC2034 # common_teardown ends it
+    SAGA_PID=$!
+    until_true "the watcher" grep -q watching "$WORK/saga.err"
+    "$TURNCOAT" 200 "netns:/run/netns/$NETNS" "netns:$other" >"$WORK/turns"
+    awk -v first="$INODE" -v second="$(stat -Lc %i "$other")" '{ print $1, $2, $3, $5 ? second : first }' \
+        "$WORK/turns" >"$WORK/was"
+    ip netns del "$NETNS-2"
+    until_true "all as they were" are_told_as_they_were .netns || fail "$(head -n 20 "$WORK/diff")"
+}
+
+@test "who changes its cgroup between two connections" {
+    need_cgroups
+    group one.service
+    group two.service
+    watch trace
+    "$TURNCOAT" 50 "netns:/run/netns/$NETNS" "cgroup:$ROOT/one.service" "cgroup:$ROOT/two.service" \
+        >"$WORK/turns"
+    awk '{ print $1, $2, $3, $4 ? "/two.service" : "/one.service" }' "$WORK/turns" >"$WORK/was"
+    until_true "all as they were" are_told_as_they_were .process.cgroup || fail "$(head -n 20 "$WORK/diff")"
 }
 
 @test "a service, its cgroup and its unit" {

@@ -26,8 +26,6 @@
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { PREEMPTS_SINCE = 7 }; /* the version, 7.0 */
-
 static int print_if_debugging(enum libbpf_print_level level, const char *format, va_list args)
 {
 	/* TCPSAGA_DEBUG is for the developer of a BPF program: libbpf's and
@@ -182,12 +180,27 @@ int kernel__try_sockops(void)
 	return close_if_open(fd < 0 ? -errno : fd);
 }
 
-bool kernel__preempts_programs(const struct kernel *kernel)
+/* By its version, where nothing else tells. */
+static bool is_since(unsigned long major, unsigned long minor)
 {
 	struct utsname name;
+	unsigned long found;
+	char *rest;
 
-	return !uname(&name) && strtoul(name.release, NULL, 10) >= PREEMPTS_SINCE &&
-	       kernel__has_function(kernel, "bpf_preempt_disable") &&
+	if (uname(&name))
+		return false;
+	found = strtoul(name.release, &rest, 10);
+	return found > major || (found == major && *rest == '.' && strtoul(rest + 1, NULL, 10) >= minor);
+}
+
+bool kernel__comm_has_zeroes(void)
+{
+	return is_since(5, 17);
+}
+
+bool kernel__preempts_programs(const struct kernel *kernel)
+{
+	return is_since(7, 0) && kernel__has_function(kernel, "bpf_preempt_disable") &&
 	       kernel__has_function(kernel, "bpf_local_irq_save");
 }
 

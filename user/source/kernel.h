@@ -56,6 +56,10 @@ int kernel__try_sockops(void);
  * kernel tells this apart, so it is taken from its version. */
 bool kernel__preempts_programs(const struct kernel *kernel);
 
+/* Whether there is nothing but zeroes behind the end of a task's name: before 5.17 there
+ * may be the rest of a longer one (__set_task_comm()). */
+bool kernel__comm_has_zeroes(void);
+
 /* True when the kernel's BTF names such a function. It may still be inlined at
  * some of its calls. */
 bool kernel__has_function(const struct kernel *kernel, const char *function);

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "source/constants.h"
 #include "source/excerpt.h"
 #include "source/rings.h"
 #include "source/sockops.h"
@@ -108,6 +109,11 @@ static bool has_net(const struct kernel_filter_net *net)
 	return memcmp(net, &any, sizeof(any)) != 0;
 }
 
+static bool has_ports(const struct kernel_filter *filter)
+{
+	return filter->local_ports.count || filter->remote_ports.count || filter->either_ports.count;
+}
+
 static bool has_addresses(const struct kernel_filter *filter)
 {
 	return filter->family || has_net(&filter->local_net) || has_net(&filter->remote_net) ||
@@ -126,8 +132,6 @@ static int size_maps(struct programs *programs, const struct live_config *config
 	cpus = (uint32_t)programs->cpus;
 	programs->ring_bytes = config->ring_bytes ? config->ring_bytes : LIVE_RING_BYTES;
 	programs->cpu_ring_bytes = rings__cpu_bytes(programs->ring_bytes, cpus);
-	skel->rodata->wakeup_bytes = programs->ring_bytes / 4;
-	skel->rodata->cpu_ring_bytes = (uint32_t)programs->cpu_ring_bytes;
 	err = bpf_map__set_max_entries(skel->maps.ledger, cpus);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.ring, (uint32_t)programs->ring_bytes);
@@ -139,33 +143,47 @@ static int size_maps(struct programs *programs, const struct live_config *config
 	return err;
 }
 
+static int set(const struct programs *programs, const struct live_config *config, const struct trial *trial)
+{
+	static const struct kernel_filter all = { 0 };
+	const struct kernel_filter *filter = config->filter ? config->filter : &all;
+	uint64_t values[SETTING_COUNT] = {
+		[SETTING_FILTER_ON] = filter->netns || has_ports(filter) || has_addresses(filter),
+		[SETTING_FILTER_NETNS] = filter->netns,
+		[SETTING_FILTER_PORTS] = has_ports(filter),
+		[SETTING_FILTER_ADDRESSES] = has_addresses(filter),
+		[SETTING_HAVE_SOCKET_COOKIE] = trial->cookie,
+		[SETTING_PREEMPTS] = trial->preempts,
+		[SETTING_COMM_HAS_ZEROES] = trial->comm_has_zeroes,
+		[SETTING_MAY_PROBE_READ] = trial->probe_read,
+		[SETTING_SYN_RECV_SOCK_ARGS] = trial->syn_recv_sock_args,
+		[SETTING_ACCEPT_ARGS] = trial->accept_args,
+		[SETTING_TIMEWAIT_ARGS] = trial->timewait_args,
+		[SETTING_TASK_STRUCT_ID] = kernel__struct(&trial->kernel, "task_struct"),
+		[SETTING_TCP_SOCK_ID] = kernel__struct(&trial->kernel, "tcp_sock"),
+		[SETTING_WAKEUP_BYTES] = programs->ring_bytes / 4,
+		[SETTING_CPU_RING_BYTES] = programs->cpu_ring_bytes,
+		[SETTING_SIMULATE_LOSS] = config->simulate_loss,
+	};
+	uint64_t *key = &values[SETTING_ID_KEY];
+
+	if (getrandom(key, sizeof(*key), 0) != sizeof(*key))
+		return -errno;
+	memcpy((void *)&programs->skel->rodata->filter, filter, sizeof(*filter));
+	return constants__put(programs->skel->obj, values);
+}
+
 static int configure(struct programs *programs, const struct live_config *config, const struct trial *trial)
 {
 	struct tcpsaga_bpf *skel = programs->skel;
 	struct bpf_program *program;
-	uint64_t key;
+	int err;
 
-	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
-		return -errno;
-	if (config->filter) {
-		memcpy((void *)&skel->rodata->filter, config->filter, sizeof(*config->filter));
-		skel->rodata->filter_on = true;
-		skel->rodata->filter_addresses = has_addresses(config->filter);
-	}
-	skel->rodata->have_socket_cookie = trial->cookie;
-	skel->rodata->may_probe_read = trial->probe_read;
-	skel->rodata->preempts = trial->preempts;
-	skel->rodata->syn_recv_sock_args = trial->syn_recv_sock_args;
-	skel->rodata->accept_args = trial->accept_args;
-	skel->rodata->timewait_args = trial->timewait_args;
-	skel->rodata->id_key = key;
-	skel->rodata->simulate_loss = config->simulate_loss;
-	skel->rodata->task_struct_id = kernel__struct(&trial->kernel, "task_struct");
-	skel->rodata->tcp_sock_id = kernel__struct(&trial->kernel, "tcp_sock");
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	each_program(programs, trial, want_program);
 	bpf_program__set_autoload(skel->progs.on_state_again, true);
-	return size_maps(programs, config);
+	err = size_maps(programs, config);
+	return err ? err : set(programs, config, trial);
 }
 
 /* What the stand-ins call. */

@@ -64,6 +64,7 @@ int trial__run(struct trial *trial, enum hook_choice choice, char *message, size
 	trial->cookie = kernel__has_socket_cookie(kernel, state);
 	trial->probe_read = kernel__may_probe_read(kernel, state);
 	trial->preempts = kernel__preempts_programs(kernel);
+	trial->comm_has_zeroes = kernel__comm_has_zeroes();
 	trial->sys_listen = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY &&
 			    kernel__has_function(kernel, "__sys_listen");
 	trial->syn_recv_sock_args = kernel__function_args(kernel, "tcp_v4_syn_recv_sock");

@@ -15,6 +15,7 @@ struct trial {
 	bool cookie;
 	bool probe_read;
 	bool preempts;
+	bool comm_has_zeroes;
 	bool sys_listen; /* its function can be hooked */
 	uint32_t syn_recv_sock_args;
 	uint32_t accept_args;
