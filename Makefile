@@ -14,7 +14,7 @@ CPPFLAGS += -D_GNU_SOURCE= -DTCPSAGA_VERSION='"$(VERSION)"' -I$(BUILD) -Iuser -I
 CFLAGS ?= -O2 -g
 # A struct of some hundred bytes is cleared for each record: GCC's own choice for x86, one
 # instruction that repeats itself, takes as long as all the rest of decoding it.
-CLEARING := -mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
+CLEARING := -mmemset-strategy=vector_loop:256:noalign,libcall:-1:noalign
 CLEARING := $(shell $(CC) $(CLEARING) -xc -E /dev/null >/dev/null 2>&1 && echo $(CLEARING))
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) $(CLEARING) $(SANITIZE)
 LIBS := -lm -lbpf -lelf -lz -lxxhash -lmnl -lmicrohttpd -linih -lzstd -ljansson -lseccomp -lcap-ng

@@ -48,6 +48,7 @@ static int set_up(void **state)
 	rings->produced = &world->produced;
 	rings->lanes = world->lanes;
 	rings->heads = world->heads;
+	point_lanes(rings);
 	*state = world;
 	return 0;
 }

@@ -138,11 +138,21 @@ uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint
 	return hash_tuple(local, remote, local_port, remote_port, netns, 0);
 }
 
+static bool is_first(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port != b->port ? a->port < b->port : memcmp(a->addr, b->addr, sizeof(a->addr)) <= 0;
+}
+
+/* The same for both ends of a connection: of one on this host the second stands beside the
+ * first, in the line of the cache that this one has brought, and so do their ends. */
 static uint32_t hash_endpoints(const struct flow_table *table, const struct endpoint *local,
 			       const struct endpoint *remote, uint32_t netns)
 {
-	return (uint32_t)flow_table__tuple_key(table, local->addr, remote->addr, local->port,
-					       remote->port, netns);
+	const struct endpoint *one = is_first(local, remote) ? local : remote;
+	const struct endpoint *other = one == local ? remote : local;
+
+	return (uint32_t)flow_table__tuple_key(table, one->addr, other->addr, one->port, other->port,
+					       netns);
 }
 
 static uint32_t tuple_hash(const struct flow_table *table, const struct life *life)
@@ -168,6 +178,11 @@ static uint32_t newest_of_tuple(const struct flow_table *table, uint32_t hash,
 		index = posindex__next(&table->by_tuple, hash, &slot);
 	} while (index != NOWHERE && !has_tuple(at(table, index), local, remote, netns));
 	return index;
+}
+
+void flow_table__expect_tuple(const struct flow_table *table, const struct life *life)
+{
+	posindex__prefetch(&table->by_tuple, tuple_hash(table, life));
 }
 
 void flow_table__join_tuple(struct flow_table *table, struct life *life)
@@ -275,14 +290,17 @@ static void discard(struct flow_table *table, uint32_t index)
  * is sent for now, and the one behind it. */
 static void foresee_next(const struct flow_table *table)
 {
-	const struct life *next;
+	const struct life *next, *behind;
 
 	if (table->oldest_ended == NOWHERE)
 		return;
 	next = at(table, table->oldest_ended);
 	posindex__prefetch(&table->by_tuple, tuple_hash(table, next));
-	if (next->newer != NOWHERE)
-		fetch_life(at(table, next->newer));
+	if (next->newer == NOWHERE)
+		return;
+	behind = at(table, next->newer);
+	fetch_life(behind);
+	__builtin_prefetch(&behind->tuple_next, 1);
 }
 
 static void discard_oldest_ended(struct flow_table *table)

@@ -62,6 +62,9 @@ struct life *flow_table__find(const struct flow_table *table, uint64_t key);
  */
 struct life *flow_table__begin(struct flow_table *table, uint64_t key);
 
+/* For who will join it next: brings its place in the index into the cache. */
+void flow_table__expect_tuple(const struct flow_table *table, const struct life *life);
+
 /* Its tuple is complete: joins it to the earlier lives of the same tuple and
  * gives it its ordinal. Only once per life. */
 void flow_table__join_tuple(struct flow_table *table, struct life *life);

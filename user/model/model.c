@@ -26,6 +26,7 @@ struct model *model__new(const struct model_config *config)
 	}
 	model->estimate_waits = config->estimate_waits;
 	model->ends_at_close = config->ends_at_close;
+	model->keeps_transitions = config->keeps_transitions;
 	model->requests_told = config->requests_told;
 	model->requests_sampled = config->requests_sampled;
 	model->waits_told = config->waits_told;
@@ -232,9 +233,10 @@ static int take_in(struct model *model, const struct record *record, struct chan
 
 int model__apply(struct model *model, const struct record *record, model_tell_fn tell, void *context)
 {
-	struct changes changes = { .count = 0 };
+	struct changes changes; /* not cleared: that takes as long as most records */
 	int err;
 
+	changes.count = 0;
 	model__pass_time(model, record->header->time_ns, tell, context);
 	err = take_in(model, record, &changes);
 	if (changes.count)

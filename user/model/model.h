@@ -71,8 +71,9 @@ struct model_config {
 	uint64_t seed; /* of hashes; any value gives the same changes */
 	uint32_t max_lives;
 	uint32_t max_ended;
-	bool estimate_waits; /* no record tells of minisockets: infer them */
-	bool ends_at_close;  /* a life is over when its socket is, minisocket or not */
+	bool estimate_waits;	/* no record tells of minisockets: infer them */
+	bool ends_at_close;	/* a life is over when its socket is, minisocket or not */
+	bool keeps_transitions; /* to itself: nobody wants CHANGE_TRANSITION */
 	/* How what is found by a dump will end is told: by records, or because the
 	 * dump is all that is looked at. Else no life is begun for it, but for
 	 * requests if dumps come again and say which of them are over. */

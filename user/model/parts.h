@@ -29,6 +29,7 @@ struct model {
 	uint32_t lost; /* bit (1 << EV_*): some of this kind were; bit 0: of which is not known */
 	struct timewaits waits;
 	bool ends_at_close;
+	bool keeps_transitions;
 	bool estimate_waits;
 	bool requests_told;
 	bool requests_sampled;

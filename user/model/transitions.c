@@ -85,15 +85,11 @@ static void learn_mptcp(struct life *life, const struct ev_transition *t)
 		life->flags |= LIFE_MPTCP;
 }
 
-static void learn(struct model *model, struct life *life, const struct record *record,
-		  struct changes *changes)
+static void learn(struct model *model, struct life *life, const struct record *record)
 {
-	bool lacked = life__lacks_tuple(life);
-
 	learn_place(model, life, record);
-	model__settle_tuple(model, life);
-	if (lacked && !life__lacks_tuple(life))
-		minisockets__end_before(model, life, changes);
+	if (life__lacks_tuple(life) && life->local.port && life->remote.port)
+		flow_table__expect_tuple(&model->flows, life);
 	if (record->owner && life->owner == OWNER_NONE)
 		life->owner = model__intern(model, record);
 	learn_mptcp(life, record->transition);
@@ -105,12 +101,25 @@ static void learn(struct model *model, struct life *life, const struct record *r
 	}
 }
 
+/* Once its tuple is known it has that, and who had it before does not. */
+static void settle(struct model *model, struct life *life, struct changes *changes)
+{
+	if (!life__lacks_tuple(life))
+		return;
+	model__settle_tuple(model, life);
+	if (!life__lacks_tuple(life))
+		minisockets__end_before(model, life, changes);
+}
+
 static void add_transition(struct model *model, const struct record *record, struct life *life,
 			   struct changes *changes)
 {
 	const struct ev_transition *t = record->transition;
-	struct change *change = changes__add(changes, CHANGE_TRANSITION, t->header.time_ns);
+	struct change *change;
 
+	if (model->keeps_transitions)
+		return;
+	change = changes__add(changes, CHANGE_TRANSITION, t->header.time_ns);
 	change->life = life;
 	change->owner = model__actor(model, record, life);
 	change->old_state = t->old_state;
@@ -123,8 +132,11 @@ static void add_transition(struct model *model, const struct record *record, str
 /* The child's first transition, which was held back, now with its tuple. */
 static void tell_first(struct model *model, struct life *life, uint64_t time_ns, struct changes *changes)
 {
-	struct change *change = changes__add(changes, CHANGE_TRANSITION, time_ns);
+	struct change *change;
 
+	if (model->keeps_transitions)
+		return;
+	change = changes__add(changes, CHANGE_TRANSITION, time_ns);
 	change->life = life;
 	change->owner = model__owner(model, life);
 	change->old_state = EV_LISTEN;
@@ -193,7 +205,8 @@ static struct life *begin_child(struct model *model, const struct record *record
 	if (!life)
 		return NULL;
 	life->first_old = EV_LISTEN;
-	learn(model, life, record, changes);
+	learn(model, life, record);
+	settle(model, life, changes);
 	if (children__fetch(&model->children, record->place->socket_id, &held_ns)) {
 		tell_first(model, life, held_ns, changes);
 		if (fresh) {
@@ -316,8 +329,9 @@ int transitions__apply(struct model *model, const struct record *record, struct 
 	/* 5.10 tells of every transition with a full record. */
 	if (record->birth && !life->history_count && t->old_state == EV_STATE_CLOSE)
 		life->birth_error = (uint8_t)record->birth->error;
-	learn(model, life, record, changes);
+	learn(model, life, record);
 	life__judge(life, t, record->totals);
+	settle(model, life, changes);
 	follow_listener(model, record, life);
 	add_transition(model, record, life, changes);
 	move_life(model, life, t, changes);

@@ -27,6 +27,7 @@ enum {
 	HEAD_ROOM = 96,	       /* {"v":1,"type":"timewait_group","ts":"..." */
 	CONNECTION_ROOM = 384, /* the longest is 280, and a number or an address behind it */
 	ENTRY_ROOM = 80,       /* of a history */
+	LIFE_ROOM = LIFE_HISTORY_MAX * ENTRY_ROOM + 768, /* what else there is takes 620 at most */
 };
 
 static char *write_time(struct printer *printer, char *at, uint64_t boot_ns)
@@ -333,67 +334,72 @@ void json__word(struct strbuf *out, const char *key, const char *word)
 	strbuf__char(out, '"');
 }
 
-static void put_history(struct strbuf *out, const struct life *life)
-{
-	char *at = strbuf__grow(out, (LIFE_HISTORY_MAX + 1) * ENTRY_ROOM);
+/* A key with its punctuation and a number. */
+#define WRITE_COUNT(at, key, count) decimal__write(WRITE(at, key), count)
 
-	if (!at)
-		return;
+static char *write_word(char *at, const char *word)
+{
+	at = stpcpy(at, word);
+	*at++ = '"';
+	return at;
+}
+
+static char *write_history(char *at, const struct life *life)
+{
 	at = WRITE(at, ",\"history\":[");
 	for (unsigned int i = 0; i < life->history_count; i++) {
 		if (i)
 			*at++ = ',';
 		at = WRITE(at, "{\"state\":\"");
 		at = state__write(at, history_state(life->history[i]));
-		at = WRITE(at, "\",\"at_us\":");
-		at = decimal__write(at, history_ns(life->history[i]) / NS_PER_US);
+		at = WRITE_COUNT(at, "\",\"at_us\":", history_ns(life->history[i]) / NS_PER_US);
 		*at++ = '}';
 	}
 	*at++ = ']';
-	strbuf__wrote(out, at);
-	if (life->flags & LIFE_HISTORY_CUT)
-		LITERAL(out, ",\"history_cut\":true");
+	return life->flags & LIFE_HISTORY_CUT ? WRITE(at, ",\"history_cut\":true") : at;
 }
 
-static void put_span(struct printer *printer, const struct life *life)
+static char *write_span(struct printer *printer, char *at, const struct life *life)
 {
-	struct strbuf *out = &printer->out;
-
-	if (life->flags & LIFE_START_KNOWN) {
-		LITERAL(out, ",\"start\":");
-		json__time(printer, life->start_ns);
-	}
+	if (life->flags & LIFE_START_KNOWN)
+		at = write_time(printer, WRITE(at, ",\"start\":"), life->start_ns);
 	if (!life__closed(life))
-		return;
-	LITERAL(out, ",\"end\":");
-	json__time(printer, life->entered_ns);
-	if (life->flags & LIFE_START_KNOWN) {
-		LITERAL(out, ",\"duration_us\":");
-		strbuf__u64(out, life__lasted_ns(life) / NS_PER_US);
-	}
+		return at;
+	at = write_time(printer, WRITE(at, ",\"end\":"), life->entered_ns);
+	if (life->flags & LIFE_START_KNOWN)
+		at = WRITE_COUNT(at, ",\"duration_us\":", life__lasted_ns(life) / NS_PER_US);
+	return at;
 }
 
-static void put_outcome(struct strbuf *out, const struct life *life)
+static char *write_outcome(char *at, const struct life *life)
 {
-	LITERAL(out, ",\"closed_first\":\"");
-	strbuf__str(out, closed_first__name(life->closed_first));
-	strbuf__char(out, '"');
-	if (how__name(life->how)) {
-		LITERAL(out, ",\"how\":\"");
-		strbuf__str(out, how__name(life->how));
-		strbuf__char(out, '"');
-	}
-	put_error(out, life->error);
+	const char *how = how__name(life->how);
+	const char *error = life->error ? strerrorname_np((int)life->error) : NULL;
+
+	at = write_word(WRITE(at, ",\"closed_first\":\""), closed_first__name(life->closed_first));
+	if (how)
+		at = write_word(WRITE(at, ",\"how\":\""), how);
+	if (error)
+		at = write_word(WRITE(at, ",\"error\":\""), error);
+	return at;
 }
 
-static void put_totals(struct strbuf *out, const struct life *life)
+static char *write_wait(char *at, const struct life *life)
 {
-	LITERAL(out, ",\"bytes_sent\":");
-	strbuf__u64(out, life->bytes_sent);
-	LITERAL(out, ",\"bytes_received\":");
-	strbuf__u64(out, life->bytes_received);
-	LITERAL(out, ",\"retransmits\":");
-	strbuf__u64(out, life->retransmits);
+	if (life->flags & LIFE_WAITED)
+		at = write_word(WRITE(at, ",\"wait_end\":\""), wait_end__name(life->wait_end));
+	if (life->flags & LIFE_WAIT_REFUSED)
+		at = WRITE(at, ",\"wait_end\":\"refused\"");
+	if (life->wait_estimated)
+		at = WRITE(at, ",\"wait_quality\":\"estimated\"");
+	return at;
+}
+
+static char *write_totals(char *at, const struct life *life)
+{
+	at = WRITE_COUNT(at, ",\"bytes_sent\":", life->bytes_sent);
+	at = WRITE_COUNT(at, ",\"bytes_received\":", life->bytes_received);
+	return WRITE_COUNT(at, ",\"retransmits\":", life->retransmits);
 }
 
 /* The kernel has it no more, and no record told its end. */
@@ -404,61 +410,55 @@ static bool ended_unseen(const struct life *life)
 }
 
 /* The other end of the connection, when it is on this host, too. */
-static void put_peer(struct printer *printer, const struct life *life)
+static char *write_peer(const struct printer *printer, char *at, const struct life *life)
 {
 	const struct life *peer = printer->flows ? flow_table__peer(printer->flows, life) : NULL;
 
 	if (!peer)
-		return;
-	LITERAL(&printer->out, ",\"peer\":\"");
-	json__hex(&printer->out, peer->conn);
-	strbuf__char(&printer->out, '"');
+		return at;
+	at = write_hex(WRITE(at, ",\"peer\":\""), peer->conn);
+	*at++ = '"';
+	return at;
+}
+
+/* How it came about, and how it ended. */
+static char *write_course(char *at, const struct life *life)
+{
+	uint64_t handshake_ns = life__handshake_ns(life);
+
+	at = write_word(WRITE(at, ",\"state\":\""), state__name(life->state));
+	at = write_history(at, life);
+	if (life__closed(life) || life->flags & LIFE_SOCKET_GONE)
+		at = write_outcome(at, life);
+	at = write_wait(at, life);
+	if (handshake_ns != UNKNOWN_NS)
+		at = WRITE_COUNT(at, ",\"handshake_us\":", handshake_ns / NS_PER_US);
+	if (life->flags & LIFE_ACCEPTED)
+		at = WRITE_COUNT(at, ",\"accept_wait_us\":", life->accept_wait_us);
+	return life->flags & LIFE_TOTALS_KNOWN ? write_totals(at, life) : at;
 }
 
 static void put_life(struct printer *printer, const struct change *change)
 {
 	const struct life *life = change->life;
-	struct strbuf *out = &printer->out;
-	uint64_t handshake_ns = life__handshake_ns(life);
+	char *at;
 
 	put_connection(printer, TYPE("connection"), sizeof(TYPE("connection")) - 1, change);
-	if (life->ordinal) {
-		LITERAL(out, ",\"life\":");
-		strbuf__u64(out, life->ordinal);
-	}
-	put_peer(printer, life);
-	put_span(printer, life);
-	LITERAL(out, ",\"state\":\"");
-	strbuf__str(out, state__name(life->state));
-	strbuf__char(out, '"');
-	put_history(out, life);
-	if (life__closed(life) || life->flags & LIFE_SOCKET_GONE)
-		put_outcome(out, life);
-	if (life->flags & LIFE_WAITED)
-		json__word(out, ",\"wait_end\":\"", wait_end__name(life->wait_end));
-	if (life->flags & LIFE_WAIT_REFUSED)
-		json__word(out, ",\"wait_end\":\"", "refused");
-	if (life->wait_estimated)
-		json__word(out, ",\"wait_quality\":\"", "estimated");
-	if (handshake_ns != UNKNOWN_NS) {
-		LITERAL(out, ",\"handshake_us\":");
-		strbuf__u64(out, handshake_ns / NS_PER_US);
-	}
-	if (life->flags & LIFE_ACCEPTED) {
-		LITERAL(out, ",\"accept_wait_us\":");
-		strbuf__u64(out, life->accept_wait_us);
-	}
-	if (life->flags & LIFE_TOTALS_KNOWN)
-		put_totals(out, life);
+	at = strbuf__grow(&printer->out, LIFE_ROOM);
+	if (!at)
+		return;
+	if (life->ordinal)
+		at = WRITE_COUNT(at, ",\"life\":", life->ordinal);
+	at = write_peer(printer, at, life);
+	at = write_span(printer, at, life);
+	at = write_course(at, life);
 	if (life->flags & LIFE_PREEXISTING)
-		LITERAL(out, ",\"preexisting\":true");
+		at = WRITE(at, ",\"preexisting\":true");
 	if (ended_unseen(life))
-		LITERAL(out, ",\"end_unseen\":true");
-	if (life->flags & LIFE_INCOMPLETE)
-		LITERAL(out, ",\"incomplete\":true");
-	else
-		LITERAL(out, ",\"incomplete\":false");
-	json__close(printer);
+		at = WRITE(at, ",\"end_unseen\":true");
+	at = life->flags & LIFE_INCOMPLETE ? WRITE(at, ",\"incomplete\":true}\n") :
+					     WRITE(at, ",\"incomplete\":false}\n");
+	strbuf__wrote(&printer->out, at);
 }
 
 static void put_queue(struct strbuf *out, uint32_t len, uint32_t limit)

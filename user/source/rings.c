@@ -13,6 +13,8 @@ enum {
 	SLACK_NS = 5000,
 	/* So often in a ring's length the programs are told what is free again. */
 	PUBLISHED_TIMES = 4,
+	/* Bytes before they are read they are sent for: another CPU has just written them. */
+	AHEAD = 512,
 };
 
 /* ---- the memory ---- */
@@ -83,11 +85,24 @@ static int map_cpus(struct rings *rings, int fd, size_t bytes, unsigned int cpus
 	return rings->cpu_rings ? 0 : -errno;
 }
 
+static void point_lanes(const struct rings *rings)
+{
+	for (unsigned int cpu = 0; cpu < rings->cpus; cpu++) {
+		rings->lanes[cpu].ring = (const uint8_t *)rings__cpu(rings, cpu) + CPU_RING_BYTES;
+		rings->lanes[cpu].mask = rings->cpu_ring_bytes - 1;
+	}
+	rings->lanes[rings->cpus].ring = rings->bytes;
+	rings->lanes[rings->cpus].mask = rings->bytes_len - 1;
+}
+
 static int make_lanes(struct rings *rings)
 {
 	rings->lanes = calloc(rings->cpus + 1, sizeof(*rings->lanes));
 	rings->heads = calloc(rings->cpus + 1, sizeof(*rings->heads));
-	return rings->lanes && rings->heads ? 0 : -ENOMEM;
+	if (!rings->lanes || !rings->heads)
+		return -ENOMEM;
+	point_lanes(rings);
+	return 0;
 }
 
 int rings__open(struct rings *rings, int ring_fd, size_t ring_bytes, int cpu_rings_fd,
@@ -130,10 +145,10 @@ enum found { FOUND_NONE, FOUND_RECORD, FOUND_UNFINISHED, FOUND_NONSENSE };
 
 /* What the kernel puts before each record: its length and two flags in 32 bits, and 32 bits
  * of its own (struct bpf_ringbuf_hdr). */
-static enum found find_in_common(const struct rings *rings, struct lane *lane)
+static enum found find_in_common(struct lane *lane)
 {
 	while (lane->at != lane->end) {
-		const uint8_t *head = rings->bytes + (lane->at & (rings->bytes_len - 1));
+		const uint8_t *head = lane->ring + (lane->at & lane->mask);
 		uint32_t word = __atomic_load_n((const uint32_t *)head, __ATOMIC_ACQUIRE);
 
 		if (word & BPF_RINGBUF_BUSY_BIT)
@@ -148,13 +163,12 @@ static enum found find_in_common(const struct rings *rings, struct lane *lane)
 	return FOUND_NONE;
 }
 
-static enum found find_at_cpu(const struct rings *rings, unsigned int cpu, struct lane *lane)
+static enum found find_at_cpu(struct lane *lane)
 {
-	const uint8_t *bytes = (const uint8_t *)rings__cpu(rings, cpu) + CPU_RING_BYTES;
-
 	if (lane->at == lane->end)
 		return FOUND_NONE;
-	lane->record = (const struct ev_header *)(bytes + (lane->at & (rings->cpu_ring_bytes - 1)));
+	__builtin_prefetch(lane->ring + ((lane->at + AHEAD) & lane->mask));
+	lane->record = (const struct ev_header *)(lane->ring + (lane->at & lane->mask));
 	lane->len = lane->bytes = lane->record->len;
 	if (lane->len < sizeof(*lane->record) || lane->len % 8 || lane->len > lane->end - lane->at)
 		return FOUND_NONSENSE;
@@ -165,7 +179,7 @@ static enum found find(struct rings *rings, unsigned int number)
 {
 	struct lane *lane = &rings->lanes[number];
 
-	return is_common(rings, number) ? find_in_common(rings, lane) : find_at_cpu(rings, number, lane);
+	return is_common(rings, number) ? find_in_common(lane) : find_at_cpu(lane);
 }
 
 /* Tells the programs what is free again. */
@@ -185,9 +199,8 @@ static void publish(const struct rings *rings, unsigned int number)
 static void publish_in_time(const struct rings *rings, unsigned int number)
 {
 	const struct lane *lane = &rings->lanes[number];
-	size_t bytes = is_common(rings, number) ? rings->bytes_len : rings->cpu_ring_bytes;
 
-	if (lane->at - lane->published > bytes / PUBLISHED_TIMES)
+	if (lane->at - lane->published > lane->mask / PUBLISHED_TIMES)
 		publish(rings, number);
 }
 

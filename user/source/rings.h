@@ -22,9 +22,11 @@
 
 /* The reader's side of a ring. */
 struct lane {
-	uint64_t at;	    /* bytes handed out so far */
-	uint64_t published; /* of those, which the programs know to be free again */
-	uint64_t end;	    /* bytes that were there at the last look */
+	const uint8_t *ring; /* where its bytes are, */
+	uint64_t mask;	     /* and their number, a power of two, less one; nothing comes: any */
+	uint64_t at;	     /* bytes handed out so far */
+	uint64_t published;  /* of those, which the programs know to be free again */
+	uint64_t end;	     /* bytes that were there at the last look */
 	/* What lies there next: */
 	const struct ev_header *record;
 	size_t len;   /* of the record */

@@ -329,24 +329,26 @@ static void init_printer(struct session *session)
 
 static int init_model(struct session *session)
 {
+	const struct view *view = session->view;
+	const uint32_t kinds = view->changes ? view->changes(session->options) : 0;
 	const uint32_t max_lives = session->options->max_flows;
 	struct model_config config = { .max_lives = max_lives ? max_lives : MODEL_MAX_LIVES,
 				       .max_ended = MODEL_MAX_ENDED };
 
 	config.requests_told = session->options->once || (session__has_hook(session, "syn") &&
 							  session__has_hook(session, "handshake"));
-	config.requests_sampled = !config.requests_told && session->view->heals;
+	config.requests_sampled = !config.requests_told && view->heals;
 	config.waits_told = session->options->once || session__has_hook(session, "timewait");
-	if (session->view->tune)
-		session->view->tune(session, &config);
+	config.keeps_transitions = !view->see && !(kinds & 1U << CHANGE_TRANSITION);
+	if (view->tune)
+		view->tune(session, &config);
 	if (getrandom(&config.seed, sizeof(config.seed), 0) != sizeof(config.seed))
 		return fail(EXIT_FAILED, "no random numbers: %s", strerror(errno));
 	session->estimates_waits = config.estimate_waits;
 	session->model = model__new(&config);
 	if (!session->model || select__init(&session->select, session->options->filter, session->model))
 		return fail(EXIT_FAILED, "out of memory");
-	if (session->view->changes)
-		session->select.kinds = session->view->changes(session->options);
+	session->select.kinds = kinds;
 	return 0;
 }
 
