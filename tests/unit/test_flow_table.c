@@ -119,15 +119,14 @@ static struct life *begin_in(struct flow_table *table, uint64_t key, unsigned in
 /* Keys of the ended lives that are kept, oldest first. */
 static unsigned int ended_keys(const struct flow_table *table, uint64_t *keys)
 {
+	struct ended_walk walk = flow_table__walk_ended(table);
+	const struct life *life;
 	unsigned int count = 0;
-	uint32_t before = NOWHERE;
 
-	for (uint32_t i = table->oldest_ended; i != NOWHERE; i = at(table, i)->newer) {
-		assert_true(at(table, i)->flags & LIFE_ENDED);
-		before = i;
-		keys[count++] = at(table, i)->key;
+	while ((life = flow_table__next_ended(table, &walk))) {
+		assert_true(life->flags & LIFE_ENDED);
+		keys[count++] = life->key;
 	}
-	assert_int_equal(table->newest_ended, before);
 	assert_int_equal(count, table->ended);
 	return count;
 }

@@ -38,11 +38,20 @@ static unsigned int count_digits(uint64_t value)
 }
 
 /* In its place at once: to read what was just written in pieces would have the processor
- * wait for them. */
+ * wait for them. Most numbers are short. */
 char *decimal__write(char *at, uint64_t value)
 {
-	char *end = at + count_digits(value), *p = end;
+	char *end, *p;
 
+	if (value < 10) {
+		*at = (char)('0' + value);
+		return at + 1;
+	}
+	if (value < 100) {
+		memcpy(at, pairs + 2 * value, 2);
+		return at + 2;
+	}
+	end = p = at + count_digits(value);
 	while (value >= 100) {
 		p -= 2;
 		memcpy(p, pairs + 2 * (value % 100), 2);

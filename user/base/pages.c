@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define HUGE_BYTES ((size_t)2 << 20) /* of x86-64 and of arm64 with pages of 4 KiB */
 
@@ -54,6 +55,13 @@ void *pages__new(size_t bytes)
 void *pages__new_filling(size_t bytes)
 {
 	return new_pages(bytes, HUGE_BYTES);
+}
+
+void pages__fill(void *from, size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), within = (uintptr_t)from % page;
+
+	madvise((char *)from - within, within + bytes, MADV_POPULATE_WRITE); /* from 5.14 on */
 }
 
 void pages__free(void *memory, size_t bytes)

@@ -448,23 +448,37 @@ static bool told_parts_ok(const struct record *record)
 	       (!record->known || !(record->known->flags & ~EV_KNOWN_FLAGS));
 }
 
-/* Nine of ten records are transitions, and most have few of these parts: the
- * others are not looked for. */
-static void find_transition(struct record *record, const struct layout *layout, const void *data)
+static bool owner_part_ok(const struct record *record)
 {
+	return !record->owner || owner_ok(record->owner, record->header->version);
+}
+
+static void forget_nobody(struct record *record)
+{
+	if (record->owner && record->owner->pid == 0)
+		record->owner = NULL;
+}
+
+/* Nine of ten records are transitions: each of their kinds has a copy of this, in which what
+ * its row says is constant. */
+static inline __attribute__((always_inline)) int
+decode_transition(struct record *record, const struct layout *layout, const void *data)
+{
+	record->owner = part(data, layout->owner);
 	record->transition = part(data, layout->transition);
 	record->place = part(data, layout->place);
 	record->totals = part(data, layout->totals);
 	record->birth = part(data, layout->birth);
-}
-
-static bool transition_parts_ok(const struct record *record)
-{
-	return transition_ok(record->transition) && (!record->place || place_ok(record->place));
+	if (!transition_ok(record->transition) || (record->place && !place_ok(record->place)) ||
+	    !owner_part_ok(record))
+		return -EBADMSG;
+	forget_nobody(record);
+	return 0;
 }
 
 static void find_others(struct record *record, const struct layout *layout, const void *data)
 {
+	record->owner = part(data, layout->owner);
 	record->handshake = part(data, layout->handshake);
 	record->accept = part(data, layout->accept);
 	record->timewait = part(data, layout->timewait);
@@ -506,11 +520,13 @@ static bool other_parts_ok(const struct record *record)
 	       told_parts_ok(record);
 }
 
-static bool parts_ok(const struct record *record)
+static int decode_other(struct record *record, const struct layout *layout, const void *data)
 {
-	if (record->owner && !owner_ok(record->owner, record->header->version))
-		return false;
-	return record->transition ? transition_parts_ok(record) : other_parts_ok(record);
+	find_others(record, layout, data);
+	if (!owner_part_ok(record) || !other_parts_ok(record))
+		return -EBADMSG;
+	forget_nobody(record);
+	return 0;
 }
 
 /* The length first: nothing else of a record may be read before it is known
@@ -539,16 +555,18 @@ int record__decode(struct record *record, const void *data, size_t len)
 	if (layout->size != len)
 		return -EBADMSG;
 
-	record->owner = part(data, layout->owner);
-	if (layout->transition)
-		find_transition(record, layout, data);
-	else
-		find_others(record, layout, data);
-	if (!parts_ok(record))
-		return -EBADMSG;
-	if (record->owner && record->owner->pid == 0)
-		record->owner = NULL;
-	return 0;
+	switch (header->kind) {
+	case EV_TRANSITION:
+		return decode_transition(record, &layouts[EV_TRANSITION], data);
+	case EV_TRANSITION_OWNED:
+		return decode_transition(record, &layouts[EV_TRANSITION_OWNED], data);
+	case EV_BIRTH:
+		return decode_transition(record, &layouts[EV_BIRTH], data);
+	case EV_CLOSE:
+		return decode_transition(record, &layouts[EV_CLOSE], data);
+	default:
+		return decode_other(record, layout, data);
+	}
 }
 
 size_t record__size(unsigned int kind)

@@ -236,9 +236,11 @@ static void tell_lives(const struct export *export)
 {
 	const struct flow_table *flows = &export->model->flows;
 
-	for (const struct life *life = flow_table__first_ended(flows); life;
-	     life = flow_table__next_ended(flows, life))
-		tell_life(export, life);
+	struct ended_walk walk = flow_table__walk_ended(flows);
+	const struct life *ended;
+
+	while ((ended = flow_table__next_ended(flows, &walk)))
+		tell_life(export, ended);
 	for (uint32_t i = 0; i < flows->used; i++) {
 		const struct life *life = flow_table__open_at(flows, i);
 

@@ -15,6 +15,8 @@ enum {
 	 * as the one that begins, and one in limbo. */
 	SPARE_LIVES = 2,
 	CACHE_LINE = 64,
+	/* Lives that have never been used whose pages come at once. */
+	LIVES_FILLED = 256,
 	/* Open lives that are looked at for one without a socket: as many as each new
 	 * connection of a full table may cost. */
 	GONE_STEPS = 64,
@@ -35,11 +37,13 @@ static size_t bytes_of_lives(const struct flow_table *table)
 	return ((size_t)table->max_lives + SPARE_LIVES) * sizeof(struct life);
 }
 
+#define GOLDEN 0x9e3779b97f4a7c15ULL /* 2^64 by the golden ratio */
+
 /* Cookies count upwards and must spread, also into the low bits; an id from a
- * tuple is a hash already. The multiplier is 2^64 by the golden ratio. */
+ * tuple is a hash already. */
 static uint32_t hash_key(const struct flow_table *table, uint64_t key)
 {
-	uint64_t product = (key ^ table->seed) * 0x9e3779b97f4a7c15ULL;
+	uint64_t product = (key ^ table->seed) * GOLDEN;
 
 	return (uint32_t)(product ^ product >> 32);
 }
@@ -48,8 +52,6 @@ int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives
 {
 	*table = (struct flow_table){
 		.free = NOWHERE,
-		.oldest_ended = NOWHERE,
-		.newest_ended = NOWHERE,
 		.limbo = NOWHERE,
 		.max_lives = max_lives,
 		.max_ended = max_ended,
@@ -138,21 +140,31 @@ uint64_t tuple__shown_id(const uint8_t local[16], const uint8_t remote[16], uint
 	return hash_tuple(local, remote, local_port, remote_port, netns, 0);
 }
 
-static bool is_first(const struct endpoint *a, const struct endpoint *b)
+/* Both halves of a product: each of their bits depends on many of both factors. */
+static uint64_t fold_product(uint64_t a, uint64_t b)
 {
-	return a->port != b->port ? a->port < b->port : memcmp(a->addr, b->addr, sizeof(a->addr)) <= 0;
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t hash_endpoint(uint64_t seed, const struct endpoint *end)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, end->addr, sizeof(halves));
+	return fold_product((halves[0] + end->port * GOLDEN) ^ seed, halves[1] ^ ~seed);
 }
 
 /* The same for both ends of a connection: of one on this host the second stands beside the
- * first, in the line of the cache that this one has brought, and so do their ends. */
+ * first, in the line of the cache that this one has brought. As unforeseeable as the seed. */
 static uint32_t hash_endpoints(const struct flow_table *table, const struct endpoint *local,
 			       const struct endpoint *remote, uint32_t netns)
 {
-	const struct endpoint *one = is_first(local, remote) ? local : remote;
-	const struct endpoint *other = one == local ? remote : local;
+	uint64_t both = hash_endpoint(table->seed, local) + hash_endpoint(table->seed, remote);
+	uint64_t hash = fold_product(both ^ netns, GOLDEN ^ table->seed);
 
-	return (uint32_t)flow_table__tuple_key(table, one->addr, other->addr, one->port, other->port,
-					       netns);
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
 static uint32_t tuple_hash(const struct flow_table *table, const struct life *life)
@@ -180,9 +192,10 @@ static uint32_t newest_of_tuple(const struct flow_table *table, uint32_t hash,
 	return index;
 }
 
-void flow_table__expect_tuple(const struct flow_table *table, const struct life *life)
+void flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
+			      const struct endpoint *remote, uint32_t netns)
 {
-	posindex__prefetch(&table->by_tuple, tuple_hash(table, life));
+	posindex__prefetch(&table->by_tuple, hash_endpoints(table, local, remote, netns));
 }
 
 void flow_table__join_tuple(struct flow_table *table, struct life *life)
@@ -286,33 +299,48 @@ static void discard(struct flow_table *table, uint32_t index)
 	table->free = index;
 }
 
-/* The oldest one goes when the next life begins, which takes its place: what that will touch
- * is sent for now, and the one behind it. */
+static uint32_t list_of(uint32_t turn)
+{
+	return turn % FLOW_TABLE_LISTS;
+}
+
+/* The oldest one goes when the next life begins, which takes its place. What that will touch
+ * is sent for: the life as soon as it is known which, and when it must have come its place in
+ * the index. */
 static void foresee_next(const struct flow_table *table)
 {
-	const struct life *next, *behind;
+	uint32_t newest_known = list_of(table->first_turn + FLOW_TABLE_LISTS - 1);
+	uint32_t middle = list_of(table->first_turn + FLOW_TABLE_LISTS / 2);
 
-	if (table->oldest_ended == NOWHERE)
+	if (table->ended < FLOW_TABLE_LISTS)
 		return;
-	next = at(table, table->oldest_ended);
-	posindex__prefetch(&table->by_tuple, tuple_hash(table, next));
-	if (next->newer == NOWHERE)
-		return;
-	behind = at(table, next->newer);
-	fetch_life(behind);
-	__builtin_prefetch(&behind->tuple_next, 1);
+	fetch_life(at(table, table->oldest_ended[newest_known]));
+	__builtin_prefetch(&at(table, table->oldest_ended[newest_known])->tuple_next, 1);
+	posindex__prefetch(&table->by_tuple, tuple_hash(table, at(table, table->oldest_ended[middle])));
 }
 
 static void discard_oldest_ended(struct flow_table *table)
 {
-	uint32_t index = table->oldest_ended;
+	uint32_t *oldest = &table->oldest_ended[list_of(table->first_turn)];
+	uint32_t index = *oldest;
 
-	table->oldest_ended = at(table, index)->newer;
-	if (table->oldest_ended == NOWHERE)
-		table->newest_ended = NOWHERE;
+	*oldest = at(table, index)->newer;
+	table->first_turn++;
 	table->ended--;
 	discard(table, index);
 	foresee_next(table);
+}
+
+static void keep_ended(struct flow_table *table, uint32_t index)
+{
+	uint32_t list = list_of(table->first_turn + table->ended);
+
+	if (table->ended < FLOW_TABLE_LISTS)
+		table->oldest_ended[list] = index;
+	else
+		at(table, table->newest_ended[list])->newer = index;
+	table->newest_ended[list] = index;
+	table->ended++;
 }
 
 static void remove_key(struct flow_table *table, const struct life *life)
@@ -399,12 +427,22 @@ static void make_room(struct flow_table *table)
 	}
 }
 
+static uint32_t take_new(struct flow_table *table)
+{
+	uint32_t index = table->used++, room = table->max_lives + SPARE_LIVES - index;
+
+	if (index % LIVES_FILLED == 0)
+		pages__fill(at(table, index),
+			    (room < LIVES_FILLED ? room : LIVES_FILLED) * sizeof(struct life));
+	return index;
+}
+
 static uint32_t take(struct flow_table *table)
 {
 	uint32_t index = table->free;
 
 	if (index == NOWHERE)
-		return table->used++;
+		return take_new(table);
 	table->free = at(table, index)->newer;
 	return index;
 }
@@ -445,12 +483,7 @@ void flow_table__end(struct flow_table *table, struct life *life)
 	life->promoted_us = 0;
 	table->open--;
 	table->changes++;
-	table->ended++;
-	if (table->newest_ended != NOWHERE)
-		at(table, table->newest_ended)->newer = index;
-	else
-		table->oldest_ended = index;
-	table->newest_ended = index;
+	keep_ended(table, index);
 }
 
 void flow_table__end_request(struct flow_table *table, struct life *life)
@@ -485,14 +518,25 @@ struct life *flow_table__older(const struct flow_table *table, const struct life
 	return life->tuple_next == NOWHERE ? NULL : at(table, life->tuple_next);
 }
 
-const struct life *flow_table__first_ended(const struct flow_table *table)
+struct ended_walk flow_table__walk_ended(const struct flow_table *table)
 {
-	return table->oldest_ended == NOWHERE ? NULL : at(table, table->oldest_ended);
+	struct ended_walk walk = { .turn = table->first_turn, .left = table->ended };
+
+	memcpy(walk.next, table->oldest_ended, sizeof(walk.next));
+	return walk;
 }
 
-const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life)
+const struct life *flow_table__next_ended(const struct flow_table *table, struct ended_walk *walk)
 {
-	return life->newer == NOWHERE ? NULL : at(table, life->newer);
+	uint32_t *next = &walk->next[list_of(walk->turn++)];
+	const struct life *life;
+
+	if (!walk->left)
+		return NULL;
+	walk->left--;
+	life = at(table, *next);
+	*next = life->newer;
+	return life;
 }
 
 void flow_table__stop_counting(struct flow_table *table)

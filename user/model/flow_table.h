@@ -16,6 +16,20 @@
 #include "model/life.h"
 #include "model/owners.h"
 
+/*
+ * Ended lives by age, in so many lists: the n-th belongs to n modulo this, and each names the
+ * one that ended so many lives later. So it is known early who will go, and what that takes can
+ * be sent for: from memory it comes in the time of two lives or three.
+ */
+enum { FLOW_TABLE_LISTS = 8 };
+
+/* A walk over ended lives, from the oldest on; none may begin or end meanwhile. */
+struct ended_walk {
+	uint32_t next[FLOW_TABLE_LISTS];
+	uint32_t turn;
+	uint32_t left;
+};
+
 struct flow_table {
 	struct life *lives; /* owned: room for all; none ever moves */
 	uint32_t used;	    /* places ever taken */
@@ -25,8 +39,9 @@ struct flow_table {
 	uint32_t open;
 	uint32_t gone; /* of these without a socket: LIFE_SOCKET_GONE */
 	uint32_t ended;
-	uint32_t oldest_ended;
-	uint32_t newest_ended;
+	uint32_t first_turn; /* which of all that have ended is the oldest that is kept */
+	uint32_t oldest_ended[FLOW_TABLE_LISTS];
+	uint32_t newest_ended[FLOW_TABLE_LISTS];
 	uint32_t limbo; /* an ended request, discarded by the next begin */
 	uint32_t hand;	/* where the search for an open victim goes on */
 	uint64_t seed;
@@ -62,8 +77,9 @@ struct life *flow_table__find(const struct flow_table *table, uint64_t key);
  */
 struct life *flow_table__begin(struct flow_table *table, uint64_t key);
 
-/* For who will join it next: brings its place in the index into the cache. */
-void flow_table__expect_tuple(const struct flow_table *table, const struct life *life);
+/* For who will join a life of this tuple next: brings its place in the index into the cache. */
+void flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
+			      const struct endpoint *remote, uint32_t netns);
 
 /* Its tuple is complete: joins it to the earlier lives of the same tuple and
  * gives it its ordinal. Only once per life. */
@@ -114,10 +130,9 @@ struct life *flow_table__newest(const struct flow_table *table, const struct tup
 /* The life of the same five-tuple before this one, if it is kept, or NULL. */
 struct life *flow_table__older(const struct flow_table *table, const struct life *life);
 
-/* Of those that have ended and are kept the oldest, and the next one after another;
- * NULL behind the last. */
-const struct life *flow_table__first_ended(const struct flow_table *table);
-const struct life *flow_table__next_ended(const struct flow_table *table, const struct life *life);
+/* All that have ended and are kept, the oldest first; NULL behind the last. */
+struct ended_walk flow_table__walk_ended(const struct flow_table *table);
+const struct life *flow_table__next_ended(const struct flow_table *table, struct ended_walk *walk);
 
 /* No row will be counted any more: lets go of what counted needs. */
 void flow_table__stop_counting(struct flow_table *table);

@@ -101,6 +101,10 @@ typedef void (*model_tell_fn)(void *context, const struct changes *changes);
  */
 int model__apply(struct model *model, const struct record *record, model_tell_fn tell, void *context);
 
+/* For who knows that this record comes soon: what it will need from the memory is sent for.
+ * The record is not decoded yet; its length is that of what is there. */
+void model__foresee(const struct model *model, const struct ev_header *record);
+
 /* It is now_ns, though no record says so: where none tells their end minisockets end by
  * the clock. A time before that of the last record changes nothing. */
 void model__pass_time(struct model *model, uint64_t now_ns, model_tell_fn tell, void *context);

@@ -88,8 +88,6 @@ static void learn_mptcp(struct life *life, const struct ev_transition *t)
 static void learn(struct model *model, struct life *life, const struct record *record)
 {
 	learn_place(model, life, record);
-	if (life__lacks_tuple(life) && life->local.port && life->remote.port)
-		flow_table__expect_tuple(&model->flows, life);
 	if (record->owner && life->owner == OWNER_NONE)
 		life->owner = model__intern(model, record);
 	learn_mptcp(life, record->transition);
@@ -303,6 +301,39 @@ static void move_life(struct model *model, struct life *life, const struct ev_tr
 	model__enter(model, life, t->new_state, now_ns);
 	if (t->new_state == EV_STATE_CLOSE)
 		model__end_life(model, life, now_ns, changes);
+}
+
+/* A child has its whole tuple in its first record. */
+static void foresee_child(const struct model *model, const struct ev_birth *birth)
+{
+	const struct ev_place *place = &birth->place;
+	const struct tuple tuple = tuple__of(place->local, birth->transition.local_port, place->remote,
+					     birth->transition.remote_port, place->netns);
+
+	if (birth->transition.old_state == EV_SYN_RECV)
+		flow_table__expect_tuple(&model->flows, &tuple.local, &tuple.remote, tuple.netns);
+}
+
+/* A client's port comes with its second record. */
+static void foresee_client(const struct model *model, const struct ev_transition *t)
+{
+	const struct life *life =
+		t->old_state == EV_SYN_SENT ? flow_table__find(&model->flows, t->conn_id) : NULL;
+	struct endpoint local;
+
+	if (!life || !life__lacks_tuple(life))
+		return;
+	local = life->local;
+	local.port = t->local_port;
+	flow_table__expect_tuple(&model->flows, &local, &life->remote, life->netns);
+}
+
+void model__foresee(const struct model *model, const struct ev_header *record)
+{
+	if (record->kind == EV_BIRTH && record->len == sizeof(struct ev_birth))
+		foresee_child(model, (const struct ev_birth *)record);
+	else if (record->kind == EV_TRANSITION && record->len == sizeof(struct ev_transition))
+		foresee_client(model, (const struct ev_transition *)record);
 }
 
 int transitions__apply(struct model *model, const struct record *record, struct changes *changes)

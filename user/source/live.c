@@ -242,7 +242,11 @@ static void arm_wakeup(struct live *live, bool wanted)
 /* One round of all rings. Whoever has sent a record has taken back the wakeup on its CPU. */
 static int consume(struct live *live, source_take_fn take, void *context, struct rings_round *round)
 {
-	int err = rings__consume(&live->rings, clock__boot_ns(), RECORDS_PER_POLL, take, context, round);
+	int err;
+
+	live->rings.foresee = live->source.foresee;
+	live->rings.foresee_context = live->source.foresee_context;
+	err = rings__consume(&live->rings, clock__boot_ns(), RECORDS_PER_POLL, take, context, round);
 
 	live->handed_out += round->taken;
 	live->taken += round->taken;

@@ -179,7 +179,11 @@ static enum found find(struct rings *rings, unsigned int number)
 {
 	struct lane *lane = &rings->lanes[number];
 
-	return is_common(rings, number) ? find_in_common(lane) : find_at_cpu(lane);
+	enum found found = is_common(rings, number) ? find_in_common(lane) : find_at_cpu(lane);
+
+	if (found == FOUND_RECORD && !is_common(rings, number) && rings->foresee)
+		rings->foresee(rings->foresee_context, lane->record);
+	return found;
 }
 
 /* Tells the programs what is free again. */

@@ -53,6 +53,8 @@ struct rings {
 	struct lane *lanes;	 /* owned: of each CPU, and that of the common ring */
 	struct lane_head *heads; /* owned: a heap, the oldest one first */
 	unsigned int head_count;
+	source_foresee_fn foresee; /* or NULL: for records of the CPUs */
+	void *foresee_context;
 };
 
 /* What rings__consume() has done. */

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bpf/event.h"
 #include "source/recording.h"
 
 struct source;
@@ -21,6 +22,9 @@ struct source;
 /* Takes one record as raw bytes, 8-byte aligned, borrowed for the call. 0 to
  * go on; anything else ends the poll, which returns it. */
 typedef int (*source_take_fn)(void *context, const void *record, size_t len);
+
+/* Is told of a record some time before it is handed out, which it may look at: not all are. */
+typedef void (*source_foresee_fn)(void *context, const struct ev_header *record);
 
 struct source_ops {
 	int (*poll)(struct source *source, source_take_fn take, void *context);
@@ -35,9 +39,11 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	struct capture_info info;
-	char note[256];	   /* what was wanted and cannot be seen, and why; "" nothing */
-	bool hurry;	   /* the caller has other work: source__poll() waits a millisecond */
-	uint64_t until_ns; /* the caller has something to do then, boot time; 0: nothing */
+	char note[256];		   /* what was wanted and cannot be seen, and why; "" nothing */
+	bool hurry;		   /* the caller has other work: source__poll() waits a millisecond */
+	uint64_t until_ns;	   /* the caller has something to do then, boot time; 0: nothing */
+	source_foresee_fn foresee; /* the caller's, or NULL */
+	void *foresee_context;
 
 	/* For a caller that has other things to wait for, too: with no_wait set
 	 * poll() returns at once, and the caller waits for fd to be readable (-1:

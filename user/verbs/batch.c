@@ -27,8 +27,8 @@ int batch__release(struct batch *batch, const struct flow_table *flows, source_t
 	return first;
 }
 
-int batch__add(struct batch *batch, const struct flow_table *flows, const void *record, size_t len,
-	       source_take_fn take, void *context)
+int batch__hold(struct batch *batch, const struct flow_table *flows, const void *record, size_t len,
+		source_take_fn take, void *context)
 {
 	bool passes = flows->open < BATCH_FROM_LIVES || len > BATCH_RECORD_BYTES ||
 		      len < sizeof(struct ev_transition);

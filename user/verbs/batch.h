@@ -28,10 +28,19 @@ struct batch {
 	_Alignas(8) char records[BATCH_RECORDS][BATCH_RECORD_BYTES];
 };
 
+/* Holds it back, or first takes those that are. For batch__add(). */
+int batch__hold(struct batch *batch, const struct flow_table *flows, const void *record, size_t len,
+		source_take_fn take, void *context);
+
 /* Takes the record now or with those behind it. Returns 0, or what take()
  * returned first that was not 0; those behind it are taken all the same. */
-int batch__add(struct batch *batch, const struct flow_table *flows, const void *record, size_t len,
-	       source_take_fn take, void *context);
+static inline int batch__add(struct batch *batch, const struct flow_table *flows, const void *record,
+			     size_t len, source_take_fn take, void *context)
+{
+	if (flows->open < BATCH_FROM_LIVES && !batch->count)
+		return take(context, record, len);
+	return batch__hold(batch, flows, record, len, take, context);
+}
 
 /* Takes all that are held back; returns the same. */
 int batch__release(struct batch *batch, const struct flow_table *flows, source_take_fn take,

@@ -203,6 +203,13 @@ static int take(void *context, const void *data, size_t len)
 	return take_record(session, data, len, &record);
 }
 
+static void foresee(void *context, const struct ev_header *record)
+{
+	const struct session *session = context;
+
+	model__foresee(session->model, record);
+}
+
 /* For the source, which brings many. */
 static int take_soon(void *context, const void *data, size_t len)
 {
@@ -349,6 +356,8 @@ static int init_model(struct session *session)
 	if (!session->model || select__init(&session->select, session->options->filter, session->model))
 		return fail(EXIT_FAILED, "out of memory");
 	session->select.kinds = kinds;
+	session->source->foresee = foresee;
+	session->source->foresee_context = session;
 	return 0;
 }
 
