@@ -26,7 +26,7 @@ Usage: tests/bench/run.py [PART...]
   waits   200,000 TIME_WAITs while nothing changes
 Without a PART: all of them.
 
-Environment: ROUNDS (3), CONNECTIONS (50000, flat out), SECONDS (10, at the
+Environment: ROUNDS (3), CONNECTIONS (100000, a million transitions), SECONDS (10, at the
 held rate), IDLE_SECONDS (20), TOOLS (a pattern: only tools whose name matches)
 """
 
@@ -53,7 +53,7 @@ TRACEFS = "/sys/kernel/tracing"
 STATS = "/proc/sys/kernel/bpf_stats_enabled"
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
-CONNECTIONS = int(os.environ.get("CONNECTIONS", "50000"))
+CONNECTIONS = int(os.environ.get("CONNECTIONS", "100000"))
 SECONDS = int(os.environ.get("SECONDS", "10"))
 IDLE_SECONDS = int(os.environ.get("IDLE_SECONDS", "20"))
 TOOLS = re.compile(os.environ.get("TOOLS", ""))

@@ -101,13 +101,15 @@ struct saga {
 	void *bytes; /* owned: the record */
 };
 
-/* Where no record tells of requests, and where one tells of minisockets. */
-static bool requests_sampled, waits_told;
+/* Where no record tells of requests, where one tells of minisockets, and where nobody wants to
+ * see transitions. */
+static bool requests_sampled, waits_told, keeps_transitions;
 
 static void begin_saga(struct saga *saga, uint32_t max_lives, uint32_t max_ended, uint64_t seed)
 {
 	struct model_config config = {.seed = seed, .max_lives = max_lives, .max_ended = max_ended,
-				      .requests_sampled = requests_sampled, .waits_told = waits_told};
+				      .requests_sampled = requests_sampled, .waits_told = waits_told,
+				      .keeps_transitions = keeps_transitions};
 
 	*saga = (struct saga){.model = model__new(&config), .now_ns = 1000 * NS_PER_S};
 	assert_non_null(saga->model);
@@ -142,6 +144,7 @@ static int apply(struct saga *saga, const void *bytes, size_t len)
 	free(saga->bytes);
 	saga->bytes = malloc(len);
 	memcpy(saga->bytes, bytes, len);
+	model__foresee(saga->model, saga->bytes);
 	assert_int_equal(record__decode(&record, saga->bytes, len), 0);
 	forget_changes(saga);
 	return model__apply(saga->model, &record, collect, &saga->changes);

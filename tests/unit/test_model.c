@@ -62,6 +62,53 @@ static void a_client_from_connect_to_close(void **state)
 	end_saga(&saga);
 }
 
+/* The life is the same: only its steps are not told. */
+static void nobody_wants_transitions(void **state)
+{
+	const struct life *life;
+	struct saga saga;
+
+	(void)state;
+	keeps_transitions = true;
+	begin_saga(&saga, 10, 10, 1);
+	keeps_transitions = false;
+	assert_int_equal(connects(&saga, &client)->count, 0);
+	wait_us(&saga, 412);
+	assert_int_equal(step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0)->count, 0);
+	assert_int_equal(arrives(&saga, &server)->count, 0);
+	completes(&saga, &server);
+	assert_int_equal(saga.changes.count, 0);
+	owned(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, FILE_CLOSED);
+	assert_int_equal(saga.changes.count, 0);
+	closed(&saga, &client, EV_FIN_WAIT1, ORPHAN);
+	life = only(&saga.changes, CHANGE_LIFE)->life;
+	assert_int_equal(life->history_count, 4);
+	assert_int_equal(life->closed_first, CLOSED_LOCAL);
+	assert_int_equal(life->ordinal, 1);
+	end_saga(&saga);
+}
+
+/* A record that the decoder will refuse is looked at all the same. */
+static void whatever_comes_is_foreseen(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	for (unsigned int kind = 0; kind <= UINT8_MAX; kind++) {
+		for (uint16_t len = sizeof(struct ev_header); len <= 256; len += 8) {
+			struct ev_header *record = malloc(len);
+
+			memset(record, 0xff, len);
+			*record = (struct ev_header){ .len = len, .kind = (uint8_t)kind };
+			model__foresee(saga.model, record);
+			free(record);
+		}
+	}
+	end_saga(&saga);
+}
+
 /* LISTEN-SYN_RECV comes with the listener's address and no id that lasts: it is
  * told with the next record, which has both. */
 static void a_childs_first_transition_waits_for_its_tuple(void **state)
@@ -1591,6 +1638,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_from_connect_to_close),
+		cmocka_unit_test(nobody_wants_transitions),
+		cmocka_unit_test(whatever_comes_is_foreseen),
 		cmocka_unit_test(a_childs_first_transition_waits_for_its_tuple),
 		cmocka_unit_test(children_are_told_apart),
 		cmocka_unit_test(a_child_is_owned_by_its_first_caller),

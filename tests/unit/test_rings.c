@@ -30,6 +30,8 @@ struct world {
 	struct lane_head heads[CPUS + 1];
 	uint64_t taken[64]; /* numbers, in the order in which they came */
 	unsigned int count;
+	uint64_t foreseen[64]; /* the same */
+	unsigned int foreseen_count;
 	int verdict; /* what the taker says to each */
 	struct rings_round round;
 };
@@ -116,6 +118,17 @@ static int take(void *context, const void *record, size_t len)
 	assert_int_equal(len, note->header.len);
 	world->taken[world->count++] = note->number;
 	return world->verdict;
+}
+
+/* It is not too late. */
+static void foresee(void *context, const struct ev_header *record)
+{
+	struct world *world = context;
+	const struct note *note = (const struct note *)record;
+
+	for (unsigned int i = 0; i < world->count; i++)
+		assert_int_not_equal(world->taken[i], note->number);
+	world->foreseen[world->foreseen_count++] = note->number;
 }
 
 static int consume_until(struct world *world, uint64_t now_ns, unsigned int most)
@@ -434,12 +447,31 @@ static void records_that_come_meanwhile_are_in_order_and_all_there(void **state)
 }
 #endif
 
+/* When it becomes the next one of its CPU, once; of the common ring none is. */
+static void records_of_the_cpus_are_foreseen(void **state)
+{
+	static const uint64_t numbers[] = {1, 4, 2, 5};
+	struct world *world = *state;
+
+	world->rings.foresee = foresee;
+	world->rings.foresee_context = world;
+	at_cpu(world, 0, 100, 1);
+	at_cpu(world, 0, 200, 2);
+	in_common(world, 300, 3, 0);
+	at_cpu(world, 1, 400, 4);
+	at_cpu(world, 1, 500, 5);
+	COMES(world, 1, 2, 3, 4, 5);
+	assert_int_equal(world->foreseen_count, 4);
+	assert_memory_equal(world->foreseen, numbers, sizeof(numbers));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(all_rings_are_merged_by_time),
+		TEST(records_of_the_cpus_are_foreseen),
 		TEST(a_ring_keeps_its_order),
 		TEST(what_is_younger_than_the_look_waits),
 		TEST(one_that_is_being_written_is_waited_for),
