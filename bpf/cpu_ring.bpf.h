@@ -84,6 +84,7 @@ static __always_inline void send_here(struct cpu_ring *here, const void *record,
 	const struct ev_header *header = record;
 	__u32 level = (here->writing - 1) % CPU_RING_LEVELS;
 
+	/* No size is larger; the verifier wants to be told. */
 	if (unlikely(here->at[level] < CPU_RING_BYTES && size <= CPU_RING_RECORD)) {
 		if (bpf_ringbuf_output(&ring, (void *)record, size, wakeup(here, header->time_ns)))
 			count_lost(kind, false);

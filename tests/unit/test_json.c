@@ -4,6 +4,7 @@
  * that may be known and with as little as there can be, and names that nobody
  * would give a process in good faith.
  */
+#include <inttypes.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -865,6 +866,25 @@ static size_t unescape(const char *text, size_t len, char *out)
 	return count;
 }
 
+/* As printf() writes them, of each length. */
+static void ids_are_hex(void **state)
+{
+	uint64_t value = 0xfedcba9876543210;
+	char wanted[19], found[19];
+
+	(void)state;
+	for (unsigned int digits = 0; digits <= 16; digits++, value >>= 4) {
+		snprintf(wanted, sizeof(wanted), "0x%" PRIx64, value);
+		*write_hex(found, value) = '\0';
+		assert_string_equal(found, wanted);
+	}
+	for (value = 0; value < 0x200; value++) {
+		snprintf(wanted, sizeof(wanted), "0x%" PRIx64, value);
+		*write_hex(found, value) = '\0';
+		assert_string_equal(found, wanted);
+	}
+}
+
 /* The bytes of a name as a reader of the line gets them: from comm_hex where it
  * is there, else from comm. */
 static size_t read_name(const char *line, char name[64])
@@ -992,6 +1012,7 @@ int main(void)
 		cmocka_unit_test(a_name_by_example),
 		cmocka_unit_test(names_come_back_as_they_were),
 		cmocka_unit_test(names_are_those_of_the_schema),
+		cmocka_unit_test(ids_are_hex),
 	};
 
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -68,15 +68,21 @@ void json__close(struct printer *printer)
 	LITERAL(&printer->out, "}\n");
 }
 
+/* Two of its digits at a time. */
 static char *write_hex(char *at, uint64_t value)
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned int count = (67 - (unsigned int)__builtin_clzll(value | 1)) / 4;
+	char *p = at + 2 + count;
 
-	at = WRITE(at, "0x");
-	for (char *p = at + count; p > at; value >>= 4)
+	for (; value > 0xf; value >>= 8) {
 		*--p = digits[value & 15];
-	return at + count;
+		*--p = digits[value >> 4 & 15];
+	}
+	if (count % 2)
+		*--p = digits[value];
+	memcpy(at, "0x", 2);
+	return at + 2 + count;
 }
 
 void json__hex(struct strbuf *out, uint64_t value)
@@ -88,7 +94,7 @@ void json__hex(struct strbuf *out, uint64_t value)
 
 /* Written once and then copied, as long as no other takes its place. What is written
  * behind it is written over. */
-static char *write_v6(struct printer *printer, char *at, const uint8_t addr[16])
+static char *write_addr(struct printer *printer, char *at, const uint8_t addr[16])
 {
 	struct addr_text *kept = &printer->addrs[(addr[15] + 13 * addr[14] + 31 * addr[7]) % ADDR_TEXTS];
 
@@ -107,8 +113,7 @@ static char *write_end(struct printer *printer, char *at, const uint8_t addr[16]
 	*at++ = '{';
 	if (place_known) {
 		at = WRITE(at, "\"addr\":\"");
-		at = printer && !addr__is_v4(addr) ? write_v6(printer, at, addr) :
-						     at + addr__format(addr, at);
+		at = printer ? write_addr(printer, at, addr) : at + addr__format(addr, at);
 		*at++ = '"';
 	}
 	if (port) {

@@ -104,7 +104,7 @@ enum {
 	PROCESS_TEXT_BYTES = 448,
 };
 
-/* An IPv6 address as it stands in a line: thousands of lines have the same few. */
+/* An address as it stands in a line: thousands of lines have the same few. */
 struct addr_text {
 	uint8_t addr[16];
 	char text[ADDR_TEXT_MAX];

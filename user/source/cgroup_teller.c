@@ -61,13 +61,13 @@ static void put_path(struct ev_cgroup *told, const char *path, size_t len)
 	memcpy(told->path, path, len);
 }
 
-bool cgroup_teller__tell(struct cgroup_teller *teller, const struct ev_owner *owner, uint64_t now_ns,
-			 struct ev_cgroup *told)
+bool cgroup_teller__tell_other(struct cgroup_teller *teller, const struct ev_owner *owner,
+			       uint64_t now_ns, struct ev_cgroup *told)
 {
 	char path[PATH_MAX];
 	ssize_t len;
 
-	if (!owner || !owner->cgroup || owner->cgroup == teller->last || teller->root.fd < 0)
+	if (teller->root.fd < 0)
 		return false;
 	teller->last = owner->cgroup;
 	if (owner->cgroup == teller->root_id || idmap__find(&teller->by_id, owner->cgroup) != IDMAP_NONE)

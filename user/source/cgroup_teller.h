@@ -35,12 +35,20 @@ struct cgroup_teller {
 int cgroup_teller__init(struct cgroup_teller *teller);
 void cgroup_teller__fini(struct cgroup_teller *teller);
 
+/* For cgroup_teller__tell(): of one that is not the last. */
+bool cgroup_teller__tell_other(struct cgroup_teller *teller, const struct ev_owner *owner,
+			       uint64_t now_ns, struct ev_cgroup *told);
+
 /*
  * Fills told when this owner's cgroup has not been told yet and is found; returns
  * whether it did. now_ns is the time of the record that names it. owner may be
  * NULL.
  */
-bool cgroup_teller__tell(struct cgroup_teller *teller, const struct ev_owner *owner, uint64_t now_ns,
-			 struct ev_cgroup *told);
+static inline bool cgroup_teller__tell(struct cgroup_teller *teller, const struct ev_owner *owner,
+				       uint64_t now_ns, struct ev_cgroup *told)
+{
+	return owner && owner->cgroup && owner->cgroup != teller->last &&
+	       cgroup_teller__tell_other(teller, owner, now_ns, told);
+}
 
 #endif
