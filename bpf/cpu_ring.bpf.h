@@ -120,10 +120,9 @@ static __always_inline struct known *known_here(struct cpu_ring *here)
 	return known;
 }
 
-/* It stands beside the namespace's count of sockets. */
-static __always_inline __u32 netns_here(struct cpu_ring *here, const struct net *net)
+/* It stands beside the namespace's count of sockets. known may be NULL, here and below. */
+static __always_inline __u32 netns_known(struct known *known, const struct net *net)
 {
-	struct known *known = known_here(here);
 	__u32 netns;
 
 	/* Volatile: the verifier takes no load that is of either. */
@@ -148,11 +147,10 @@ static __always_inline void note_task(struct known *known, const struct ev_owner
 	known->start_cs = owner->start_cs;
 }
 
-static __always_inline void put_task_here(struct ev_owner *owner, const struct task_struct *task,
-					  struct cpu_ring *here)
+static __always_inline void put_task_known(struct ev_owner *owner, const struct task_struct *task,
+					   struct known *known)
 {
 	const struct task_struct *from = walked(task);
-	struct known *known = known_here(here);
 	__u64 cred = (__u64)from->cred;
 	__u64 css_set = bpf_core_field_exists(from->cgroups) ? (__u64)from->cgroups : 0;
 
@@ -169,12 +167,12 @@ static __always_inline void put_task_here(struct ev_owner *owner, const struct t
 }
 
 /* The current task, or zeroes when it is not the one that acts. */
-static __always_inline void put_owner_here(struct ev_owner *owner, bool acts, struct cpu_ring *here)
+static __always_inline void put_owner_known(struct ev_owner *owner, bool acts, struct known *known)
 {
 	if (!acts)
 		__builtin_memset(owner, 0, sizeof(*owner));
 	else if (setting(HAVE_SOCKET_COOKIE))
-		put_task_here(owner, bpf_get_current_task_btf(), here);
+		put_task_known(owner, bpf_get_current_task_btf(), known);
 	else
 		put_task_by_helpers(owner, setting(MAY_PROBE_READ));
 }

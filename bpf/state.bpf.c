@@ -339,13 +339,14 @@ static __always_inline __u32 size_of(enum ev_kind kind)
 /* What there is beside the transition. */
 static __always_inline void put_all(union record *r, const struct step *step, enum ev_kind kind)
 {
+	struct known *known = known_here(step->here);
 	struct ev_owner *owner = &r->owned.owner;
 
 	if (kind != EV_TRANSITION_OWNED) {
-		put_place(&r->close.place, step->sk, netns_here(step->here, net_of_step(step)));
+		put_place(&r->close.place, step->sk, netns_known(known, net_of_step(step)));
 		owner = &r->close.owner;
 	}
-	put_owner_here(owner, may_own(step), step->here);
+	put_owner_known(owner, may_own(step), known);
 	if (kind == EV_CLOSE)
 		put_totals(&r->close.totals, step);
 	if (kind == EV_BIRTH) {

@@ -209,10 +209,20 @@ static __always_inline void submit(void *record)
  * but forgets that a value was one when it is read back from ring memory, so
  * the caller gives a place in its record.
  */
-static __always_inline void put_socket_id(__u64 *where, const void *sk)
+static __always_inline void put_pointer(__u64 *where, const void *sk)
 {
 	*(volatile __u64 *)where = (__u64)sk;
+}
+
+static __always_inline void obscure(__u64 *where)
+{
 	*where = *(volatile __u64 *)where ^ setting(ID_KEY);
+}
+
+static __always_inline void put_socket_id(__u64 *where, const void *sk)
+{
+	put_pointer(where, sk);
+	obscure(where);
 }
 
 /* A socket has its cookie once somebody (this function, ss) has asked for it.
@@ -313,13 +323,12 @@ static __always_inline __u32 netns_of(const struct sock_common *c)
 
 static __always_inline void put_place(struct ev_place *place, const struct sock *sk, __u32 netns)
 {
-	*(volatile __u64 *)&place->socket_id = (__u64)sk;
+	put_pointer(&place->socket_id, sk);
 	place->netns = netns;
 	place->family = GET(sk, __sk_common.skc_family);
 	place->pad[0] = place->pad[1] = place->pad[2] = 0;
 	put_addresses(place->local, place->remote, &sk->__sk_common);
-	/* As in put_socket_id(), and last: what was just written is not there to be read. */
-	place->socket_id = *(volatile __u64 *)&place->socket_id ^ setting(ID_KEY);
+	obscure(&place->socket_id); /* last: what was just written is not there to be read yet */
 }
 
 /* The highest bit of the first byte that is zero, and maybe of some behind it. */

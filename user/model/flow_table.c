@@ -295,7 +295,7 @@ static void discard(struct flow_table *table, uint32_t index)
 	flow_table__leave_tuple(table, life);
 	owners__release(&table->owners, life->owner);
 	life->state = FREE_STATE;
-	life->newer = table->free;
+	life->next = table->free;
 	table->free = index;
 }
 
@@ -324,7 +324,7 @@ static void discard_oldest_ended(struct flow_table *table)
 	uint32_t *oldest = &table->oldest_ended[list_of(table->first_turn)];
 	uint32_t index = *oldest;
 
-	*oldest = at(table, index)->newer;
+	*oldest = at(table, index)->next;
 	table->first_turn++;
 	table->ended--;
 	discard(table, index);
@@ -338,7 +338,7 @@ static void keep_ended(struct flow_table *table, uint32_t index)
 	if (table->ended < FLOW_TABLE_LISTS)
 		table->oldest_ended[list] = index;
 	else
-		at(table, table->newest_ended[list])->newer = index;
+		at(table, table->newest_ended[list])->next = index;
 	table->newest_ended[list] = index;
 	table->ended++;
 }
@@ -443,7 +443,7 @@ static uint32_t take(struct flow_table *table)
 
 	if (index == NOWHERE)
 		return take_new(table);
-	table->free = at(table, index)->newer;
+	table->free = at(table, index)->next;
 	return index;
 }
 
@@ -479,7 +479,7 @@ void flow_table__end(struct flow_table *table, struct life *life)
 	remove_key(table, life);
 	table->gone -= (life->flags & LIFE_SOCKET_GONE) != 0;
 	life->flags |= LIFE_ENDED;
-	life->newer = NOWHERE;
+	life->next = NOWHERE;
 	life->promoted_us = 0;
 	table->open--;
 	table->changes++;
@@ -535,7 +535,7 @@ const struct life *flow_table__next_ended(const struct flow_table *table, struct
 		return NULL;
 	walk->left--;
 	life = at(table, *next);
-	*next = life->newer;
+	*next = life->next;
 	return life;
 }
 

@@ -112,7 +112,7 @@ struct life {
 	union {
 		uint64_t listener; /* while open: key of the one its handshake was at; 0 not known */
 		struct {
-			uint32_t newer; /* the flow table's lists of ended lives by age, or of free places */
+			uint32_t next; /* in the flow table's lists of ended lives, or of free places */
 			uint32_t promoted_us; /* ended, LIFE_WAITING: from CLOSE to TIME_WAIT; 0 not yet */
 		};
 	};
