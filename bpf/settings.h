@@ -27,7 +27,7 @@ enum setting {
 	SETTING_SYN_RECV_SOCK_ARGS, /* of tcp_v4_syn_recv_sock() */
 	SETTING_ACCEPT_ARGS,	    /* of inet_csk_accept() */
 	SETTING_TIMEWAIT_ARGS,	    /* of tcp_timewait_state_process() */
-	SETTING_TASK_STRUCT_ID,	    /* in the kernel's BTF; 0: not known */
+	SETTING_TASK_STRUCT_ID,	    /* in its BTF; 0: not known, or no bpf_rdonly_cast() */
 	SETTING_TCP_SOCK_ID,	    /* the same */
 	SETTING_ID_KEY,		    /* hides kernel addresses in ids */
 	SETTING_WAKEUP_BYTES,	    /* pending bytes that wake the consumer */

@@ -35,7 +35,7 @@
  * allowed under lockdown=confidentiality. The maps are described in
  * tcpsaga.bpf.h.
  */
-#define MAY_CALL_KERNEL /* accept.h tells why this object alone */
+#define MAY_CALL_KERNEL
 #include "cpu_ring.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -49,25 +49,24 @@ struct asked_map asked SEC(".maps");
 
 /* To end this, preemption is allowed while interrupts are not, lest a task that is to go
  * goes right then, still in the program. */
-extern void bpf_preempt_disable(void) __weak __ksym;
-extern void bpf_preempt_enable(void) __weak __ksym;
-extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
-extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
+static void (*const preempt_disable)(void) = KERNEL_CALL(PREEMPT_DISABLE);
+static void (*const preempt_enable)(void) = KERNEL_CALL(PREEMPT_ENABLE);
+static void (*const local_irq_save)(unsigned long *flags) = KERNEL_CALL(LOCAL_IRQ_SAVE);
+static void (*const local_irq_restore)(unsigned long *flags) = KERNEL_CALL(LOCAL_IRQ_RESTORE);
 
-/* Programs in other objects call these: see accept.h for why they have no names of the
- * kernel's own. */
+/* Programs in other objects call these. */
 __hidden __noinline void cpu__hold(void)
 {
-	bpf_preempt_disable();
+	preempt_disable();
 }
 
 __hidden __noinline void cpu__let_go(void)
 {
 	unsigned long flags;
 
-	bpf_local_irq_save(&flags);
-	bpf_preempt_enable();
-	bpf_local_irq_restore(&flags);
+	local_irq_save(&flags);
+	preempt_enable();
+	local_irq_restore(&flags);
 }
 
 /* Values of file_ref_t from here on mean that the last reference is gone
@@ -386,8 +385,7 @@ static __always_inline bool passes(const struct step *step)
 /* For a socket whose protocol is TCP: the cast alone, where there is one. */
 static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
 {
-	return bpf_rdonly_cast && setting(TCP_SOCK_ID) ? bpf_rdonly_cast(sk, setting(TCP_SOCK_ID)) :
-							 bpf_skc_to_tcp_sock(sk);
+	return setting(TCP_SOCK_ID) ? rdonly_cast(sk, setting(TCP_SOCK_ID)) : bpf_skc_to_tcp_sock(sk);
 }
 
 static __always_inline void tell(struct cpu_ring *here, struct sock *sk, int old, int new, __u16 flags)
@@ -501,5 +499,3 @@ int BPF_PROG(on_state_stand_in3, struct sock *sk, int old, int new)
 {
 	return stand_in(ctx, sk, old, new, true);
 }
-
-#include "accept.h"

@@ -21,6 +21,7 @@
 #include "cpu_ring.h"
 #include "event.h"
 #include "ledger.h"
+#include "kernel_calls.h"
 #include "settings.h"
 
 /*
@@ -47,6 +48,9 @@
 		asm("%0 = %1 ll" : "=r"(value_) : "i"((__u64)SETTING_MARK << 32 | SETTING_##name)); \
 		value_;                                                                             \
 	})
+
+/* Of a function of the kernel; to be reached only where it has it: kernel_calls.h. */
+#define KERNEL_CALL(name) ((void *)(long)KERNEL_CALL_##name)
 
 extern const volatile struct kernel_filter filter;
 
@@ -367,16 +371,15 @@ static __always_inline void put_comm(struct ev_owner *owner, const struct task_s
  * trusted by newer verifiers, and at each pointer that is followed from there they
  * search all of the kernel's type names up to four times, a millisecond each
  * (btf_nested_type_is_trusted()). They do not where they trust nothing; its own
- * fields are read from the trusted one, without a check for each.
+ * fields are read from the trusted one, without a check for each. Tracing programs
+ * may cast on every kernel that can.
  */
 #ifdef MAY_CALL_KERNEL
-extern void *bpf_rdonly_cast(const void *object, __u32 type) __weak __ksym; /* from 6.2 on */
+static void *(*const rdonly_cast)(const void *object, __u32 type) = KERNEL_CALL(RDONLY_CAST);
 
 static __always_inline const struct task_struct *walked(const struct task_struct *task)
 {
-	return bpf_rdonly_cast && setting(TASK_STRUCT_ID) ?
-		       bpf_rdonly_cast(task, setting(TASK_STRUCT_ID)) :
-		       task;
+	return setting(TASK_STRUCT_ID) ? rdonly_cast(task, setting(TASK_STRUCT_ID)) : task;
 }
 #else
 static __always_inline const struct task_struct *walked(const struct task_struct *task)

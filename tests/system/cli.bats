@@ -516,6 +516,13 @@ END
 
 # ---- its end -----------------------------------------------------------------------
 
+# libbpf would read, copy and index them once more, at each start (user/source/linker.h).
+@test "the kernel's types are read once" {
+    TCPSAGA_DEBUG=1 "$TCPSAGA" timewait --source live --duration 0.1 $QUIET >out 2>err
+    grep -q "^libbpf: .*on_state" err
+    ! grep "loading kernel BTF" err
+}
+
 @test "SIGINT, SIGTERM and SIGHUP end it with its stop line, status 0" {
     local signal DEFAULTED=INT,HUP # who runs this may ignore SIGHUP
     need_root

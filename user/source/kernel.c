@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "source/hooks.h"
+#include "source/linker.h"
 
 #define INSN(c, dst, src, o, i) \
 	((struct bpf_insn){ .code = (c), .dst_reg = (dst), .src_reg = (src), .off = (o), .imm = (i) })
@@ -49,13 +50,14 @@ void kernel__raise_memlock(void)
 }
 
 /* Beside what can be hooked. */
-static const char *const asked_for[] = { "__sys_listen", "tcp_conn_request", "bpf_preempt_disable",
-					 "bpf_local_irq_save" };
+static const char *const asked_for[] = { "__sys_listen", "tcp_conn_request" };
 
 static int want_names(struct types *types)
 {
 	int err = hooks__want(types);
 
+	if (!err)
+		err = linker__want(types);
 	for (size_t i = 0; i < COUNT(asked_for) && !err; i++)
 		err = types__want(types, BTF_KIND_FUNC, asked_for[i]);
 	return err;

@@ -16,6 +16,7 @@
 
 #include "source/constants.h"
 #include "source/excerpt.h"
+#include "source/linker.h"
 #include "source/rings.h"
 #include "source/sockops.h"
 #include "source/tracefs.h"
@@ -143,6 +144,11 @@ static int size_maps(struct programs *programs, const struct live_config *config
 	return err;
 }
 
+static uint64_t id_to_cast(const struct kernel *kernel, const char *name)
+{
+	return kernel__has_function(kernel, "bpf_rdonly_cast") ? kernel__struct(kernel, name) : 0;
+}
+
 static int set(const struct programs *programs, const struct live_config *config, const struct trial *trial)
 {
 	static const struct kernel_filter all = { 0 };
@@ -159,8 +165,8 @@ static int set(const struct programs *programs, const struct live_config *config
 		[SETTING_SYN_RECV_SOCK_ARGS] = trial->syn_recv_sock_args,
 		[SETTING_ACCEPT_ARGS] = trial->accept_args,
 		[SETTING_TIMEWAIT_ARGS] = trial->timewait_args,
-		[SETTING_TASK_STRUCT_ID] = kernel__struct(&trial->kernel, "task_struct"),
-		[SETTING_TCP_SOCK_ID] = kernel__struct(&trial->kernel, "tcp_sock"),
+		[SETTING_TASK_STRUCT_ID] = id_to_cast(&trial->kernel, "task_struct"),
+		[SETTING_TCP_SOCK_ID] = id_to_cast(&trial->kernel, "tcp_sock"),
 		[SETTING_WAKEUP_BYTES] = programs->ring_bytes / 4,
 		[SETTING_CPU_RING_BYTES] = programs->cpu_ring_bytes,
 		[SETTING_SIMULATE_LOSS] = config->simulate_loss,
@@ -195,9 +201,8 @@ static int fill_calls(struct programs *programs)
 				    BPF_ANY);
 }
 
-/* types_fd: where an excerpt of the kernel's types goes, to relocate by; -1: by all. */
-static int load_by(struct programs *programs, const struct live_config *config,
-		   const struct trial *trial, int types_fd)
+static int open_and_load(struct programs *programs, const struct live_config *config,
+			 const struct trial *trial, int types_fd)
 {
 	char path[32];
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
@@ -213,6 +218,18 @@ static int load_by(struct programs *programs, const struct live_config *config,
 	if (!err && types_fd >= 0)
 		err = excerpt__write(&trial->kernel.types, bpf_object__btf(programs->skel->obj), types_fd);
 	return err ? err : tcpsaga_bpf__load(programs->skel);
+}
+
+/* types_fd: where an excerpt of the kernel's types goes, to relocate by; -1: by all. */
+static int load_by(struct programs *programs, const struct live_config *config,
+		   const struct trial *trial, int types_fd)
+{
+	int err = linker__begin(&trial->kernel.types);
+
+	if (!err)
+		err = open_and_load(programs, config, trial, types_fd);
+	linker__end();
+	return err;
 }
 
 static void unload(struct programs *programs)
@@ -330,6 +347,9 @@ static void attach(struct programs *programs, struct bpf_program *program, enum 
 		break;
 	case BPF_PROG_TYPE_TRACEPOINT:
 		link = tracefs__attach(program);
+		break;
+	case BPF_PROG_TYPE_TRACING:
+		link = bpf_program__attach_trace(program);
 		break;
 	default:
 		link = bpf_program__attach(program);

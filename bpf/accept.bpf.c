@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Story: accept().
  *
@@ -8,17 +8,13 @@
  *
  * A task may be preempted in the middle of on_accept (kernels from 7.0 on), and the
  * kernel does not run it for others on that CPU meanwhile: so others stand in, and
- * the first that comes to a connection tells it. See state.bpf.c, which is one
- * object with this: bpftool's linker (7.1) takes the names of the kernel's own
- * functions from one object only.
+ * the first that comes to a connection tells it. See state.bpf.c.
  *
  * Map
  *   claimed  by cookie: the last connection in this place that was told, where
  *            tasks are preempted; else on_accept is alone.
  */
-#ifndef TCPSAGA_ACCEPT_H
-#define TCPSAGA_ACCEPT_H
-
+#define MAY_CALL_KERNEL /* fexit alone */
 #include "tcpsaga.bpf.h"
 
 enum { CLAIMED_SLOTS = 16384 };
@@ -135,5 +131,3 @@ int BPF_PROG(on_accept_stand_in3, struct sock *listener)
 {
 	return accepts(listener, accepted_in(ctx), 3);
 }
-
-#endif
