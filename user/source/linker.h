@@ -12,8 +12,8 @@
  *   linker__end()     when it is loaded, or is not to be
  *
  * One object at a time: libbpf keeps handlers of sections for the whole process. They are
- * never taken back, since before 1.3 it frees their list with the last of them and uses it
- * again (libbpf_unregister_prog_handler()).
+ * never taken back: libbpf 1.1 frees their list with the last of them and goes on using it
+ * (libbpf_unregister_prog_handler()).
  */
 #ifndef TCPSAGA_SOURCE_LINKER_H
 #define TCPSAGA_SOURCE_LINKER_H
