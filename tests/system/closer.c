@@ -143,6 +143,33 @@ static void wait_for_end(int fd)
 		;
 }
 
+/* The state of the client's end, closed or not, as TCP_* of <netinet/tcp.h>; 0: it is gone. */
+static unsigned int state_of_client(const struct pair *pair)
+{
+	const char *path = family == AF_INET ? "/proc/self/net/tcp" : "/proc/self/net/tcp6";
+	FILE *table = fopen(path, "r");
+	unsigned int local, remote, state, found = 0;
+	char line[512];
+
+	if (!table)
+		err(1, "%s", path);
+	while (fgets(line, sizeof(line), table))
+		if (sscanf(line, "%*d: %*[0-9A-F]:%x %*[0-9A-F]:%x %x", &local, &remote, &state) == 3 &&
+		    local == pair->client_port && remote == pair->server_port)
+			found = state;
+	fclose(table);
+	return found;
+}
+
+/* The ACK of the client's FIN may come over another CPU than what is sent behind it. */
+static void wait_for_fin_wait2(const struct pair *pair)
+{
+	wait_for_end(pair->server);
+	ack_now(pair->server);
+	while (state_of_client(pair) != TCP_FIN_WAIT2)
+		usleep(1000);
+}
+
 static void client_first(void)
 {
 	struct pair pair = make_pair();
@@ -202,8 +229,7 @@ static void reset(void)
 
 	say_client(&pair);
 	close(pair.client);
-	wait_for_end(pair.server);
-	ack_now(pair.server);
+	wait_for_fin_wait2(&pair);
 	if (setsockopt(pair.server, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort)))
 		err(1, "SO_LINGER");
 	close(pair.server);
@@ -216,8 +242,7 @@ static void aborted(void)
 
 	say_client(&pair);
 	close(pair.client);
-	wait_for_end(pair.server);
-	ack_now(pair.server);
+	wait_for_fin_wait2(&pair);
 	if (write(pair.server, "late", 4) != 4)
 		err(1, "write");
 	close(pair.server);
