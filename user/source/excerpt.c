@@ -7,15 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/beginnings.h"
 #include "base/hash.h"
 #include "base/idmap.h"
 #include "base/strbuf.h"
 
 struct excerpt {
 	const struct types *types;
-	struct idmap roots; /* hashes of the names of types */
-	struct beginnings root_beginnings;
+	struct idmap roots;   /* hashes of the names of types */
 	struct idmap members; /* of members */
 	struct idmap ids;     /* of the kernel's types: which id they have here */
 	uint32_t *taken;      /* owned: the kernel's ids, in the order of those here */
@@ -27,16 +25,11 @@ struct excerpt {
 
 /* "sock___old" is another view of "sock" (libbpf's flavors). Two names of one hash would
  * bring a type too many, and no harm. */
-static size_t len_of(const char *name)
+static uint64_t hash_of(const char *name)
 {
 	const char *flavor = strstr(name, "___");
 
-	return flavor ? (size_t)(flavor - name) : strlen(name);
-}
-
-static uint64_t hash_of(const char *name)
-{
-	return XXH3_64bits(name, len_of(name));
+	return XXH3_64bits(name, flavor ? (size_t)(flavor - name) : strlen(name));
 }
 
 static bool is_wanted(const struct idmap *names, const char *name)
@@ -157,17 +150,11 @@ static void put_type(struct excerpt *excerpt, const struct btf_type *type)
 		put_enumerators(excerpt, type);
 }
 
-static int want_root(struct excerpt *excerpt, const char *name)
+static int want(struct idmap *names, const struct btf *programs, uint32_t name)
 {
-	if (!name || !*name)
-		return 0;
-	beginnings__add(&excerpt->root_beginnings, name, len_of(name));
-	return idmap__put(&excerpt->roots, hash_of(name), 1);
-}
+	const char *text = btf__name_by_offset(programs, name);
 
-static int want_member(struct excerpt *excerpt, const char *name)
-{
-	return name && *name ? idmap__put(&excerpt->members, hash_of(name), 1) : 0;
+	return text && *text ? idmap__put(names, hash_of(text), 1) : 0;
 }
 
 static int want_names(struct excerpt *excerpt, const struct btf *programs)
@@ -179,22 +166,11 @@ static int want_names(struct excerpt *excerpt, const struct btf *programs)
 
 		if (!btf_is_composite(type) && !is_enum(type))
 			continue;
-		err = want_root(excerpt, btf__name_by_offset(programs, type->name_off));
+		err = want(&excerpt->roots, programs, type->name_off);
 		for (unsigned int i = 0; btf_is_composite(type) && i < btf_vlen(type) && !err; i++)
-			err = want_member(excerpt,
-					  btf__name_by_offset(programs, btf_members(type)[i].name_off));
+			err = want(&excerpt->members, programs, btf_members(type)[i].name_off);
 	}
 	return err;
-}
-
-static bool is_root(const struct excerpt *excerpt, const struct btf_type *type)
-{
-	const char *name;
-
-	if (!btf_is_composite(type) && !is_enum(type))
-		return false;
-	name = types__name(excerpt->types, type->name_off);
-	return beginnings__may_have(&excerpt->root_beginnings, name) && is_wanted(&excerpt->roots, name);
 }
 
 static void put_types(struct excerpt *excerpt)
@@ -203,7 +179,8 @@ static void put_types(struct excerpt *excerpt)
 
 	strbuf__append(&excerpt->names, "", 1);
 	for (uint32_t id = 1; (type = types__next(excerpt->types, type)); id++)
-		if (is_root(excerpt, type))
+		if ((btf_is_composite(type) || is_enum(type)) &&
+		    is_wanted(&excerpt->roots, types__name(excerpt->types, type->name_off)))
 			take(excerpt, id);
 	for (uint32_t i = 0; i < excerpt->count && !excerpt->failed; i++)
 		put_type(excerpt, types__at(excerpt->types, excerpt->taken[i]));

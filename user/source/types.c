@@ -81,13 +81,11 @@ static uint64_t key_of(unsigned int kind, const char *name)
 
 int types__want(struct types *types, unsigned int kind, const char *name)
 {
-	beginnings__add(&types->beginnings, name, strlen(name));
 	return idmap__put(&types->wanted, key_of(kind, name), 0);
 }
 
 static void note(struct types *types, const struct btf_type *type)
 {
-	const char *name;
 	uint64_t key;
 
 	if ((types->count - 1) % MARK_EVERY == 0)
@@ -95,10 +93,7 @@ static void note(struct types *types, const struct btf_type *type)
 			(uint32_t)((size_t)((const char *)type - types->first) / WORD);
 	if (!btf_is_func(type) && !btf_is_typedef(type))
 		return;
-	name = types__name(types, type->name_off);
-	if (!beginnings__may_have(&types->beginnings, name))
-		return;
-	key = key_of(btf_kind(type), name);
+	key = key_of(btf_kind(type), types__name(types, type->name_off));
 	if (idmap__find(&types->wanted, key) == 0)
 		idmap__put(&types->wanted, key, types->count); /* in its own place */
 }

@@ -17,7 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/beginnings.h"
 #include "base/idmap.h"
 
 struct btf_type;
@@ -31,9 +30,8 @@ struct types {
 	const char *names;
 	size_t names_size;
 	struct idmap wanted; /* ids of functions and typedefs by hashes of their names; 0: none */
-	struct beginnings beginnings; /* of what is wanted */
-	uint32_t *marks;	      /* owned: the place of each MARK_EVERY'th type, likewise */
-	uint32_t count;		      /* of types; the highest id */
+	uint32_t *marks;     /* owned: the place of each MARK_EVERY'th type, likewise */
+	uint32_t count;	     /* of types; the highest id */
 };
 
 /* The running kernel's. 0 or -errno (-ENOENT: a kernel without BTF, -EINVAL: of a
