@@ -4,9 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "source/instructions.c"
 #include "source/constants.c"
 
 #define LOAD (BPF_LD | BPF_IMM | BPF_DW)

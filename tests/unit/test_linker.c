@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/idmap.c"
+#include "source/instructions.c"
 #include "source/types.c"
 #include "source/linker.c"
 
@@ -56,7 +57,7 @@ static void a_call_becomes_that_of_the_kernel(void **state)
 	struct bpf_insn insns[] = { CALL_OF(BPF_FUNC_map_lookup_elem), CALL_OF(KERNEL_CALL_RDONLY_CAST) };
 
 	(void)state;
-	link_calls(insns, 2, &kernel.types);
+	assert_int_equal(link_calls(insns, 2, &kernel.types), 0);
 	assert_int_equal(insns[1].code, BPF_JMP | BPF_CALL);
 	assert_int_equal(insns[1].src_reg, BPF_PSEUDO_KFUNC_CALL);
 	assert_int_equal(insns[1].imm, kernel.cast);
@@ -81,7 +82,7 @@ static void nothing_else_is_touched(void **state)
 
 	(void)state;
 	memcpy(before, insns, sizeof(insns));
-	link_calls(insns, 6, &kernel.types);
+	assert_int_equal(link_calls(insns, 6, &kernel.types), 0);
 	assert_memory_equal(insns, before, sizeof(insns));
 }
 

@@ -6,10 +6,10 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bpf/kernel_calls.h"
+#include "source/instructions.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -61,8 +61,10 @@ static bool is_kernel_call(const struct bpf_insn *insn)
 	       insn->imm < KERNEL_CALL_END;
 }
 
-static void link_calls(struct bpf_insn *insns, size_t count, const struct types *types)
+static int link_calls(struct bpf_insn *insns, size_t count, const void *context)
 {
+	const struct types *types = context;
+
 	for (size_t i = 0; i < count; i++) {
 		int id;
 
@@ -74,30 +76,16 @@ static void link_calls(struct bpf_insn *insns, size_t count, const struct types 
 		insns[i].src_reg = BPF_PSEUDO_KFUNC_CALL;
 		insns[i].imm = id;
 	}
+	return 0;
 }
 
-/* By now the functions that it calls stand behind it. */
-static int link_program(struct bpf_program *program, const struct types *types)
-{
-	size_t count = bpf_program__insn_cnt(program), bytes = count * sizeof(struct bpf_insn);
-	struct bpf_insn *insns = malloc(bytes);
-	int err;
-
-	if (!insns)
-		return -ENOMEM;
-	memcpy(insns, bpf_program__insns(program), bytes);
-	link_calls(insns, count, types);
-	err = bpf_program__set_insns(program, insns, count);
-	free(insns);
-	return err;
-}
-
+/* By now the functions of ours that it calls stand behind it. */
 static int prepare(struct bpf_program *program, struct bpf_prog_load_opts *opts, long cookie)
 {
 	enum bpf_attach_type attach = bpf_program__expected_attach_type(program);
 	const char *target = strchr(bpf_program__section_name(program), '/') + 1;
 	int id = kernel_types ? id_of_target(kernel_types, attach, target) : -EINVAL;
-	int err = id < 0 ? id : link_program(program, kernel_types);
+	int err = id < 0 ? id : instructions__edit(program, link_calls, kernel_types);
 
 	(void)cookie;
 	if (err)
