@@ -387,16 +387,15 @@ static int take(void *context, const void *data, size_t len)
 /* As a session does it. */
 static void pass_chunk(struct bench *bench, const struct world *world)
 {
-	const struct flow_table *flows = model__flows(bench->model);
 	const char *at = world->chunk;
 
 	for (unsigned int i = 0; i < world->count; i++) {
 		size_t len = ((const struct ev_header *)at)->len;
 
-		batch__add(&bench->batch, flows, at, len, take, bench);
+		batch__add(&bench->batch, bench->model, at, len, take, bench);
 		at += len;
 	}
-	batch__release(&bench->batch, flows, take, bench);
+	batch__release(&bench->batch, bench->model, take, bench);
 }
 
 static uint64_t cpu_ns(void)

@@ -102,7 +102,7 @@ static void whatever_comes_is_foreseen(void **state)
 
 			memset(record, 0xff, len);
 			*record = (struct ev_header){ .len = len, .kind = (uint8_t)kind };
-			model__foresee(saga.model, record);
+			model__foresee_far(saga.model, record);
 			free(record);
 		}
 	}

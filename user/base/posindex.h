@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/prefetch.h"
+
 enum { POSINDEX_NONE = UINT32_MAX }; /* no position; may not be stored */
 
 struct posindex_slot {
@@ -68,7 +70,7 @@ static inline uint32_t posindex__next(const struct posindex *index, uint32_t has
 /* Brings the first slot of a hash into the cache. */
 static inline void posindex__prefetch(const struct posindex *index, uint32_t hash)
 {
-	__builtin_prefetch(&index->slots[posindex__start(index, hash)]);
+	prefetch(&index->slots[posindex__start(index, hash)]);
 }
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/pages.h"
+#include "base/prefetch.h"
 
 enum {
 	NOWHERE = POSINDEX_NONE,
@@ -14,7 +15,6 @@ enum {
 	/* Beyond max_lives there may be one that has ended in the same record
 	 * as the one that begins, and one in limbo. */
 	SPARE_LIVES = 2,
-	CACHE_LINE = 64,
 	/* Lives that have never been used whose pages come at once. */
 	LIVES_FILLED = 256,
 	/* Open lives that are looked at for one without a socket: as many as each new
@@ -93,14 +93,23 @@ void flow_table__expect(const struct flow_table *table, uint64_t key)
 	posindex__prefetch(&table->by_key, hash_key(table, key));
 }
 
+/* A life lies across four lines. The first two have its place. */
+static void fetch_head(const struct life *life)
+{
+	prefetch(life);
+	prefetch((const char *)life + CACHE_LINE);
+}
+
+static void fetch_last_line(const struct life *life)
+{
+	prefetch((const char *)(life + 1) - 1);
+}
+
 /* What a record and a line of trace touch: up to the history's middle. */
 static void fetch_life(const struct life *life)
 {
-	const char *from = (const char *)life;
-
-	__builtin_prefetch(from, 1);
-	__builtin_prefetch(from + CACHE_LINE, 1);
-	__builtin_prefetch(from + 2 * CACHE_LINE, 1);
+	fetch_head(life);
+	prefetch((const char *)life + 2 * CACHE_LINE);
 }
 
 void flow_table__fetch(const struct flow_table *table, uint64_t key)
@@ -179,6 +188,15 @@ static bool has_tuple(const struct life *life, const struct endpoint *local,
 	       !memcmp(&life->remote, remote, sizeof(*remote));
 }
 
+uint32_t flow_table__fetch_end(const struct flow_table *table, const struct life *life)
+{
+	uint32_t hash = tuple_hash(table, life);
+
+	fetch_last_line(life);
+	posindex__prefetch(&table->by_tuple, hash);
+	return hash;
+}
+
 static uint32_t newest_of_tuple(const struct flow_table *table, uint32_t hash,
 				const struct endpoint *local, const struct endpoint *remote,
 				uint32_t netns)
@@ -192,10 +210,24 @@ static uint32_t newest_of_tuple(const struct flow_table *table, uint32_t hash,
 	return index;
 }
 
-void flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
-			      const struct endpoint *remote, uint32_t netns)
+uint32_t flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
+				  const struct endpoint *remote, uint32_t netns)
 {
-	posindex__prefetch(&table->by_tuple, hash_endpoints(table, local, remote, netns));
+	uint32_t hash = hash_endpoints(table, local, remote, netns);
+
+	posindex__prefetch(&table->by_tuple, hash);
+	return hash;
+}
+
+void flow_table__fetch_tuple(const struct flow_table *table, uint32_t hash)
+{
+	size_t slot = posindex__start(&table->by_tuple, hash);
+	uint32_t index = posindex__next(&table->by_tuple, hash, &slot);
+
+	if (index == NOWHERE)
+		return;
+	fetch_head(at(table, index));
+	fetch_last_line(at(table, index));
 }
 
 void flow_table__join_tuple(struct flow_table *table, struct life *life)
@@ -304,19 +336,25 @@ static uint32_t list_of(uint32_t turn)
 	return turn % FLOW_TABLE_LISTS;
 }
 
+static const struct life *oldest_of(const struct flow_table *table, uint32_t turns_ahead)
+{
+	return at(table, table->oldest_ended[list_of(table->first_turn + turns_ahead)]);
+}
+
 /* The oldest one goes when the next life begins, which takes its place. What that will touch
- * is sent for: the life as soon as it is known which, and when it must have come its place in
- * the index. */
+ * is sent for: the life as soon as it is known which; when it must have come its place in the
+ * index; and then who stands there, often a later life of the same tuple. */
 static void foresee_next(const struct flow_table *table)
 {
-	uint32_t newest_known = list_of(table->first_turn + FLOW_TABLE_LISTS - 1);
-	uint32_t middle = list_of(table->first_turn + FLOW_TABLE_LISTS / 2);
+	const struct life *last_known = oldest_of(table, FLOW_TABLE_LISTS - 1);
 
 	if (table->ended < FLOW_TABLE_LISTS)
 		return;
-	fetch_life(at(table, table->oldest_ended[newest_known]));
-	__builtin_prefetch(&at(table, table->oldest_ended[newest_known])->tuple_next, 1);
-	posindex__prefetch(&table->by_tuple, tuple_hash(table, at(table, table->oldest_ended[middle])));
+	fetch_life(last_known);
+	fetch_last_line(last_known);
+	posindex__prefetch(&table->by_tuple, tuple_hash(table, oldest_of(table, FLOW_TABLE_LISTS / 2)));
+	if (flow_table__has_many(table))
+		flow_table__fetch_tuple(table, tuple_hash(table, oldest_of(table, FLOW_TABLE_LISTS / 4)));
 }
 
 static void discard_oldest_ended(struct flow_table *table)

@@ -55,6 +55,14 @@ struct flow_table {
 	struct owners owners;
 };
 
+/* With so many alive they and their index are as large as a core's own cache. */
+enum { FLOW_TABLE_MANY = 4096 };
+
+static inline bool flow_table__has_many(const struct flow_table *table)
+{
+	return table->open >= FLOW_TABLE_MANY;
+}
+
 /* 0 or -ENOMEM. max_lives and max_ended are at least 1. */
 int flow_table__init(struct flow_table *table, uint64_t seed, uint32_t max_lives, uint32_t max_ended);
 void flow_table__fini(struct flow_table *table);
@@ -67,6 +75,10 @@ void flow_table__fini(struct flow_table *table);
 void flow_table__expect(const struct flow_table *table, uint64_t key);
 void flow_table__fetch(const struct flow_table *table, uint64_t key);
 
+/* The same for what the end of this life touches beyond that, once it has come: its last line
+ * and its tuple's place in the index. Returns what flow_table__fetch_tuple() asks for. */
+uint32_t flow_table__fetch_end(const struct flow_table *table, const struct life *life);
+
 /* The open life of this connection id, or NULL. */
 struct life *flow_table__find(const struct flow_table *table, uint64_t key);
 
@@ -77,9 +89,11 @@ struct life *flow_table__find(const struct flow_table *table, uint64_t key);
  */
 struct life *flow_table__begin(struct flow_table *table, uint64_t key);
 
-/* For who will join a life of this tuple next: brings its place in the index into the cache. */
-void flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
-			      const struct endpoint *remote, uint32_t netns);
+/* For who will join a life of this tuple next: brings its place in the index into the cache,
+ * and then by what was returned the newest life that is there, or the peer's. */
+uint32_t flow_table__expect_tuple(const struct flow_table *table, const struct endpoint *local,
+				  const struct endpoint *remote, uint32_t netns);
+void flow_table__fetch_tuple(const struct flow_table *table, uint32_t hash);
 
 /* Its tuple is complete: joins it to the earlier lives of the same tuple and
  * gives it its ordinal. Only once per life. */

@@ -105,6 +105,10 @@ int model__apply(struct model *model, const struct record *record, model_tell_fn
  * The record is not decoded yet; its length is that of what is there. */
 void model__foresee(const struct model *model, const struct ev_header *record);
 
+/* The same where many are alive and flow_table__fetch() has sent for the life. What stands in
+ * the index is sent for by flow_table__fetch_tuple() and what is returned; 0: nothing. */
+uint32_t model__foresee_far(const struct model *model, const struct ev_header *record);
+
 /* It is now_ns, though no record says so: where none tells their end minisockets end by
  * the clock. A time before that of the last record changes nothing. */
 void model__pass_time(struct model *model, uint64_t now_ns, model_tell_fn tell, void *context);

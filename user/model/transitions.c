@@ -304,36 +304,57 @@ static void move_life(struct model *model, struct life *life, const struct ev_tr
 }
 
 /* A child has its whole tuple in its first record. */
-static void foresee_child(const struct model *model, const struct ev_birth *birth)
+static uint32_t foresee_child(const struct model *model, const struct ev_birth *birth)
 {
 	const struct ev_place *place = &birth->place;
 	const struct tuple tuple = tuple__of(place->local, birth->transition.local_port, place->remote,
 					     birth->transition.remote_port, place->netns);
 
-	if (birth->transition.old_state == EV_SYN_RECV)
-		flow_table__expect_tuple(&model->flows, &tuple.local, &tuple.remote, tuple.netns);
+	if (birth->transition.old_state != EV_SYN_RECV)
+		return 0;
+	return flow_table__expect_tuple(&model->flows, &tuple.local, &tuple.remote, tuple.netns);
 }
 
 /* A client's port comes with its second record. */
-static void foresee_client(const struct model *model, const struct ev_transition *t)
+static uint32_t foresee_client(const struct model *model, const struct ev_transition *t)
 {
 	const struct life *life =
 		t->old_state == EV_SYN_SENT ? flow_table__find(&model->flows, t->conn_id) : NULL;
 	struct endpoint local;
 
 	if (!life || !life__lacks_tuple(life))
-		return;
+		return 0;
 	local = life->local;
 	local.port = t->local_port;
-	flow_table__expect_tuple(&model->flows, &local, &life->remote, life->netns);
+	return flow_table__expect_tuple(&model->flows, &local, &life->remote, life->netns);
+}
+
+static uint32_t foresee_end(const struct model *model, const struct ev_transition *t)
+{
+	const struct life *life = flow_table__find(&model->flows, t->conn_id);
+
+	return life ? flow_table__fetch_end(&model->flows, life) : 0;
+}
+
+static uint32_t foresee_begin(const struct model *model, const struct ev_header *record)
+{
+	if (record->kind == EV_BIRTH && record->len == sizeof(struct ev_birth))
+		return foresee_child(model, (const struct ev_birth *)record);
+	if (record->kind == EV_TRANSITION && record->len == sizeof(struct ev_transition))
+		return foresee_client(model, (const struct ev_transition *)record);
+	return 0;
 }
 
 void model__foresee(const struct model *model, const struct ev_header *record)
 {
-	if (record->kind == EV_BIRTH && record->len == sizeof(struct ev_birth))
-		foresee_child(model, (const struct ev_birth *)record);
-	else if (record->kind == EV_TRANSITION && record->len == sizeof(struct ev_transition))
-		foresee_client(model, (const struct ev_transition *)record);
+	foresee_begin(model, record);
+}
+
+uint32_t model__foresee_far(const struct model *model, const struct ev_header *record)
+{
+	if (record->kind == EV_CLOSE && record->len == sizeof(struct ev_close))
+		return foresee_end(model, &((const struct ev_close *)record)->transition);
+	return foresee_begin(model, record);
 }
 
 int transitions__apply(struct model *model, const struct record *record, struct changes *changes)

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/prefetch.h"
+
 enum {
 	/* A store is seen by others within a fraction of a microsecond. What is so much older
 	 * than the look at the clock is there, or its program is known to be at work. */
@@ -167,7 +169,7 @@ static enum found find_at_cpu(struct lane *lane)
 {
 	if (lane->at == lane->end)
 		return FOUND_NONE;
-	__builtin_prefetch(lane->ring + ((lane->at + AHEAD) & lane->mask));
+	prefetch(lane->ring + ((lane->at + AHEAD) & lane->mask));
 	lane->record = (const struct ev_header *)(lane->ring + (lane->at & lane->mask));
 	lane->len = lane->bytes = lane->record->len;
 	if (lane->len < sizeof(*lane->record) || lane->len % 8 || lane->len > lane->end - lane->at)

@@ -12,12 +12,27 @@ static uint64_t id_in(const struct batch *batch, unsigned int i)
 	return record->conn_id;
 }
 
-int batch__release(struct batch *batch, const struct flow_table *flows, source_take_fn take, void *context)
+/* Each pass finds in the cache what the one before has sent for: the slots of the ids, the
+ * lives, the slots of their tuples, and who stands there. */
+static void fetch_all(const struct batch *batch, const struct model *model)
 {
-	int first = 0;
+	const struct flow_table *flows = model__flows(model);
+	uint32_t tuples[BATCH_RECORDS];
 
 	for (unsigned int i = 0; i < batch->count; i++)
 		flow_table__fetch(flows, id_in(batch, i));
+	for (unsigned int i = 0; i < batch->count; i++)
+		tuples[i] = model__foresee_far(model, (const struct ev_header *)batch->records[i]);
+	for (unsigned int i = 0; i < batch->count; i++)
+		if (tuples[i])
+			flow_table__fetch_tuple(flows, tuples[i]);
+}
+
+int batch__release(struct batch *batch, const struct model *model, source_take_fn take, void *context)
+{
+	int first = 0;
+
+	fetch_all(batch, model);
 	for (unsigned int i = 0; i < batch->count; i++) {
 		int verdict = take(context, batch->records[i], batch->len[i]);
 
@@ -27,12 +42,12 @@ int batch__release(struct batch *batch, const struct flow_table *flows, source_t
 	return first;
 }
 
-int batch__hold(struct batch *batch, const struct flow_table *flows, const void *record, size_t len,
+int batch__hold(struct batch *batch, const struct model *model, const void *record, size_t len,
 		source_take_fn take, void *context)
 {
-	bool passes = flows->open < BATCH_FROM_LIVES || len > BATCH_RECORD_BYTES ||
+	bool passes = !batch__is_worth_it(model) || len > BATCH_RECORD_BYTES ||
 		      len < sizeof(struct ev_transition);
-	int before = passes && batch->count ? batch__release(batch, flows, take, context) : 0;
+	int before = passes && batch->count ? batch__release(batch, model, take, context) : 0;
 	int verdict;
 
 	if (passes) {
@@ -41,6 +56,6 @@ int batch__hold(struct batch *batch, const struct flow_table *flows, const void 
 	}
 	memcpy(batch->records[batch->count], record, len);
 	batch->len[batch->count] = (uint16_t)len;
-	flow_table__expect(flows, id_in(batch, batch->count));
-	return ++batch->count < BATCH_RECORDS ? 0 : batch__release(batch, flows, take, context);
+	flow_table__expect(model__flows(model), id_in(batch, batch->count));
+	return ++batch->count < BATCH_RECORDS ? 0 : batch__release(batch, model, take, context);
 }

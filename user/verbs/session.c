@@ -207,7 +207,8 @@ static void foresee(void *context, const struct ev_header *record)
 {
 	const struct session *session = context;
 
-	model__foresee(session->model, record);
+	if (!batch__is_worth_it(session->model)) /* else it does so, when the lives have come */
+		model__foresee(session->model, record);
 }
 
 /* For the source, which brings many. */
@@ -215,12 +216,12 @@ static int take_soon(void *context, const void *data, size_t len)
 {
 	struct session *session = context;
 
-	return batch__add(&session->batch, model__flows(session->model), data, len, take, session);
+	return batch__add(&session->batch, session->model, data, len, take, session);
 }
 
 static int take_held(struct session *session)
 {
-	return batch__release(&session->batch, model__flows(session->model), take, session);
+	return batch__release(&session->batch, session->model, take, session);
 }
 
 /* After the end is decided: counted, kept, but not shown. */
