@@ -44,6 +44,20 @@ teardown() {
     end_agent
 }
 
+@test "agent: without libmicrohttpd it says so, and without metrics it needs none" {
+    local library
+    library=$(ldconfig -p | sed -n 's/.*=> \(.*libmicrohttpd\.so\.[0-9]*\)$/\1/p' | head -n 1)
+    [ -n "$library" ]
+    # shellcheck disable=SC2016 # the inner shell expands them
+    hidden() { timeout 20 unshare -m sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' sh "$library" "$@"; }
+    run hidden "$TCPSAGA" agent --metrics 127.0.0.1:0 --control off
+    [ "$status" = 1 ]
+    [ "${#lines[@]}" = 1 ] || fail "$output"
+    [[ $output == "tcpsaga: agent: --metrics cannot load libmicrohttpd: "*"; install it, or serve no metrics" ]] || fail "$output"
+    run hidden "$TCPSAGA" flows --once -o json
+    [ "$status" = 0 ] || fail "$output"
+}
+
 @test "agent: findings go to every sink and into the metrics; thresholds can be set" {
     local i
     run "$TCPSAGA" agent --metrics off --set connect-refused.cuont=5

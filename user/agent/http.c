@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/mhd.h"
 #include "base/clock.h"
 
 enum {
@@ -45,15 +45,17 @@ struct http {
 	int listen_fd; /* owned by daemon once that runs */
 };
 
+static const struct mhd *mhd; /* from the first http__new() on */
+
 /* ---- answers ---- */
 
 static struct MHD_Response *response_of(const char *type, const char *body, size_t len)
 {
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY);
+		mhd->create_response_from_buffer(len, (void *)body, MHD_RESPMEM_MUST_COPY);
 
 	if (response)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+		mhd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	return response;
 }
 
@@ -66,7 +68,7 @@ static struct rendered *render(struct http *http, unsigned int i)
 	if (rendered->response && now_ns - rendered->made_ns < FRESH_NS)
 		return rendered;
 	if (rendered->response)
-		MHD_destroy_response(rendered->response);
+		mhd->destroy_response(rendered->response);
 	strbuf__init(&body);
 	rendered->status = http->pages[i].render(http->context, &body);
 	rendered->made_ns = now_ns;
@@ -84,9 +86,9 @@ static enum MHD_Result say(struct MHD_Connection *connection, unsigned int statu
 	if (!response)
 		return MHD_NO;
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-	result = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
+		mhd->add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	result = mhd->queue_response(connection, status, response);
+	mhd->destroy_response(response);
 	return result;
 }
 
@@ -98,7 +100,7 @@ static enum MHD_Result answer(struct http *http, struct MHD_Connection *connecti
 		if (strcmp(url, http->pages[i].path))
 			continue;
 		rendered = render(http, i);
-		return rendered ? MHD_queue_response(connection, rendered->status, rendered->response) :
+		return rendered ? mhd->queue_response(connection, rendered->status, rendered->response) :
 				  MHD_NO;
 	}
 	return say(connection, MHD_HTTP_NOT_FOUND, "there is /metrics and /healthz\n");
@@ -199,10 +201,10 @@ static unsigned int connections_max(void)
 
 static struct MHD_Daemon *start(struct http *http)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
-				http->listen_fd, MHD_OPTION_CONNECTION_LIMIT, connections_max(),
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_END);
+	return mhd->start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET,
+				 http->listen_fd, MHD_OPTION_CONNECTION_LIMIT, connections_max(),
+				 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+				 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_END);
 }
 
 /* sd_listen_fds(3): the first descriptor behind the standard ones. */
@@ -225,45 +227,52 @@ static int passed_listener(char *message, size_t size)
 	return PASSED_FD;
 }
 
+static int open_http(struct http *http, const char *address, char *message, size_t size)
+{
+	mhd = mhd__load(message, size);
+	if (!mhd)
+		return -ENOENT;
+	http->listen_fd = strcmp(address, "systemd") ? open_listener(address, message, size) :
+						       passed_listener(message, size);
+	if (http->listen_fd < 0)
+		return http->listen_fd;
+	http->daemon = start(http);
+	if (!http->daemon) {
+		snprintf(message, size, "cannot serve %s", address);
+		close(http->listen_fd);
+		return -EIO;
+	}
+	http->epoll_fd = mhd->get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	return 0;
+}
+
 struct http *http__new(const char *address, const struct http_page *pages, void *context, char *message,
 		       size_t size)
 {
 	struct http *http = calloc(1, sizeof(*http));
-	int err = ENOMEM;
+	int err;
 
 	snprintf(message, size, "out of memory");
 	if (!http)
 		return NULL;
 	http->pages = pages;
 	http->context = context;
-	http->listen_fd = strcmp(address, "systemd") ? open_listener(address, message, size) :
-						       passed_listener(message, size);
-	if (http->listen_fd < 0) {
-		err = -http->listen_fd;
-		free(http);
-		errno = err;
-		return NULL;
-	}
-	http->daemon = start(http);
-	if (!http->daemon) {
-		snprintf(message, size, "cannot serve %s", address);
-		close(http->listen_fd);
-		free(http);
-		errno = EIO;
-		return NULL;
-	}
-	http->epoll_fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-	return http;
+	err = open_http(http, address, message, size);
+	if (!err)
+		return http;
+	free(http);
+	errno = -err;
+	return NULL;
 }
 
 void http__free(struct http *http)
 {
 	if (!http)
 		return;
-	MHD_stop_daemon(http->daemon);
+	mhd->stop_daemon(http->daemon);
 	for (unsigned int i = 0; i < PAGES_MAX; i++)
 		if (http->rendered[i].response)
-			MHD_destroy_response(http->rendered[i].response);
+			mhd->destroy_response(http->rendered[i].response);
 	free(http);
 }
 
@@ -276,14 +285,14 @@ int http__patience_ms(const struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (MHD_get_timeout(http->daemon, &ms) != MHD_YES)
+	if (mhd->get_timeout(http->daemon, &ms) != MHD_YES)
 		return -1;
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 void http__run(struct http *http)
 {
-	MHD_run(http->daemon);
+	mhd->run(http->daemon);
 }
 
 unsigned int http__port(const struct http *http)

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/heap.h"
 #include "bpf/event.h"
 #include "source/programs.h"
 #include "source/rings.h"
@@ -33,8 +32,6 @@ enum {
 	LOSS_CHECK_MS = 400,
 	/* A program that runs while its hook is detached may still submit. */
 	DRAIN_MS = 500,
-	/* libbpf makes two copies of the kernel's BTF, 5 MB each. */
-	TYPES_BYTES = 12 << 20,
 	/* For a record that is being written. A CPU that stands still with one
 	 * (its guest is stopped) is waited for at the next call. */
 	SETTLE_MS = 20,
@@ -407,14 +404,15 @@ static int begin(struct live *live, const struct live_config *config, struct tri
 	if (err)
 		return err;
 	err = open_maps(live);
-	if (!err)
-		err = programs__attach(&live->programs, trial);
+	if (err)
+		return trial__explain(err, message, size);
+	arm_wakeup(live, true); /* before the first record can come, and so by that one */
+	err = programs__attach(&live->programs, trial);
 	if (err)
 		return trial__explain(err, message, size);
 	describe(live, config, trial->results);
 	live->accept_is_function = trial->results[HOOK_ACCEPT].kind == HOOK_FENTRY;
 	live->settled_ns = live->checked_ns = live->source.info.start_ns;
-	arm_wakeup(live, true);
 	live->source.patience_ms = POLL_BUSY_MS;
 	return 0;
 }
@@ -449,7 +447,6 @@ int live__probe(enum hook_choice choice, struct hook_result results[HOOK_COUNT],
 struct source *live__new(const struct live_config *config, char *message, size_t size)
 {
 	struct live *live = calloc(1, sizeof(*live));
-	struct heap_hold hold;
 	int err;
 
 	if (!live) {
@@ -461,9 +458,7 @@ struct source *live__new(const struct live_config *config, char *message, size_t
 	kernel__hush_libbpf();
 	kernel__raise_memlock();
 	live->source.fd = -1;
-	heap__hold(&hold, TYPES_BYTES);
 	err = start(live, config, message, size);
-	heap__let_go(&hold);
 	if (err) {
 		live_free(&live->source);
 		errno = -err;

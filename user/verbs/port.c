@@ -280,7 +280,7 @@ static void put_request(const struct port *port, unsigned int i, const struct sy
 static enum answer is_local(const uint8_t addr[16], const struct sysctls *sysctls)
 {
 	enum sysctl_id lifts = addr__is_v4(addr) ? SYSCTL_NONLOCAL_BIND : SYSCTL_NONLOCAL_BIND6;
-	bool local;
+	bool local = false;
 
 	if (setting(sysctls, lifts, 0))
 		return ANSWER_YES;
