@@ -72,7 +72,7 @@ static unsigned int found(const struct posindex *index, uint32_t hash, uint32_t 
 static void check(const struct posindex *index, const struct reference *reference)
 {
 	assert_int_equal(index->used, reference->count);
-	assert_true(index->used * 4 <= (index->mask + 1) * 3);
+	assert_true(index->used * 16 <= (index->mask + 1) * 13);
 	for (size_t i = 0; i < reference->count; i++)
 		assert_int_equal(found(index, reference->all[i].hash, reference->all[i].position),
 				 listed(reference, reference->all[i].hash, reference->all[i].position));

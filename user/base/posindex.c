@@ -71,7 +71,7 @@ static int grow_index(struct posindex *index)
 
 int posindex__add(struct posindex *index, uint32_t hash, uint32_t position)
 {
-	if ((index->used + 1) * 4 > (index->mask + 1) * 3 && grow_index(index))
+	if ((index->used + 1) * 16 > (index->mask + 1) * 13 && grow_index(index))
 		return -ENOMEM;
 	put_slot(index, hash, position);
 	index->used++;

@@ -13,7 +13,7 @@
  *                   return position;
  *
  * Open addressing with linear probing and backward-shift deletion; grows by
- * doubling, never above a load of 3/4. The hash must be well mixed, and seeded
+ * doubling, never above a load of 13/16. The hash must be well mixed, and seeded
  * where a stranger chooses the keys.
  */
 #ifndef TCPSAGA_BASE_POSINDEX_H
