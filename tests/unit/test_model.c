@@ -682,13 +682,13 @@ static void without_memory_a_record_has_no_effect(void **state)
 	(void)state;
 	begin_saga(&saga, 1000, 10, 1);
 	/* With one more the index would have to grow. */
-	for (peer.id = 1; peer.id <= 768; peer.id++)
+	for (peer.id = 1; peer.id <= 832; peer.id++)
 		connects(&saga, &peer);
 	out_of_memory = true;
 	assert_int_equal(try_birth(&saga, &peer, EV_STATE_CLOSE, EV_SYN_SENT, CALL), -ENOMEM);
 	out_of_memory = false;
 	assert_int_equal(saga.changes.count, 0);
-	assert_int_equal(model__flows(saga.model)->open, 768);
+	assert_int_equal(model__flows(saga.model)->open, 832);
 	only(connects(&saga, &peer), CHANGE_TRANSITION);
 	end_saga(&saga);
 	out_of_memory = true;

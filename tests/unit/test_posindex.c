@@ -165,14 +165,14 @@ static void without_memory_it_stays_as_it_is(void **state)
 	out_of_memory = false;
 	assert_int_equal(posindex__init(&index), 0);
 	out_of_memory = true;
-	for (uint32_t i = 0; i < 768; i++)
+	for (uint32_t i = 0; i < 832; i++)
 		assert_int_equal(posindex__add(&index, i, i), 0);
-	assert_int_equal(posindex__add(&index, 768, 768), -ENOMEM);
+	assert_int_equal(posindex__add(&index, 832, 832), -ENOMEM);
 	out_of_memory = false;
-	assert_int_equal(found(&index, 768, 768), 0);
-	for (uint32_t i = 0; i < 768; i++)
+	assert_int_equal(found(&index, 832, 832), 0);
+	for (uint32_t i = 0; i < 832; i++)
 		assert_int_equal(found(&index, i, i), 1);
-	assert_int_equal(posindex__add(&index, 768, 768), 0);
+	assert_int_equal(posindex__add(&index, 832, 832), 0);
 	posindex__fini(&index);
 }
 
