@@ -191,5 +191,5 @@ no_churn() { ! ip netns exec "$NETNS" ss -Htln 'sport = :18080' | grep -q .; }
     tail -n 1 "$WORK/saga.json" | jq -e --argjson count "$count" --argjson most "$most" \
         '.not_kept.connections >= $count - $most and .not_kept.connections <= $count + 128' >/dev/null ||
         fail "not counted: $(tail -n 1 "$WORK/saga.json")"
-    grep -q 'no room for [0-9]* connections' "$WORK/saga.err"
+    grep -q 'gave way to a newer one (--max-flows): [0-9]' "$WORK/saga.err"
 }

@@ -99,6 +99,7 @@ struct saga {
 	struct changes changes;
 	uint64_t now_ns;
 	void *bytes; /* owned: the record */
+	uint32_t foreseen; /* of it: model__foresee_far() */
 };
 
 /* Where no record tells of requests, where one tells of minisockets, and where nobody wants to
@@ -144,7 +145,9 @@ static int apply(struct saga *saga, const void *bytes, size_t len)
 	free(saga->bytes);
 	saga->bytes = malloc(len);
 	memcpy(saga->bytes, bytes, len);
-	model__foresee(saga->model, saga->bytes);
+	saga->foreseen = model__foresee_far(saga->model, saga->bytes);
+	if (saga->foreseen)
+		flow_table__fetch_tuple(model__flows(saga->model), saga->foreseen);
 	assert_int_equal(record__decode(&record, saga->bytes, len), 0);
 	forget_changes(saga);
 	return model__apply(saga->model, &record, collect, &saga->changes);

@@ -109,6 +109,39 @@ static void whatever_comes_is_foreseen(void **state)
 	end_saga(&saga);
 }
 
+/* Whether the index has this life where the record's foresight sent for it. */
+static bool stands_there(const struct saga *saga, const struct life *life)
+{
+	const struct flow_table *flows = model__flows(saga->model);
+	size_t slot = posindex__start(&flows->by_tuple, saga->foreseen);
+	uint32_t position;
+
+	while ((position = posindex__next(&flows->by_tuple, saga->foreseen, &slot)) != POSINDEX_NONE)
+		if (&flows->lives[position] == life)
+			return true;
+	return false;
+}
+
+static void what_is_foreseen_is_touched(void **state)
+{
+	struct saga saga;
+
+	(void)state;
+	begin_saga(&saga, 10, 10, 1);
+	connects(&saga, &client);
+	assert_int_equal(saga.foreseen, 0); /* its port is not known */
+	step(&saga, &client, EV_SYN_SENT, EV_ESTABLISHED, 0);
+	assert_true(stands_there(&saga, saga.changes.change[0].life));
+	step(&saga, &client, EV_ESTABLISHED, EV_FIN_WAIT1, 0);
+	assert_int_equal(saga.foreseen, 0);
+	closed(&saga, &client, EV_FIN_WAIT1, 0);
+	assert_true(stands_there(&saga, saga.changes.change[0].life));
+	arrives(&saga, &server);
+	completes(&saga, &server);
+	assert_true(stands_there(&saga, saga.changes.change[0].life));
+	end_saga(&saga);
+}
+
 /* LISTEN-SYN_RECV comes with the listener's address and no id that lasts: it is
  * told with the next record, which has both. */
 static void a_childs_first_transition_waits_for_its_tuple(void **state)
@@ -1640,6 +1673,7 @@ int main(void)
 		cmocka_unit_test(a_client_from_connect_to_close),
 		cmocka_unit_test(nobody_wants_transitions),
 		cmocka_unit_test(whatever_comes_is_foreseen),
+		cmocka_unit_test(what_is_foreseen_is_touched),
 		cmocka_unit_test(a_childs_first_transition_waits_for_its_tuple),
 		cmocka_unit_test(children_are_told_apart),
 		cmocka_unit_test(a_child_is_owned_by_its_first_caller),

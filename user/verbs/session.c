@@ -536,13 +536,14 @@ static void say_not_kept(const struct ledger *ledger)
 	if (ledger->not_kept[TABLE_HISTORIES])
 		log__line("histories that have lost their middle: %" PRIu64,
 			  ledger->not_kept[TABLE_HISTORIES]);
-	for (int table = 0; table < TABLE_HISTORIES; table++)
+	/* One that has given way may come back with its next record, and give way again. */
+	if (ledger->not_kept[TABLE_CONNECTIONS])
+		log__line("times that a connection had no room or gave way to a newer one (--max-flows): %" PRIu64,
+			  ledger->not_kept[TABLE_CONNECTIONS]);
+	for (int table = TABLE_CONNECTIONS + 1; table < TABLE_HISTORIES; table++)
 		if (ledger->not_kept[table])
-			log__line("no room for %" PRIu64 " %s%s", ledger->not_kept[table],
-				  model_table__name((enum model_table)table),
-				  table == TABLE_CONNECTIONS ?
-					  ", or they gave way to newer ones (--max-flows)" :
-					  "");
+			log__line("no room for %" PRIu64 " %s", ledger->not_kept[table],
+				  model_table__name((enum model_table)table));
 }
 
 static void say_books(const struct session *session)
