@@ -61,10 +61,10 @@ seconds_of() { date -d "$1" +%s.%N; }
 
 # A storm, and when it and the finding began and ended: raised within two seconds
 # of its first second, cleared within five of its end. By the finding's own time and
-# the process's start: what it takes an emulated shell to look is no matter. There the
-# process itself takes up to two seconds from its start to its first connection.
+# the load's: what it takes an emulated shell to look is no matter. There the load may
+# need two seconds more until it keeps its rate.
 storm_is_told() { # ID [OPTION...]
-    local id=$1 ended line most=${TCPSAGA_VM:+5}
+    local id=$1 ended most=${TCPSAGA_VM:+5}
     shift
     inside "$TRAFFIC" load --connections $((RATE * 6)) --rate "$RATE" "$@" >"$WORK/traffic.json" 3>&- &
     TRAFFIC_PID=$!
@@ -73,8 +73,7 @@ storm_is_told() { # ID [OPTION...]
     ended=$(now)
     TRAFFIC_PID=''
     until_true "cleared" is_told cleared "$id"
-    line=$(findings raised "$id")
-    at_most "raised" "$(seconds_of "$(jq -r .process.started <<<"$line")")" "$(seconds_of "$(jq -r .ts <<<"$line")")" "${most:-3}"
+    at_most "raised" "$(jq .began "$WORK/traffic.json")" "$(seconds_of "$(findings raised "$id" | jq -r .ts)")" "${most:-3}"
     at_most "cleared" "$ended" "$(seconds_of "$(findings cleared "$id" | jq -r .ts)")" 5
 }
 

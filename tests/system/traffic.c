@@ -1118,13 +1118,14 @@ static void load_one(const struct endpoint *listener, long i)
 static void play_load(void)
 {
 	struct endpoint *listener;
-	struct timespec start;
+	struct timespec start, began;
 
 	if (opt.family == 6 && opt.sources > 1)
 		give_up("--sources wants --family 4: ::1 is alone");
 	route = find_route(opt.family == 6 ? "ipv6" : "ipv4");
 	listener = start_listener();
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	clock_gettime(CLOCK_REALTIME, &began);
 	for (long i = 0; i < opt.connections; i++) {
 		if (i % 256 == 0)
 			alarm(STEP_LIMIT_S);
@@ -1133,9 +1134,9 @@ static void play_load(void)
 	}
 	printf("{\"who\":\"load\",\"pid\":%d,\"family\":%ld,"
 	       "\"connections\":%ld,\"close\":\"%s\",\"bytes\":%ld,"
-	       "\"sources\":%ld,\"elapsed_s\":%.6f,\"port\":%ld}\n",
+	       "\"sources\":%ld,\"began\":%lld.%03ld,\"elapsed_s\":%.6f,\"port\":%ld}\n",
 	       (int)getpid(), opt.family, opt.connections, opt.close, opt.bytes,
-	       opt.sources, seconds_since(&start), opt.port);
+	       opt.sources, (long long)began.tv_sec, began.tv_nsec / 1000000, seconds_since(&start), opt.port);
 	close_socket(listener);
 	made_count = 0;
 }
