@@ -406,7 +406,7 @@ static int begin(struct live *live, const struct live_config *config, struct tri
 	err = open_maps(live);
 	if (err)
 		return trial__explain(err, message, size);
-	arm_wakeup(live, true); /* before the first record can come, and so by that one */
+	arm_wakeup(live, true); /* before there are hooks: the very first record wakes us */
 	err = programs__attach(&live->programs, trial);
 	if (err)
 		return trial__explain(err, message, size);
